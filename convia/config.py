@@ -1,0 +1,219 @@
+"""Settings of the whole library: float type, epsilon, axis order of images, device, threads, dtype policy."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from convia.args import Configured
+from convia.errors import explain, nearest
+
+_FLOATS = ("bfloat16", "float16", "float32", "float64")
+_ORDERS = ("channels_first", "channels_last")
+
+_settings: dict[str, Any] = {
+    "floatx": "float32",
+    "epsilon": 1e-7,
+    "image_data_format": "channels_last",
+    "device": None,
+    "dtype_policy": None,
+    "interactive_logging": True,
+    "traceback_filtering": True,
+}
+
+
+def _choose(setting: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(explain(f"set_{setting}", repr(value), f"one of {list(allowed)}", nearest(str(value), allowed)))
+    _settings[setting] = value
+
+
+def floatx() -> str:
+    """Return the default float type of weights and inputs, ``"float32"`` unless changed."""
+    return _settings["floatx"]
+
+
+def set_floatx(value: str) -> None:
+    """Set the default float type: bfloat16, float16, float32 or float64."""
+    _choose("floatx", value, _FLOATS)
+
+
+def epsilon() -> float:
+    """Return the small number that keeps divisions and logarithms finite, 1e-7 unless changed."""
+    return _settings["epsilon"]
+
+
+def set_epsilon(value: float) -> None:
+    """Set the small number that keeps divisions and logarithms finite."""
+    _settings["epsilon"] = float(value)
+
+
+def image_data_format() -> str:
+    """Return the default axis order of images, ``"channels_last"`` unless changed."""
+    return _settings["image_data_format"]
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Set the default axis order of images: channels_last (N, H, W, C) or channels_first (N, C, H, W)."""
+    _choose("image_data_format", data_format, _ORDERS)
+
+
+def standardize_data_format(data_format: str | None) -> str:
+    """Return the given axis order in lower case, or the default for None.
+
+    Raises:
+        ValueError: neither channels_last nor channels_first.
+    """
+    if data_format is None:
+        return image_data_format()
+    folded = str(data_format).lower()
+    if folded not in _ORDERS:
+        raise ValueError(explain("data_format", repr(data_format), f"one of {list(_ORDERS)}"))
+    return folded
+
+
+def backend() -> str:
+    """Return ``"torch"``: convia computes with PyTorch and its own engine."""
+    return "torch"
+
+
+def device() -> torch.device:
+    """Return where new weights are made and data is sent: the chosen device, else CUDA, Apple GPU or CPU."""
+    if _settings["device"] is None:
+        _settings["device"] = _best_device()
+    return _settings["device"]
+
+
+def set_device(name: str | torch.device | None) -> None:
+    """Choose the device of models made from now on: "cpu", "cuda", "cuda:1", "mps", "gpu", or None for the best.
+
+    Raises:
+        ValueError: the device does not exist here.
+    """
+    if name is None:
+        _settings["device"] = None
+        return
+    text = str(name).lower().replace("gpu", "cuda")
+    try:
+        chosen = torch.device(text)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(explain("set_device", repr(name), "a device of this machine", f"PyTorch says: {reason}")) from None
+    _settings["device"] = chosen
+
+
+def _best_device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+
+
+def torch_dtype(name: str | torch.dtype) -> torch.dtype:
+    """Translate a type's name ("float32") to torch's; "bool", "string" types of NumPy included where torch has them."""
+    if isinstance(name, torch.dtype):
+        return name
+    dtype = getattr(torch, str(getattr(name, "name", name)), None)
+    if not isinstance(dtype, torch.dtype):
+        raise ValueError(explain("dtype", repr(name), "a numeric type such as 'float32', 'int64' or 'bool'"))
+    return dtype
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return the plain name ("float32") of a torch or NumPy type."""
+    text = str(getattr(dtype, "name", dtype))
+    return text.removeprefix("torch.")
+
+
+class DTypePolicy(Configured):
+    """In which type a layer computes and in which it keeps its weights.
+
+    ``"float32"``, ``"float16"``, … use one type for both; ``"mixed_float16"`` and ``"mixed_bfloat16"`` compute in
+    half precision and keep float32 weights.
+    """
+
+    _namespace = "keras.dtype_policies"
+    name: str
+
+    def __post_init__(self) -> None:
+        half = str(self.name).removeprefix("mixed_")
+        try:
+            torch_dtype(half)
+        except ValueError:
+            raise ValueError(
+                explain("DTypePolicy", repr(self.name), "a type such as 'float32', or 'mixed_float16', 'mixed_bfloat16'")
+            ) from None
+        self.compute_dtype = half
+        self.variable_dtype = "float32" if half != self.name else half
+        self.quantization_mode = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DTypePolicy) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f'<DTypePolicy "{self.name}">'
+
+
+def policy(identifier: Any = None) -> DTypePolicy:
+    """Return a dtype policy for a name, a torch type, a config or a policy; None gives the global one."""
+    if identifier is None:
+        return dtype_policy()
+    if isinstance(identifier, DTypePolicy):
+        return identifier
+    if isinstance(identifier, dict):
+        return DTypePolicy(identifier["config"]["name"])
+    return DTypePolicy(dtype_name(identifier))
+
+
+def dtype_policy() -> DTypePolicy:
+    """Return the policy that layers made from now on take, float32 unless changed."""
+    return _settings["dtype_policy"] or DTypePolicy(floatx())
+
+
+def set_dtype_policy(value: Any) -> None:
+    """Set the policy that layers made from now on take, such as "mixed_bfloat16"; None for the float type's own."""
+    _settings["dtype_policy"] = None if value is None else policy(value)
+
+
+def set_threads(count: int) -> None:
+    """Set how many CPU threads one operation may use."""
+    torch.set_num_threads(count)
+
+
+def home() -> Path:
+    """Return the folder of downloads and settings: ``$KERAS_HOME``, else ``~/.keras``."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Return whether progress is printed to standard output."""
+    return _settings["interactive_logging"]
+
+
+def enable_interactive_logging() -> None:
+    """Print progress to standard output."""
+    _settings["interactive_logging"] = True
+
+
+def disable_interactive_logging() -> None:
+    """Send progress to the log instead of standard output."""
+    _settings["interactive_logging"] = False
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """Return whether frames of the library are hidden in tracebacks."""
+    return _settings["traceback_filtering"]
+
+
+def enable_traceback_filtering() -> None:
+    """Hide frames of the library in tracebacks."""
+    _settings["traceback_filtering"] = True
+
+
+def disable_traceback_filtering() -> None:
+    """Show all frames in tracebacks."""
+    _settings["traceback_filtering"] = False

@@ -1,0 +1,21 @@
+"""Messages that teach: who complains, what was received, what was expected, and what to do about it."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+
+def explain(who: str, received: Any, expected: str, remedy: str = "") -> str:
+    """Compose the text of a public error; every error of the library is built here."""
+    text = f"{who}: received {received}; expected {expected}."
+    return f"{text} {remedy}" if remedy else text
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return "Did you mean 'x'?" for a near miss of a known name, else the list of known names."""
+    names = sorted(set(known))
+    folded = {n.lower(): n for n in names}
+    close = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {folded[close[0]]!r}?"
+    return f"Known: {', '.join(names)}." if names else ""
