@@ -1,0 +1,715 @@
+"""Layer: a torch module that is built on its first input, keeps Keras's books of weights, and writes its own config."""
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from convia import config, initializers, regularizers, symbolic, tree
+from convia.args import Configured, converter, field
+from convia.errors import explain
+from convia.layout import Perm
+from convia.metrics import Metric
+from convia.naming import auto_name
+from convia.symbolic import KerasTensor, Node
+from convia.variable import Variable
+
+_HINTS = ("input_shape", "batch_input_shape", "input_dim", "batch_size", "input_dtype", "weights")
+
+
+class _Call(threading.local):
+    """The outermost call in progress: whether it trains, whose it is, the path of names down to here."""
+
+    training: bool | None = None
+    root: "Layer | None" = None
+    path: str = ""
+
+
+_call = _Call()
+
+
+class InputSpec:
+    """What a layer accepts: rank, minimum rank, exact shape, or sizes of single axes (``axes={-1: 3}``)."""
+
+    def __init__(
+        self,
+        dtype: Any = None,
+        shape: Any = None,
+        ndim: int | None = None,
+        max_ndim: int | None = None,
+        min_ndim: int | None = None,
+        axes: dict[int, int | None] | None = None,
+        allow_last_axis_squeeze: bool = False,
+        name: str | None = None,
+        optional: bool = False,
+    ) -> None:
+        self.dtype = dtype
+        self.shape = None if shape is None else tuple(shape)
+        self.ndim = len(self.shape) if self.shape is not None else ndim
+        self.max_ndim, self.min_ndim, self.axes = max_ndim, min_ndim, dict(axes or {})
+        self.allow_last_axis_squeeze, self.name, self.optional = allow_last_axis_squeeze, name, optional
+
+    def complaint(self, shape: tuple[int | None, ...]) -> str | None:
+        """Return what is wrong with a shape in words ("at least 4 dimensions"), None when it fits."""
+        rank = len(shape)
+        if self.ndim is not None and rank != self.ndim:
+            return f"{self.ndim} dimensions (the batch's included)"
+        if self.min_ndim is not None and rank < self.min_ndim:
+            return f"at least {self.min_ndim} dimensions (the batch's included)"
+        if self.max_ndim is not None and rank > self.max_ndim:
+            return f"at most {self.max_ndim} dimensions (the batch's included)"
+        wanted = dict(enumerate(self.shape)) if self.shape is not None else self.axes
+        for axis, size in wanted.items():
+            if size is not None and shape[axis] not in (size, None):
+                return f"size {size} on axis {axis}"
+        return None
+
+
+class _Arguments(Configured):
+    """What every layer's constructor takes besides its own arguments."""
+
+    activity_regularizer: Annotated[Any, converter(regularizers.get)] = field(None, kw_only=True)
+    trainable: bool = field(True, kw_only=True)
+    dtype: Any = field(None, kw_only=True)
+    autocast: bool = field(True, kw_only=True)
+    name: str | None = field(None, kw_only=True)
+
+
+class Layer(_Arguments, nn.Module):
+    """Base of all layers. Subclass it, create weights in ``build(input_shape)`` and compute in ``call(inputs)``.
+
+    Args:
+        activity_regularizer: a penalty on the output, added to the loss per image.
+        trainable: whether the weights learn.
+        dtype: a type or policy ("float32", "mixed_bfloat16"); None for the global one.
+        autocast: whether floating inputs are cast to the compute type.
+        name: unique within a model; made from the class name when None.
+    """
+
+    _namespace = "keras.layers"
+    _takes_training: ClassVar[bool] = False
+    _call_names: ClassVar[tuple[str, ...]] = ()
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = super().__new__(cls)
+        nn.Module.__init__(self)
+        quiet = object.__setattr__
+        quiet(self, "training", False)  # Keras: a layer called outside fit() does inference
+        quiet(self, "_tracked", {})  # names of attributes that hold layers, in order of assignment
+        quiet(self, "_trainable_variables", [])
+        quiet(self, "_non_trainable_variables", [])
+        quiet(self, "_metrics", [])
+        quiet(self, "_losses", [])
+        quiet(self, "_loss_layers", [])
+        quiet(self, "_inbound_nodes", [])
+        quiet(self, "_hints", {})
+        quiet(self, "_trainable", True)
+        quiet(self, "_simple", False)
+        quiet(self, "_build_shapes", None)
+        quiet(self, "_name", None)
+        quiet(self, "built", False)
+        quiet(self, "path", "")
+        quiet(self, "input_spec", None)
+        quiet(self, "supports_masking", False)
+        quiet(self, "dtype_policy", config.dtype_policy())
+        quiet(self, "_input_dtype", config.torch_dtype(self.dtype_policy.compute_dtype))
+        return self
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in cls.__dict__:
+            cls.build = _remember_build(cls.__dict__["build"])  # type: ignore[method-assign]
+        if "call" in cls.__dict__:
+            arguments = inspect.signature(cls.__dict__["call"]).parameters
+            cls._call_names = tuple(name for name in arguments if name != "self")
+            cls._takes_training = "training" in arguments or any(
+                p.kind is p.VAR_KEYWORD for p in arguments.values() if p.name == "kwargs_with_training"
+            )
+
+    def _accept(self, extra: dict[str, Any]) -> None:
+        """Take the hints about the input that older programs give to the first layer."""
+        self._hints.update({key: extra.pop(key) for key in _HINTS if key in extra})
+        super()._accept(extra)
+
+    # -- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:  # type: ignore[no-redef]
+        """The layer's name, unique within a model."""
+        if self._name is None:
+            object.__setattr__(self, "_name", auto_name(type(self).__name__))
+        return self._name
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        if value is not None and (not isinstance(value, str) or "/" in value):
+            raise ValueError(explain(type(self).__name__, f"name={value!r}", "a text without '/'"))
+        object.__setattr__(self, "_name", value or auto_name(type(self).__name__))
+
+    @property
+    def dtype(self) -> str:  # type: ignore[no-redef]
+        """The type of the weights."""
+        return self.dtype_policy.variable_dtype
+
+    @dtype.setter
+    def dtype(self, value: Any) -> None:
+        object.__setattr__(self, "dtype_policy", config.policy(value))
+        object.__setattr__(self, "_input_dtype", config.torch_dtype(self.dtype_policy.compute_dtype))
+
+    @property
+    def variable_dtype(self) -> str:
+        """The type of the weights."""
+        return self.dtype_policy.variable_dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """The type of the computation and the outputs."""
+        return self.dtype_policy.compute_dtype
+
+    @property
+    def trainable(self) -> bool:  # type: ignore[no-redef]
+        """Whether the weights learn. Setting it sets it for everything inside, as in Keras."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        object.__setattr__(self, "_trainable", bool(value))
+        for variable in self._trainable_variables:
+            variable.trainable = value
+        for layer in self.sublayers():
+            layer.trainable = value
+
+    @property
+    def input_shape_hint(self) -> tuple[int | None, ...] | None:
+        """The batch shape that the constructor was told (``input_shape=``, ``input_dim=``), None if it was not."""
+        hints = self._hints
+        if hints.get("batch_input_shape") is not None:
+            return tuple(hints["batch_input_shape"])
+        if hints.get("input_shape") is not None:
+            given = hints["input_shape"]
+            return (hints.get("batch_size"), *(given if isinstance(given, (list, tuple)) else (given,)))
+        return (hints.get("batch_size"), hints["input_dim"]) if hints.get("input_dim") is not None else None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    # -- weights and layers inside ------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Variable):
+            self._track_variable(value)
+            if value.trainable or name in self._parameters:
+                super().__setattr__(name, value)
+            else:
+                self.__dict__.pop(name, None)
+                self.register_buffer(name, value)
+            return
+        if isinstance(value, Metric):
+            self._metrics.append(value)
+        elif isinstance(value, (nn.Module, list, tuple, dict)) and not name.startswith("_"):
+            self._tracked[name] = None
+        super().__setattr__(name, value)
+
+    def _track_variable(self, variable: Variable) -> None:
+        books = self._trainable_variables if variable.trainable else self._non_trainable_variables
+        if not any(variable is known for known in (*self._trainable_variables, *self._non_trainable_variables)):
+            books.append(variable)
+
+    def sublayers(self) -> list["Layer"]:
+        """Return the layers held by attributes, also within lists and dicts, in the order of assignment."""
+        found: dict[int, Layer] = {}
+        for name in list(self._tracked):
+            for position, item in enumerate(tree.flatten(getattr(self, name, None))):
+                if isinstance(item, nn.Module):
+                    if name not in self._modules:
+                        self._modules.setdefault(f"{name}_{position}", item)
+                    found.update({id(layer): layer for layer in _layers_of(item)})
+        return list(found.values())
+
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> Iterator["Layer"]:
+        if include_self:
+            yield self
+        for layer in self.sublayers():
+            yield from layer._flatten_layers() if recursive else (layer,)
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+        *,
+        order: Perm | None = None,
+    ) -> Variable:
+        """Create a weight. ``order`` is the memory order of its axes (see ``layout.py``); the rest is Keras's.
+
+        Args:
+            shape: of the weight; () for a number.
+            initializer: a name, an object or a function of (shape, dtype=); "glorot_uniform" for None, "zeros" for
+                types that are not floating.
+            regularizer, constraint: names, objects or functions of the weight.
+        """
+        dtype = config.dtype_name(dtype or self.variable_dtype)
+        default = "glorot_uniform" if "float" in dtype else "zeros"
+        with symbolic.outside_tracing():
+            variable = Variable(
+                initializers.get(initializer if initializer is not None else default),
+                shape=() if shape is None else shape,
+                dtype=dtype,
+                trainable=trainable,
+                autocast=autocast,
+                aggregation=aggregation,
+                name=name,
+                order=order,
+                regularizer=regularizer,
+                constraint=constraint,
+            )
+        variable.path = f"{self.path or self.name}/{variable.name}"
+        self._track_variable(variable)
+        if not self._trainable:
+            variable.trainable = False
+        return variable
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All weights, those of the layers inside included, each once."""
+        return self.weights
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All weights: one's own trainable ones, the others, then those of the layers inside."""
+        found = {id(v): v for v in (*self._trainable_variables, *self._non_trainable_variables)}
+        for layer in self.sublayers():
+            found.update({id(v): v for v in layer.weights})
+        return list(found.values())
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that learn; none when the layer is frozen."""
+        return [v for v in self.weights if v.trainable] if self._trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that do not learn: frozen ones, and statistics."""
+        return [v for v in self.weights if not v.trainable] if self._trainable else self.weights
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of the weights as NumPy arrays, in Keras's shapes and order."""
+        return [variable.numpy() for variable in self.weights]
+
+    def set_weights(self, weights: Any) -> None:
+        """Set the weights from arrays in the order of ``get_weights``.
+
+        Raises:
+            ValueError: a different number of arrays, or one of another shape.
+        """
+        variables = self.weights
+        if len(weights) != len(variables):
+            raise ValueError(
+                explain(f"Layer {self.name!r}", f"{len(weights)} arrays", f"{len(variables)}, one per weight")
+            )
+        for variable, value in zip(variables, weights, strict=True):
+            variable.assign(value)
+
+    def count_params(self) -> int:
+        """Return the number of weights' elements.
+
+        Raises:
+            ValueError: the layer is not built yet, so that its weights do not exist.
+        """
+        if not self.built and not self.weights:
+            raise ValueError(
+                explain(f"count_params of {self.name!r}", "a layer that is not built", "a built one",
+                        "Call it on data, or build(input_shape) it.")
+            )
+        return sum(variable.numel() for variable in self.weights)
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics held by attributes, also of the layers inside."""
+        return [*self._metrics, *(metric for layer in self.sublayers() for metric in layer.metrics)]
+
+    @property
+    def metrics_variables(self) -> list[Any]:
+        """The state of the metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    # -- building -----------------------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights for inputs of a shape (batch included). Override it; the base has no weights."""
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Return the shapes the layer was built with, None if it is not built."""
+        return self._build_shapes
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build with the shapes that ``get_build_config`` returned."""
+        if config:
+            self.build(**config) if "input_shape" not in config else self.build(config["input_shape"])
+
+    def _ensure_built(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self.built:
+            return
+        object.__setattr__(self, "path", f"{_call.path}{self.name}")
+        shapes = {name: _shapes(value) for name, value in self._named(args, kwargs).items() if _has_tensor(value)}
+        wanted = [name for name in inspect.signature(self.build).parameters if name != "self"]
+        if len(wanted) > 1:
+            given = {name: shapes[name.removesuffix("_shape")] for name in wanted if name.removesuffix("_shape") in shapes}
+        else:
+            given = {wanted[0]: next(iter(shapes.values()), None)} if wanted else {}
+        with symbolic.outside_tracing():
+            self.build(**given)
+        self._finish_build()
+
+    def _finish_build(self) -> None:
+        """Register stray weights with torch, take over the initial weights that were asked for, note the fast path."""
+        held = {id(v) for v in (*self._parameters.values(), *self._buffers.values())}
+        for variable in (*self._trainable_variables, *self._non_trainable_variables):
+            if id(variable) not in held:
+                register = self.register_parameter if variable.trainable else self.register_buffer
+                register(_free_name(self, variable.name), variable)
+        if self._hints.get("weights") is not None and self.weights:
+            self.set_weights(self._hints.pop("weights"))
+        plain = self.activity_regularizer is None and self.compute_dtype == self.variable_dtype
+        ours = type(self).__module__.startswith("convia.")
+        object.__setattr__(self, "_simple", plain and ours and not self.sublayers() and self.autocast)
+
+    def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        names = self._call_names or ("inputs",)
+        return {**dict(zip(names, args, strict=False)), **kwargs}
+
+    # -- calling ------------------------------------------------------------------------------------------------
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs. Override it; take ``training=None`` to tell training from inference."""
+        raise NotImplementedError(explain(f"Layer {self.name!r}", "a call", "a method call() in the subclass"))
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the layer: convert and check what needs it, build on the first call, record symbolic calls."""
+        if self._simple and len(args) == 1 and not kwargs:
+            inputs = args[0]
+            if type(inputs) is Tensor and inputs.dtype is self._input_dtype:
+                try:
+                    return self.call(inputs, training=self._is_training()) if self._takes_training else self.call(inputs)
+                except (RuntimeError, IndexError, TypeError) as error:
+                    if not symbolic.tracing():
+                        raise self._blame(error, args) from error
+        return self._general_forward(args, kwargs)
+
+    def _is_training(self) -> bool:
+        return self.training if _call.training is None else _call.training
+
+    def _general_forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        args, kwargs = self._converted(args), self._converted(kwargs)
+        if symbolic.any_symbolic(args, kwargs):
+            return self._record(args, kwargs)
+        training = kwargs.pop("training", None)
+        training = self._is_training() if training is None else bool(training)
+        with _entered(self, training):
+            self._ensure_built(args, kwargs)
+            if self._takes_training:
+                kwargs["training"] = training
+            try:
+                with self._working_weights(args, kwargs):
+                    outputs = self.call(*args, **kwargs)
+            except (RuntimeError, IndexError, TypeError) as error:
+                raise self._blame(error, args) from error
+            if self.activity_regularizer is not None:
+                self._add_activity_losses(outputs)
+        return outputs
+
+    def _converted(self, structure: Any) -> Any:
+        """NumPy arrays become tensors; floating tensors take the compute type."""
+        if isinstance(structure, Tensor):
+            wrong = self.autocast and structure.is_floating_point() and structure.dtype is not self._input_dtype
+            return structure.to(self._input_dtype) if wrong else structure
+        if isinstance(structure, np.ndarray):
+            return self._converted(torch.as_tensor(structure, device=config.device()))
+        if isinstance(structure, dict):
+            return {key: self._converted(value) for key, value in structure.items()}
+        if isinstance(structure, (list, tuple)) and not hasattr(structure, "_fields"):
+            return type(structure)(self._converted(value) for value in structure)
+        return structure
+
+    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._ensure_built(args, kwargs)
+        self._check_inputs(args)
+        outputs = self.compute_output_spec(*args, **kwargs)
+        Node(self, args, kwargs, outputs)
+        return outputs
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return symbolic outputs for symbolic inputs."""
+        if type(self).compute_output_shape is not Layer.compute_output_shape:
+            shapes = [_shapes(value) for value in args]
+            return _specs(self.compute_output_shape(*shapes), self.compute_dtype)
+        try:
+            return symbolic.infer(self.forward, args, kwargs)
+        except (NotImplementedError, ValueError):
+            raise
+        except Exception as error:
+            raise self._blame(error, args) from error
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the output's shape for an input shape (batch included, None for unknown sizes)."""
+        inputs = [_specs(shape, self.compute_dtype) for shape in (*args, *kwargs.values())]
+        self._ensure_built(tuple(inputs), {})
+        return tree.map_structure(lambda spec: spec.shape, symbolic.infer(self.forward, tuple(inputs), {}))
+
+    @contextmanager
+    def _working_weights(self, args: Any, kwargs: Any) -> Iterator[None]:
+        """Stand-ins for the weights during a call: shapes alone while tracing, half precision in mixed policies."""
+        if symbolic.tracing() and any(_is_meta(leaf) for leaf in tree.flatten([args, kwargs])):
+            own = {name: {key: _to_meta(value) for key, value in self.__dict__[name].items()} for name in _WEIGHTS}
+        elif self.compute_dtype != self.variable_dtype and self.autocast and self._parameters:
+            own = {"_parameters": {key: _cast(value, self._input_dtype) for key, value in self._parameters.items()}}
+        else:
+            yield
+            return
+        real = {name: self.__dict__[name] for name in own}
+        self.__dict__.update(own)
+        try:
+            yield
+        finally:
+            self.__dict__.update(real)
+
+    # -- errors -------------------------------------------------------------------------------------------------
+
+    def _check_inputs(self, args: tuple[Any, ...]) -> None:
+        """Raise ValueError when an input contradicts ``input_spec``."""
+        if self.input_spec is None or not args:
+            return
+        specs, inputs = tree.flatten(self.input_spec), tree.flatten(args[0])
+        for spec, given in zip(specs, inputs, strict=False):
+            shape = tuple(given.shape)
+            complaint = spec.complaint(shape)
+            if complaint:
+                raise ValueError(
+                    explain(f"{type(self).__name__} layer {self.name!r}", f"an input of shape {shape}", complaint,
+                            self._input_remedy(shape))
+                )
+
+    def _input_remedy(self, shape: tuple[int | None, ...]) -> str:
+        """Say what to do about an input of the wrong shape; families of layers know better."""
+        return ""
+
+    def _blame(self, error: Exception, args: Any) -> Exception:
+        """Make an error of torch an error of this layer: its name and its inputs' shapes are part of the message."""
+        if getattr(error, "_blamed", False):
+            return error
+        if all(hasattr(leaf, "shape") for leaf in tree.flatten(list(args))):
+            try:
+                self._check_inputs(args)
+            except ValueError as better:
+                better._blamed = True  # type: ignore[attr-defined]
+                return better
+        received = ", ".join(str(_shapes(value)) for value in args)
+        reason = str(error).strip() or type(error).__name__
+        text = f"{type(self).__name__} layer {self.name!r}: failed on an input of shape {received}. {reason}"
+        kind = type(error) if type(error) in (RuntimeError, TypeError, IndexError) else ValueError
+        blamed = kind(text)
+        blamed._blamed = True  # type: ignore[attr-defined]
+        return blamed
+
+    # -- losses -------------------------------------------------------------------------------------------------
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a penalty, computed in ``call``, to what training minimizes."""
+        for value in tree.flatten(loss):
+            self._losses.append(value)
+        root = _call.root or self
+        if not any(layer is self for layer in root._loss_layers):
+            root._loss_layers.append(self)
+
+    def _add_activity_losses(self, outputs: Any) -> None:
+        for output in tree.flatten(outputs):
+            if isinstance(output, Tensor):
+                self.add_loss(self.activity_regularizer(output) / max(output.shape[0] if output.ndim else 1, 1))
+
+    @property
+    def losses(self) -> list[Any]:
+        """The penalties of the last call, and those of the weights' regularizers."""
+        added = [loss for layer in self._flatten_layers() for loss in layer._losses]
+        penalized = [v for v in self.trainable_weights if getattr(v, "regularizer", None) is not None]
+        return added + [v.regularizer(v) for v in penalized]
+
+    # -- graph and config ---------------------------------------------------------------------------------------
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the first call.
+
+        Raises:
+            AttributeError: the layer has not been called on a symbolic tensor.
+        """
+        node = self._first_node("input")
+        return node.args[0] if node.args else next(iter(node.kwargs.values()), node.output_tree)
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the first call.
+
+        Raises:
+            AttributeError: the layer has not been called on a symbolic tensor.
+        """
+        return self._first_node("output").output_tree
+
+    def _first_node(self, what: str) -> Node:
+        if not self._inbound_nodes:
+            raise AttributeError(
+                explain(f"Layer {self.name!r}", f"a question for its {what}", "a layer that is part of a graph",
+                        "Call it on an Input first.")
+            )
+        return self._inbound_nodes[0]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain values."""
+        given = super().get_config()
+        for key in ("autocast", *(() if "activity_regularizer" in given and self._declares_regularizer() else ("activity_regularizer",))):
+            given.pop(key, None)
+        if self.activity_regularizer is not None:
+            given.setdefault("activity_regularizer", regularizers.serialize(self.activity_regularizer))
+        base = {"name": self.name, "trainable": self._trainable, "dtype": _policy_config(self.dtype_policy)}
+        return {**base, **{key: value for key, value in given.items() if key not in base}}
+
+    @classmethod
+    def _declares_regularizer(cls) -> bool:
+        entry = cls._fields.get("activity_regularizer")
+        return entry is not None and not entry.keyword_only
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write one's own weights (not those of the layers inside) into a dictionary of arrays, by number."""
+        own = (*self._trainable_variables, *self._non_trainable_variables)
+        store.update({str(index): variable.numpy() for index, variable in enumerate(own)})
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read what ``save_own_variables`` wrote.
+
+        Raises:
+            ValueError: another number of arrays than the layer has weights.
+        """
+        own = (*self._trainable_variables, *self._non_trainable_variables)
+        if len(store) != len(own):
+            raise ValueError(explain(f"Layer {self.name!r}", f"{len(store)} arrays", f"{len(own)}, one per weight"))
+        for index, variable in enumerate(own):
+            variable.assign(np.asarray(store[str(index)]))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Layer":
+        copy = type(self).from_config(self.get_config())
+        memo[id(self)] = copy
+        if self.built and self._build_shapes:
+            copy.build_from_config(self._build_shapes)
+            copy._finish_build()
+            copy.set_weights(self.get_weights())
+        return copy
+
+
+_WEIGHTS = ("_parameters", "_buffers")
+
+
+def _policy_config(policy: config.DTypePolicy) -> dict[str, Any]:
+    return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": policy.name}, "registered_name": None}
+
+
+def _remember_build(build: Callable[..., None]) -> Callable[..., None]:
+    """Wrap ``build``: note the shapes it was given, and that the layer is built."""
+    if hasattr(build, "_remembers"):
+        return build
+    names = [name for name in inspect.signature(build).parameters if name != "self"]
+
+    def wrapped(self: Layer, *args: Any, **kwargs: Any) -> None:
+        if self._build_shapes is None:
+            object.__setattr__(self, "_build_shapes", {**dict(zip(names, args, strict=False)), **kwargs})
+        build(self, *args, **kwargs)
+        object.__setattr__(self, "built", True)
+
+    wrapped.__signature__ = inspect.signature(build)  # type: ignore[attr-defined]
+    wrapped.__doc__ = build.__doc__
+    wrapped._remembers = True  # type: ignore[attr-defined]
+    return wrapped
+
+
+Layer.build = _remember_build(Layer.build)  # type: ignore[method-assign]
+
+
+@contextmanager
+def _entered(layer: Layer, training: bool) -> Iterator[None]:
+    """Note that a call is in progress; the outermost one forgets the penalties of the call before."""
+    before = _call.training, _call.root, _call.path
+    if _call.root is None:
+        _call.root = layer
+        for owner in layer._loss_layers:
+            owner._losses.clear()
+        layer._loss_layers.clear()
+    _call.training, _call.path = training, f"{_call.path}{layer.name}/"
+    try:
+        yield
+    finally:
+        _call.training, _call.root, _call.path = before
+
+
+def _layers_of(module: nn.Module) -> list[Layer]:
+    """A layer is itself; a foreign torch module is searched for layers."""
+    if isinstance(module, Layer):
+        return [module]
+    return [layer for child in module.children() for layer in _layers_of(child)]
+
+
+def _free_name(module: nn.Module, name: str) -> str:
+    taken = {*module._parameters, *module._buffers, *module._modules, *dir(module)}
+    free = name.replace(".", "_")
+    number = 0
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _shapes(structure: Any) -> Any:
+    return tree.map_structure(lambda leaf: tuple(leaf.shape) if hasattr(leaf, "shape") else None, structure)
+
+
+def _has_tensor(structure: Any) -> bool:
+    return any(isinstance(leaf, (Tensor, KerasTensor)) for leaf in tree.flatten(structure))
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(size is None or isinstance(size, int) for size in value)
+
+
+def _specs(shape: Any, dtype: str) -> Any:
+    """Turn a shape, or a structure of shapes, into symbolic tensors."""
+    if _is_shape(shape):
+        return KerasTensor(shape, dtype)
+    if isinstance(shape, dict):
+        return {key: _specs(value, dtype) for key, value in shape.items()}
+    return type(shape)(_specs(value, dtype) for value in shape)
+
+
+def _is_meta(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.is_meta
+
+
+def _to_meta(value: Tensor | None) -> Tensor | None:
+    if value is None:
+        return None
+    return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+
+
+def _cast(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    return value.to(dtype) if value is not None and value.is_floating_point() else value
