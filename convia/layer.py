@@ -420,10 +420,10 @@ class Layer(_Arguments, nn.Module):
             return self._record(args, kwargs)
         training = kwargs.pop("training", None)
         training = self._is_training() if training is None else bool(training)
+        self._ensure_built(args, kwargs)
+        if self._takes_training:
+            kwargs["training"] = training
         with _entered(self, training):
-            self._ensure_built(args, kwargs)
-            if self._takes_training:
-                kwargs["training"] = training
             try:
                 with self._working_weights(args, kwargs):
                     outputs = self.call(*args, **kwargs)
