@@ -53,7 +53,8 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> npt.NDArray[Any] | torc
     """Divide by the norm along an axis; what is zero stays zero.
 
     Args:
-        x: an array, which gives an array; or a tensor or a list, which give a tensor.
+        x: an array, which gives an array (of shape (1, n) for a vector of n, as in Keras); or a tensor or a list,
+            which give a tensor.
         axis: along which to take the norm; None for one norm of the whole array.
         order: p of the norm (Σ|x|^p)^(1/p).
 
@@ -61,8 +62,9 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> npt.NDArray[Any] | torc
         ValueError: an order that is not a whole number ≥ 1, for a tensor or a list.
     """
     if isinstance(x, np.ndarray):
-        norm = np.linalg.norm(x, order, axis, keepdims=True)
-        return x / np.where(norm == 0, 1, norm)
+        norm = np.atleast_1d(np.linalg.norm(x, order, axis))
+        norm[norm == 0] = 1
+        return x / np.expand_dims(norm, -1 if axis is None else axis)
     if not isinstance(order, int) or order < 1:
         raise ValueError(explain("normalize, argument 'order'", repr(order), "a whole number ≥ 1"))
     tensor = x if isinstance(x, torch.Tensor) else torch.as_tensor(x, device=config.device())
