@@ -206,6 +206,13 @@ def exponential(x: Tensor) -> Tensor:
     return torch.exp(_tensor(x))
 
 
+def _over_several(function: Callable[..., Tensor], x: Tensor, axes: Sequence[int] | None) -> Tensor:
+    axes = tuple(range(x.ndim) if axes is None else axes)
+    last = tuple(range(-len(axes), 0))
+    moved = x.movedim(axes, last)
+    return function(moved.flatten(-len(axes)), -1).view(moved.shape).movedim(last, axes)
+
+
 def softmax(x: Tensor, axis: Axes = -1) -> Tensor:
     """eˣ divided by its sum along an axis, along several, or (None) over all elements: positive, and of sum 1.
 
@@ -213,7 +220,7 @@ def softmax(x: Tensor, axis: Axes = -1) -> Tensor:
     """
     x = _tensor(x)
     if not isinstance(axis, int):
-        return torch.exp(log_softmax(x, axis))
+        return _over_several(torch.softmax, x, axis)
     if -x.ndim <= axis < x.ndim and x.shape[axis] == 1:
         warnings.warn(
             f"softmax over axis {axis} of a tensor of shape {tuple(x.shape)}: the axis has size 1, so the result is "
@@ -226,9 +233,7 @@ def softmax(x: Tensor, axis: Axes = -1) -> Tensor:
 def log_softmax(x: Tensor, axis: Axes = -1) -> Tensor:
     """Return ln softmax(x), exact also where softmax(x) is nearly 0."""
     x = _tensor(x)
-    if isinstance(axis, int):
-        return torch.log_softmax(x, axis)
-    return x - torch.logsumexp(x, tuple(range(x.ndim)) if axis is None else tuple(axis), keepdim=True)
+    return torch.log_softmax(x, axis) if isinstance(axis, int) else _over_several(torch.log_softmax, x, axis)
 
 
 def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
