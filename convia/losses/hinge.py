@@ -1,0 +1,45 @@
+"""Margin losses of classifiers whose labels are −1 and 1 (0 and 1 are taken as −1 and 1)."""
+
+from typing import Any
+
+import torch
+
+from convia.losses.base import LossFunctionWrapper
+from convia.losses.inputs import pair
+
+
+def _margin(who: str, y_true: Any, y_pred: Any) -> torch.Tensor:
+    y_true, y_pred = pair(who, y_true, y_pred)
+    is_binary = ((y_true == 0) | (y_true == 1)).all()
+    signs = torch.where(is_binary, 2.0 * y_true - 1.0, y_true)
+    return (1.0 - signs * y_pred).clamp(min=0.0)
+
+
+def hinge(y_true: Any, y_pred: Any) -> torch.Tensor:
+    """Return the mean of max(1 − y·ŷ, 0) over the last axis."""
+    return _margin("hinge", y_true, y_pred).mean(-1)
+
+
+def squared_hinge(y_true: Any, y_pred: Any) -> torch.Tensor:
+    """Return the mean of max(1 − y·ŷ, 0)² over the last axis."""
+    return _margin("squared_hinge", y_true, y_pred).square().mean(-1)
+
+
+def categorical_hinge(y_true: Any, y_pred: Any) -> torch.Tensor:
+    """Return max(max((1 − y)·ŷ) − Σ y·ŷ + 1, 0) of one-hot rows y."""
+    y_true, y_pred = pair("categorical_hinge", y_true, y_pred)
+    positive = (y_true * y_pred).sum(-1)
+    negative = ((1.0 - y_true) * y_pred).amax(-1)
+    return (negative - positive + 1.0).clamp(min=0.0)
+
+
+class Hinge(LossFunctionWrapper, function=hinge):
+    """Mean of max(1 − y·ŷ, 0)."""
+
+
+class SquaredHinge(LossFunctionWrapper, function=squared_hinge):
+    """Mean of max(1 − y·ŷ, 0)²."""
+
+
+class CategoricalHinge(LossFunctionWrapper, function=categorical_hinge):
+    """max(max((1 − y)·ŷ) − Σ y·ŷ + 1, 0) of one-hot rows y."""
