@@ -7,7 +7,7 @@ every run). Seeded draws on a CPU equal those of Keras on its torch backend.
 
 import math
 import random as python_random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Annotated, Any
 
@@ -187,29 +187,35 @@ def truncated_normal(
     return result.mul_(stddev).add_(mean).view(tuple(shape))
 
 
-def _per_element(value: Any, shape: Shape, setting: dict[str, Any]) -> Tensor:
-    return torch.as_tensor(value, dtype=setting["dtype"], device=setting["device"]).expand(tuple(shape)).contiguous()
+def _draw(function: Callable[..., Tensor], parameters: Sequence[Any], shape: Shape, dtype: Any, seed: Any) -> Tensor:
+    """Call ``function`` with one set of parameters per element, in at least float32 as torch's samplers want."""
+    wanted, device = config.torch_dtype(dtype or config.floatx()), config.device()
+    exact = torch.promote_types(wanted, torch.float32)
+    given = [torch.as_tensor(p, dtype=exact, device=device).expand(tuple(shape)).contiguous() for p in parameters]
+    return function(*given, generator=generator(seed, device)).to(wanted)
+
+
+def _gamma(alpha: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch._standard_gamma(alpha, generator).clamp_(min=torch.finfo(alpha.dtype).tiny)
+
+
+def _beta(alpha: Tensor, beta: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch._sample_dirichlet(torch.stack([alpha, beta], -1), generator)[..., 0]
 
 
 def gamma(shape: Shape, alpha: Any, dtype: Any = None, seed: SeedLike = None) -> Tensor:
     """Draw from the gamma distribution of concentration ``alpha`` (a number or broadcastable) and rate 1."""
-    setting = _setting(dtype, seed)
-    draw = torch._standard_gamma(_per_element(alpha, shape, setting), generator=setting["generator"])
-    return draw.clamp_(min=torch.finfo(draw.dtype).tiny)
+    return _draw(_gamma, [alpha], shape, dtype, seed)
 
 
 def beta(shape: Shape, alpha: Any, beta: Any, dtype: Any = None, seed: SeedLike = None) -> Tensor:
     """Draw from the beta distribution of concentrations ``alpha``, ``beta`` (numbers or broadcastable)."""
-    setting = _setting(dtype, seed)
-    pair = torch.stack([_per_element(value, shape, setting) for value in (alpha, beta)], -1)
-    return torch._sample_dirichlet(pair, generator=setting["generator"])[..., 0]
+    return _draw(_beta, [alpha, beta], shape, dtype, seed)
 
 
 def binomial(shape: Shape, counts: Any, probabilities: Any, dtype: Any = None, seed: SeedLike = None) -> Tensor:
     """Draw how many of ``counts`` trials succeed, each with the given probability (numbers or broadcastable)."""
-    setting = _setting(dtype, seed)
-    counts, probabilities = (_per_element(value, shape, setting) for value in (counts, probabilities))
-    return torch.binomial(counts, probabilities, generator=setting["generator"])
+    return _draw(torch.binomial, [counts, probabilities], shape, dtype, seed)
 
 
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: SeedLike = None) -> Tensor:
