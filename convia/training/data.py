@@ -1,0 +1,337 @@
+"""Data for training: whatever users hold becomes epochs of batches (x, y, sample_weight) of tensors."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convia import config, tree
+from convia.errors import explain
+
+Batch = tuple[Any, Any, Any]
+_GPU_BUDGET = 2**31  # bytes of arrays that are moved to a GPU as a whole
+
+
+class PyDataset:
+    """A dataset of your own: define ``__len__`` (batches per epoch) and ``__getitem__(index)`` → (x, y[, weight]).
+
+    Args:
+        workers: threads that fetch batches ahead when more than one.
+        use_multiprocessing: accepted; batches are fetched by threads.
+        max_queue_size: how many batches are fetched ahead.
+    """
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        self.workers, self.use_multiprocessing, self.max_queue_size = workers, use_multiprocessing, max_queue_size
+
+    @property
+    def num_batches(self) -> int | None:
+        """Batches per epoch."""
+        return len(self) if hasattr(self, "__len__") else None
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(explain(type(self).__name__, "a batch's index", "a method __getitem__ in the subclass"))
+
+    def on_epoch_begin(self) -> None:
+        """Called before every epoch."""
+
+    def on_epoch_end(self) -> None:
+        """Called after every epoch, to shuffle for example."""
+
+
+def unpack(batch: Any) -> Batch:
+    """Split what a user's dataset yields into (x, y, sample_weight); absent parts are None.
+
+    Raises:
+        ValueError: a tuple of more than three.
+    """
+    if isinstance(batch, list) and len(batch) in (2, 3):
+        batch = tuple(batch)
+    if not isinstance(batch, tuple):
+        return batch, None, None
+    if len(batch) > 3 or not batch:
+        raise ValueError(explain("fit", f"a batch of {len(batch)} parts", "x, (x, y) or (x, y, sample_weight)"))
+    return (*batch, *(None,) * (3 - len(batch)))  # type: ignore[return-value]
+
+
+def pack(x: Any, y: Any, weight: Any) -> Any:
+    """Undo ``unpack``: the form in which a custom ``train_step(data)`` receives a batch."""
+    if weight is not None:
+        return x, y, weight
+    if y is not None:
+        return x, y
+    return x if not tree.is_nested(x) else (x,)
+
+
+def as_tensor(value: Any, device: torch.device | None = None) -> Any:
+    """Turn an array, a list of numbers or a DataFrame into a tensor; float64 becomes the default float type."""
+    if value is None or isinstance(value, str):
+        return value
+    if not isinstance(value, Tensor):
+        value = value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)
+        if value.dtype.kind in "OUS":
+            raise ValueError(
+                explain("fit", f"an array of type {value.dtype}", "numbers",
+                        "Convert texts to class indices, and rows of different lengths to one length.")
+            )
+        value = torch.from_numpy(np.ascontiguousarray(value if value.dtype.kind != "u" or value.itemsize == 1 else value.astype("int64")))
+    if value.dtype is torch.float64:
+        value = value.to(config.torch_dtype(config.floatx()))
+    return value.to(device) if device is not None and value.device != device else value
+
+
+def as_tensors(structure: Any, device: torch.device | None = None) -> Any:
+    """Apply ``as_tensor`` within lists, tuples and dicts; a list of plain numbers is one array."""
+    if isinstance(structure, (list, tuple)) and structure and not tree.is_nested(structure[0]) and _is_number(structure[0]):
+        return as_tensor(structure, device)
+    if isinstance(structure, Mapping):
+        return {key: as_tensors(value, device) for key, value in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(as_tensors(value, device) for value in structure)
+    return as_tensor(structure, device)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, np.generic))
+
+
+def class_weights(y: Any, class_weight: Mapping[int, float], sample_weight: Any = None) -> Tensor:
+    """Return a weight per sample from its class: y holds class indices (N,) or (N, 1), or one-hot rows (N, C).
+
+    Raises:
+        ValueError: several outputs, or a class without a weight.
+    """
+    if not isinstance(y, Tensor):
+        raise ValueError(explain("fit", "class_weight with several outputs", "a model with one output", "Use sample_weight."))
+    classes = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y)).long()
+    size = max([int(classes.max()) if len(classes) else 0, *map(int, class_weight)]) + 1
+    table = torch.ones(size, dtype=config.torch_dtype(config.floatx()), device=y.device)
+    for index, weight in class_weight.items():
+        table[int(index)] = float(weight)
+    weights = table[classes]
+    return weights if sample_weight is None else weights * sample_weight.to(weights.dtype)
+
+
+class Batches:
+    """Epochs of batches. ``steps`` is the number per epoch, None when only the end of the data tells."""
+
+    steps: int | None = None
+    samples: int | None = None
+
+    def epoch(self) -> Iterator[Batch]:
+        """Yield the batches of one epoch."""
+        raise NotImplementedError
+
+
+class ArrayBatches(Batches):
+    """Arrays in memory: shuffled by drawing an order, gathered batch by batch.
+
+    Raises:
+        ValueError: arrays of different lengths, or none at all.
+    """
+
+    def __init__(self, x: Any, y: Any, weight: Any, batch_size: int | None, shuffle: Any, class_weight: Any = None) -> None:
+        device = config.device()
+        self._tree = (as_tensors(x), as_tensors(y), as_tensors(weight))
+        if class_weight:
+            self._tree = (*self._tree[:2], class_weights(self._tree[1], class_weight, self._tree[2]))
+        leaves = [leaf for leaf in tree.flatten(self._tree) if leaf is not None]
+        self.samples = _common_length(self._tree)
+        self.batch_size = int(batch_size or 32)
+        if self.batch_size < 1:
+            raise ValueError(explain("fit", f"batch_size={batch_size!r}", "a whole number ≥ 1"))
+        self.steps = math.ceil(self.samples / self.batch_size)
+        self._shuffle = shuffle
+        fits = sum(leaf.numel() * leaf.element_size() for leaf in leaves) <= _GPU_BUDGET
+        if device.type != "cpu" and fits:
+            self._tree = tree.map_structure(lambda leaf: leaf if leaf is None else leaf.to(device), self._tree)
+        self._device = device
+
+    def epoch(self) -> Iterator[Batch]:
+        """Yield the batches, in a new random order when shuffling."""
+        count, size = self.samples or 0, self.batch_size
+        x, y, weight = self._tree
+        order = self._order(count)
+        flat = not tree.is_nested(x) and not tree.is_nested(y) and not tree.is_nested(weight)
+        for start in range(0, count, size):
+            take = slice(start, start + size) if order is None else order[start : start + size]
+            if flat:
+                yield self._taken(x, take), self._taken(y, take), self._taken(weight, take)
+            else:
+                yield tree.map_structure(lambda leaf, take=take: self._taken(leaf, take), self._tree)
+
+    def _taken(self, leaf: Any, take: Any) -> Any:
+        if leaf is None:
+            return None
+        part = leaf[take] if isinstance(take, slice) else leaf.index_select(0, take)
+        return part if part.device == self._device else part.to(self._device, non_blocking=True)
+
+    def _order(self, count: int) -> Tensor | None:
+        if not self._shuffle:
+            return None
+        device = next(leaf for leaf in tree.flatten(self._tree) if leaf is not None).device
+        if self._shuffle == "batch":
+            blocks = torch.randperm(math.ceil(count / self.batch_size))
+            order = (blocks[:, None] * self.batch_size + torch.arange(self.batch_size)).flatten()
+            return order[order < count].to(device)
+        return torch.randperm(count).to(device)
+
+
+def _common_length(parts: Batch) -> int:
+    named = [
+        (name, leaf) for name, part in zip(("x", "y", "sample_weight"), parts, strict=True)
+        for leaf in tree.flatten(part) if leaf is not None
+    ]
+    if any(leaf.ndim == 0 for _, leaf in named):
+        raise ValueError(explain("fit", "a single number", "arrays whose first axis runs over the samples"))
+    lengths = {len(leaf) for _, leaf in named}
+    if len(lengths) > 1:
+        sizes = ", ".join(f"{name}: {len(leaf)}" for name, leaf in named)
+        raise ValueError(explain("fit", f"arrays of different lengths ({sizes})", "the same number of samples in each"))
+    if not lengths or lengths == {0}:
+        raise ValueError(explain("fit", "no samples", "at least one"))
+    return lengths.pop()
+
+
+class IterableBatches(Batches):
+    """Generators, PyDatasets, torch DataLoaders, anything that can be iterated.
+
+    What can be iterated again is started anew each epoch; a generator goes on where it stopped.
+    """
+
+    def __init__(self, source: Any, steps: int | None, shuffle: Any = False, class_weight: Any = None) -> None:
+        self._source = source
+        self._indexed = isinstance(source, PyDataset) or (hasattr(source, "__getitem__") and hasattr(source, "__len__"))
+        self._iterator = iter(source) if not self._indexed and iter(source) is source else None
+        length = _length(source)
+        self.steps = int(math.ceil(steps)) if steps is not None else length
+        self.samples = None
+        self._class_weight = class_weight
+        self._shuffle = bool(shuffle) and isinstance(source, PyDataset)
+
+    def epoch(self) -> Iterator[Batch]:
+        """Yield batches until the steps are done or the data ends."""
+        if hasattr(self._source, "on_epoch_begin"):
+            self._source.on_epoch_begin()
+        device = config.device()
+        for batch in islice(self._raw(), self.steps):
+            x, y, weight = (as_tensors(part, device) for part in unpack(batch))
+            if self._class_weight:
+                weight = class_weights(y, self._class_weight, weight)
+            yield x, y, weight
+        if hasattr(self._source, "on_epoch_end"):
+            self._source.on_epoch_end()
+
+    def _raw(self) -> Iterable[Any]:
+        if self._iterator is not None:
+            return self._iterator
+        if not self._indexed:
+            return iter(self._source)
+        return self._by_index()
+
+    def _by_index(self) -> Iterator[Any]:
+        """Go through an indexed dataset, again from the start when more steps are asked for than it has."""
+        length = _length(self._source) or self.steps or 0
+        total = self.steps or length
+        order = np.random.permutation(length) if self._shuffle else np.arange(length)
+        indices = [int(order[i % length]) for i in range(total)]
+        workers = getattr(self._source, "workers", 1) or 1
+        if workers < 2:
+            yield from (self._source[index] for index in indices)
+            return
+        ahead = max(getattr(self._source, "max_queue_size", 10), workers)
+        with ThreadPoolExecutor(workers) as pool:
+            waiting = [pool.submit(self._source.__getitem__, index) for index in indices[:ahead]]
+            for index in [*indices[ahead:], *[None] * len(waiting)]:
+                ready = waiting.pop(0)
+                if index is not None:
+                    waiting.append(pool.submit(self._source.__getitem__, index))
+                yield ready.result()
+
+
+def _length(source: Any) -> int | None:
+    try:
+        return len(source)
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def _is_array_like(x: Any) -> bool:
+    leaves = tree.flatten(x)
+    return bool(leaves) and all(
+        isinstance(leaf, (np.ndarray, Tensor)) or hasattr(leaf, "to_numpy") or _is_number(leaf) for leaf in leaves
+    )
+
+
+def adapt(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    batch_size: int | None = None,
+    shuffle: Any = False,
+    steps: int | None = None,
+    class_weight: Any = None,
+) -> Batches:
+    """Make :class:`Batches` of arrays (or lists and dicts of them), or of anything that yields batches.
+
+    Raises:
+        ValueError: labels beside a dataset that brings its own. TypeError: neither arrays nor something to iterate.
+    """
+    if isinstance(x, Batches):
+        return x
+    if _is_array_like(x):
+        batches = ArrayBatches(x, y, sample_weight, batch_size, shuffle, class_weight)
+        return _limited(batches, steps) if steps is not None else batches
+    if not isinstance(x, Iterable) and not hasattr(x, "__getitem__"):
+        raise TypeError(
+            explain("fit", f"x of type {type(x).__name__}", "arrays, tensors, a generator, a PyDataset or a DataLoader")
+        )
+    if y is not None or sample_weight is not None:
+        what = "y" if y is not None else "sample_weight"
+        raise ValueError(explain("fit", f"{what} beside a dataset that yields batches", f"{what} within the batches"))
+    return IterableBatches(x, steps, shuffle, class_weight)
+
+
+class _limited(Batches):  # noqa: N801
+    """The first ``steps`` batches of every epoch, going through the arrays again when they are too short."""
+
+    def __init__(self, batches: ArrayBatches, steps: int) -> None:
+        self._batches, self.steps = batches, int(math.ceil(steps))
+        self.samples = batches.samples
+
+    def epoch(self) -> Iterator[Batch]:
+        left = self.steps or 0
+        while left > 0:
+            for batch in islice(self._batches.epoch(), left):
+                yield batch
+                left -= 1
+
+
+def split(x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Batch, Batch]:
+    """Cut the last ``fraction`` of the samples off, before any shuffling: (for training, for validation).
+
+    Raises:
+        ValueError: not arrays, a fraction outside (0, 1), or one that leaves either part empty.
+    """
+    if not _is_array_like(x):
+        raise ValueError(
+            explain("fit", f"validation_split with x of type {type(x).__name__}", "arrays or tensors", "Pass validation_data.")
+        )
+    if not 0 < fraction < 1:
+        raise ValueError(explain("fit", f"validation_split={fraction}", "a number between 0 and 1"))
+    parts = (as_tensors(x), as_tensors(y), as_tensors(sample_weight))
+    count = _common_length(parts)
+    border = math.floor(count * (1 - fraction))
+    if border in (0, count):
+        raise ValueError(
+            explain("fit", f"validation_split={fraction} of {count} samples", "at least one sample in each part")
+        )
+    ranges = slice(0, border), slice(border, None)
+    cut = [tree.map_structure(lambda leaf, r=r: leaf if leaf is None else leaf[r], parts) for r in ranges]
+    return cut[0], cut[1]

@@ -1,0 +1,489 @@
+"""The training loop: compile, fit, evaluate, predict, and the steps they are made of."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convia import config, optimizers, tree
+from convia.callbacks import CallbackList, History
+from convia.errors import explain
+from convia.training import data
+from convia.training.data import Batches
+from convia.training.objective import Objective
+
+Logs = dict[str, float]
+
+
+class Trainer:
+    """What makes a layer trainable: mixed into ``Model``."""
+
+    optimizer: Any
+    stop_training: bool
+    history: History | None
+
+    def _start_training_books(self) -> None:
+        quiet = object.__setattr__
+        for name, value in (
+            ("optimizer", None), ("objective", None), ("history", None), ("stop_training", False), ("_compile_args", None),
+            ("_learned", None), ("_first_step", True), ("steps_per_execution", 1), ("run_eagerly", False),
+            ("jit_compile", False), ("_resume_epoch", 0), ("_resume_step", 0),
+        ):
+            quiet(self, name, value)
+
+    # -- compile ------------------------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int | str = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say how to train.
+
+        Args:
+            optimizer: a name or an Optimizer.
+            loss: a name, function or Loss; with several outputs a list or dict of them.
+            loss_weights: factors of the outputs' losses.
+            metrics, weighted_metrics: lists; with several outputs lists or dicts of lists.
+            run_eagerly, jit_compile: accepted; convia always runs eagerly, on torch's kernels.
+            steps_per_execution: steps between calls of the callbacks' batch methods.
+            auto_scale_loss: scale the loss when the policy is mixed_float16.
+
+        Raises:
+            ValueError: an unknown name of an optimizer, a loss or a metric.
+        """
+        chosen = optimizers.get(optimizer)
+        mixed = getattr(self, "dtype_policy", None) is not None and self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
+        if auto_scale_loss and mixed and not isinstance(chosen, optimizers.LossScaleOptimizer):
+            chosen = optimizers.LossScaleOptimizer(chosen)
+        self._compile_args = {
+            "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+            "weighted_metrics": weighted_metrics, "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,
+        }
+        object.__setattr__(self, "optimizer", chosen)
+        object.__setattr__(self, "objective", Objective(loss, loss_weights, metrics, weighted_metrics))
+        object.__setattr__(self, "stop_training", False)
+        self.run_eagerly, self.jit_compile = run_eagerly, bool(jit_compile) and jit_compile != "auto"
+        self.steps_per_execution = 1 if steps_per_execution == "auto" else int(steps_per_execution)
+        self._forget_compiled_functions()
+
+    @property
+    def compiled(self) -> bool:
+        """Whether ``compile`` has been called."""
+        return self.objective is not None
+
+    @property
+    def loss(self) -> Any:
+        """The loss as it was given to ``compile``."""
+        return self._compile_args["loss"] if self._compile_args else None
+
+    def _forget_compiled_functions(self) -> None:
+        """The layers or what learns may have changed: look again at the next step."""
+        object.__setattr__(self, "_learned", None)
+        object.__setattr__(self, "_first_step", True)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Return the arguments of ``compile`` as plain values."""
+        from_args = dict(self._compile_args or {})
+        if self.optimizer is not None:
+            from_args["optimizer"] = self.optimizer
+        return _plain(from_args)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with what ``get_compile_config`` returned."""
+        self.compile(**config)
+
+    def _require_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(
+                explain(f"{method} of {self.name!r}", "a model that is not compiled", "a compiled one",  # type: ignore[attr-defined]
+                        "Call model.compile(optimizer, loss) first.")
+            )
+
+    # -- metrics ------------------------------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The loss's mean, the metrics of ``compile`` and those of the layers."""
+        compiled = self.objective.metrics if self.objective is not None else []
+        return [*compiled, *super().metrics]  # type: ignore[misc]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of the results of ``evaluate``, in its order."""
+        names = [metric.name for metric in self.metrics]
+        return names[:1] + sorted(names[1:])
+
+    def reset_metrics(self) -> None:
+        """Start all metrics anew."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the metrics' values by name."""
+        results: dict[str, Any] = {}
+        for metric in self.metrics:
+            result = metric.result()
+            results.update(result if isinstance(result, dict) else {metric.name: result})
+        return results
+
+    # -- one step -----------------------------------------------------------------------------------------------
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
+        """Return what training minimizes: the losses of ``compile`` and the penalties of layers and weights."""
+        if not self.objective.built:
+            self.objective.build(y, y_pred, self._output_names())
+        total = self.objective.loss(y, y_pred, sample_weight)
+        penalties = self.losses  # type: ignore[attr-defined]
+        for penalty in penalties:
+            penalty = penalty.mean() if penalty.ndim else penalty  # noqa: PLW2901
+            total = penalty if total is None else total + penalty
+        if total is None:
+            raise ValueError(
+                explain(f"fit of {self.name!r}", "a model without any loss", "a loss to minimize",  # type: ignore[attr-defined]
+                        "Pass loss= to compile(), or call add_loss() in a layer.")
+            )
+        return total
+
+    def _output_names(self) -> list[str] | None:
+        return self.output_names if getattr(self, "graph", None) is not None else None  # type: ignore[attr-defined]
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Feed the metrics of ``compile`` with a batch and return all values."""
+        with torch.no_grad():
+            self.objective.update(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def train_step(self, data_: Any) -> dict[str, Any]:
+        """Learn from one batch (x, y, sample_weight); override it for an algorithm of your own."""
+        self._learn(*data.unpack(data_))
+        return self.get_metrics_result()
+
+    def test_step(self, data_: Any) -> dict[str, Any]:
+        """Measure one batch without learning; override it for an algorithm of your own."""
+        self._measure(*data.unpack(data_))
+        return self.get_metrics_result()
+
+    def predict_step(self, data_: Any) -> Any:
+        """Return the outputs for one batch; override it for an algorithm of your own."""
+        return self(data.unpack(data_)[0], training=False)  # type: ignore[operator]
+
+    def _learn(self, x: Any, y: Any, weight: Any) -> None:
+        """One step: outputs, loss, gradients, update."""
+        outputs = self(x, training=True)  # type: ignore[operator]
+        loss = self.compute_loss(x, y, outputs, weight, training=True)
+        if self._first_step:
+            self._check_first_step(loss, x, outputs)
+        variables = self._learned_variables()
+        for variable in variables:
+            variable.grad = None
+        if variables:
+            scaled = self.optimizer.scale_loss(loss)
+            scaled.backward()
+            with torch.no_grad():
+                self.optimizer.apply([variable.grad for variable in variables], variables)
+        with torch.no_grad():
+            self._note_loss(loss, outputs)
+            self.objective.update(y, outputs, weight)
+
+    def _measure(self, x: Any, y: Any, weight: Any) -> None:
+        with torch.no_grad():
+            outputs = self(x, training=False)  # type: ignore[operator]
+            self._note_loss(self.compute_loss(x, y, outputs, weight, training=False), outputs)
+            self.objective.update(y, outputs, weight)
+
+    def _note_loss(self, loss: Tensor, outputs: Any) -> None:
+        first = outputs if isinstance(outputs, Tensor) else tree.flatten(outputs)[0]
+        self.objective.tracker.update_state(loss.detach(), sample_weight=first.shape[0] if first.ndim else 1)
+
+    def _learned_variables(self) -> list[Any]:
+        """The variables that learn, noted once; changing ``trainable`` later needs a new ``compile``."""
+        if self._learned is None:
+            object.__setattr__(self, "_learned", list(self.trainable_variables))  # type: ignore[attr-defined]
+            if self._learned and not self.optimizer.built:
+                self.optimizer.build(self._learned)
+        return self._learned  # type: ignore[return-value]
+
+    def _check_first_step(self, loss: Tensor, x: Any, outputs: Any) -> None:
+        object.__setattr__(self, "_first_step", False)
+        if loss.ndim:
+            raise ValueError(
+                explain(f"fit of {self.name!r}", f"a loss of shape {tuple(loss.shape)}", "one number",  # type: ignore[attr-defined]
+                        "Use a reduction such as 'sum_over_batch_size', or take the mean in your loss.")
+            )
+        if bool(torch.isfinite(loss)):
+            return
+        bad_input = any(
+            leaf.is_floating_point() and not bool(torch.isfinite(leaf).all()) for leaf in tree.flatten(x) if isinstance(leaf, Tensor)
+        )
+        remedy = "Clean the data: numpy.nan_to_num, or drop those samples." if bad_input else (
+            "Scale the inputs (images: divide by 255) and check the initial weights and the loss function."
+        )
+        cause = "x holds NaN or infinity" if bad_input else "x is finite"
+        raise ValueError(
+            explain(f"fit of {self.name!r}", f"a loss of {float(loss)} in the first step ({cause})", "a finite loss", remedy)  # type: ignore[attr-defined]
+        )
+
+    # -- fit ----------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: Any = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+    ) -> History:
+        """Train for a number of epochs and return the History of losses and metrics.
+
+        Args:
+            x: arrays or tensors (N, …), lists or dicts of them; or a generator, PyDataset, DataLoader or any
+                iterable that yields batches (x, y[, sample_weight]).
+            y: targets, unless the dataset brings its own.
+            batch_size: samples per step, 32 unless given.
+            verbose: 0 silent, 1 progress bar, 2 one line per epoch.
+            validation_split: share of the samples, taken from the end before shuffling, that is only measured.
+            validation_data: (x, y[, sample_weight]) or a dataset to measure after epochs.
+            class_weight: class index → weight of its samples.
+            validation_freq: measure every so many epochs, or after the epochs in a list (counted from 1).
+
+        Raises:
+            ValueError: not compiled; arrays that do not fit each other, the model or the loss; a first loss that is
+                not finite.
+        """
+        self._require_compiled("fit")
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = data.split(x, y, sample_weight, validation_split)
+        batches = data.adapt(
+            x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, steps=steps_per_epoch, class_weight=class_weight
+        )
+        validation = self._validation(validation_data, validation_batch_size or batch_size, validation_steps)
+        hooks = self._hooks(callbacks, verbose, epochs, batches, history=True)
+        object.__setattr__(self, "stop_training", False)
+        object.__setattr__(self, "_resume_epoch", 0)
+        self._forget_compiled_functions()
+        hooks.on_train_begin()
+        logs: Logs = {}
+        for epoch in range(max(initial_epoch, self._resume_epoch), epochs):
+            self.reset_metrics()
+            hooks.on_epoch_begin(epoch)
+            logs = self._epoch(batches, hooks)
+            if validation is not None and _due(epoch, validation_freq):
+                results = self._test_epoch(validation, hooks)
+                logs.update({f"val_{name}": value for name, value in results.items()})
+            hooks.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        if self._learned:
+            self.optimizer.finalize_variable_values(self._learned)
+        hooks.on_train_end(logs)
+        return self.history  # type: ignore[return-value]
+
+    def _epoch(self, batches: Batches, hooks: CallbackList) -> Logs:
+        """Train on the batches of one epoch."""
+        own_step = type(self).train_step is not Trainer.train_step
+        learn: Callable[..., Any] = (lambda *parts: self.train_step(data.pack(*parts))) if own_step else self._learn
+        returned = self._walk(batches, learn, hooks, "train", batches.steps)
+        logs = _numbers(returned if own_step and isinstance(returned, dict) else self.get_metrics_result())
+        self._warn_of_nan(logs)
+        return logs
+
+    def _walk(self, batches: Batches, step: Callable[..., Any], hooks: CallbackList, mode: str, expected: int | None) -> Any:
+        """Take one step per batch and tell the callbacks that want to know."""
+        wants = getattr(hooks, f"wants_{mode}_batches")
+        begin, end = getattr(hooks, f"on_{mode}_batch_begin"), getattr(hooks, f"on_{mode}_batch_end")
+        progress = hooks.progress if mode == "train" or not hooks.inside_fit else None
+        draw = getattr(progress, f"on_{mode}_batch_end", None)
+        every = self.steps_per_execution
+        result, count = None, 0
+        for batch in batches.epoch():
+            if wants and count % every == 0:
+                begin(count)
+            result = step(*batch)
+            last = count % every == every - 1 or count + 1 == expected
+            if wants and last:
+                end(count, self._step_logs(result))
+            elif draw is not None and progress.due(count):  # type: ignore[union-attr]
+                draw(count, self._step_logs(result))
+            count += 1
+            if self.stop_training:
+                break
+        if count == 0:
+            raise ValueError(explain("fit", "a dataset that yields no batch", "at least one batch", "Is the generator used up?"))
+        if expected is not None and count < expected and not self.stop_training:
+            warnings.warn(
+                f"The data ended after {count} of {expected} steps; use a dataset that repeats, or fewer steps.", stacklevel=4
+            )
+        return result
+
+    def _step_logs(self, result: Any) -> Logs:
+        return _numbers(result if isinstance(result, dict) else self.get_metrics_result())
+
+    def _warn_of_nan(self, logs: Logs) -> None:
+        if math.isnan(logs.get("loss", 0.0)):
+            warnings.warn(
+                explain(f"fit of {self.name!r}", "a loss of NaN", "a finite loss",  # type: ignore[attr-defined]
+                        "Lower the learning rate, scale the inputs, or use clipnorm; callbacks.TerminateOnNaN() stops at once."),
+                stacklevel=4,
+            )
+
+    def _hooks(self, callbacks: Any, verbose: Any, epochs: int, batches: Batches, history: bool = False) -> CallbackList:
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        mode = 1 if verbose == "auto" else verbose
+        hooks = CallbackList(
+            callbacks, add_history=history, add_progbar=bool(mode), model=self, verbose=mode, epochs=epochs, steps=batches.steps
+        )
+        hooks.inside_fit = history
+        return hooks
+
+    def _validation(self, given: Any, batch_size: int | None, steps: int | None) -> Batches | None:
+        if given is None:
+            return None
+        is_batch = isinstance(given, (tuple, list)) and len(given) in (2, 3)
+        x, y, weight = data.unpack(tuple(given)) if is_batch else (given, None, None)
+        return data.adapt(x, y, weight, batch_size=batch_size, steps=steps)
+
+    # -- evaluate and predict -----------------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the loss and the metrics on data: a list (one number if only the loss), or a dict by name."""
+        self._require_compiled("evaluate")
+        batches = data.adapt(x, y, sample_weight, batch_size=batch_size, steps=steps)
+        hooks = self._hooks(callbacks, verbose, 1, batches)
+        logs = self._test_epoch(batches, hooks)
+        if return_dict:
+            return logs
+        values = [logs[name] for name in self.metrics_names if name in logs]
+        values += [value for name, value in sorted(logs.items()) if name not in self.metrics_names]
+        return values[0] if len(values) == 1 else values
+
+    def _test_epoch(self, batches: Batches, hooks: CallbackList) -> Logs:
+        own_step = type(self).test_step is not Trainer.test_step
+        measure: Callable[..., Any] = (lambda *parts: self.test_step(data.pack(*parts))) if own_step else self._measure
+        self.reset_metrics()
+        hooks.on_test_begin()
+        returned = self._walk(batches, measure, hooks, "test", batches.steps)
+        logs = _numbers(returned if own_step and isinstance(returned, dict) else self.get_metrics_result())
+        hooks.on_test_end(logs)
+        return logs
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Return the outputs for data as NumPy arrays, in the structure of the model's outputs."""
+        batches = data.adapt(x, batch_size=batch_size, steps=steps)
+        hooks = self._hooks(callbacks, verbose, 1, batches)
+        parts: list[Any] = []
+
+        def step(*batch: Any) -> dict[str, Any]:
+            parts.append(self.predict_step(data.pack(*batch)))
+            return {"outputs": parts[-1]} if hooks.wants_predict_batches else {}
+
+        hooks.on_predict_begin()
+        with torch.no_grad():
+            self._walk(batches, step, hooks, "predict", batches.steps)
+        hooks.on_predict_end()
+        return tree.map_structure(lambda *pieces: _array(torch.cat([torch.as_tensor(p) for p in pieces])), *parts)
+
+    # -- single batches -----------------------------------------------------------------------------------------
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Learn from one batch and return the loss and metrics since the last reset."""
+        self._require_compiled("train_on_batch")
+        x, y, weight = self._one_batch(x, y, sample_weight)
+        if class_weight:
+            weight = data.class_weights(y, class_weight, weight)
+        return self._results(self.train_step(data.pack(x, y, weight)), return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Measure one batch and return the loss and metrics since the last reset."""
+        self._require_compiled("test_on_batch")
+        return self._results(self.test_step(data.pack(*self._one_batch(x, y, sample_weight))), return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the outputs for one batch as NumPy arrays."""
+        with torch.no_grad():
+            outputs = self.predict_step(data.pack(data.as_tensors(x, config.device()), None, None))
+        return tree.map_structure(_array, outputs)
+
+    def _one_batch(self, *parts: Any) -> Iterator[Any]:
+        return (data.as_tensors(part, config.device()) for part in parts)
+
+    def _results(self, logs: dict[str, Any], return_dict: bool) -> Any:
+        numbers = _numbers(logs)
+        if return_dict:
+            return numbers
+        values = [numbers[name] for name in self.metrics_names if name in numbers] or list(numbers.values())
+        return values[0] if len(values) == 1 else values
+
+
+def _numbers(logs: dict[str, Any]) -> Logs:
+    """Metric values as Python numbers, by name in alphabetical order as in Keras."""
+    return {name: _number(logs[name]) for name in sorted(logs) if name != "outputs"}
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.item() if value.numel() == 1 else value.detach().cpu().numpy()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _array(tensor: Any) -> np.ndarray:
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def _due(epoch: int, frequency: Any) -> bool:
+    return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else (epoch + 1) in frequency
+
+
+def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {key: tree.map_structure(optimizers.serialize, value) for key, value in arguments.items()}
+
+
+__all__ = ["Trainer", "nullcontext"]
