@@ -158,7 +158,9 @@ def _bind(cls: type, signature: inspect.Signature, args: tuple[Any, ...], kwargs
     except TypeError as error:
         names = [name for name in signature.parameters if name != "kwargs"]
         raise TypeError(
-            explain(cls.__name__, _call_text(args, kwargs), f"arguments ({', '.join(names)})", str(error).capitalize() + ".")
+            explain(
+                cls.__name__, _call_text(args, kwargs), f"arguments ({', '.join(names)})", str(error).capitalize() + "."
+            )
         ) from None
     bound.apply_defaults()
     return dict(bound.arguments)
@@ -171,9 +173,7 @@ def _call_text(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
 def _refuse(cls: type, name: str) -> None:
     known = parameters(cls)
     raise TypeError(
-        explain(
-            cls.__name__, f"the unknown argument {name!r}", f"one of {', '.join(known)}", nearest(name, known)
-        )
+        explain(cls.__name__, f"the unknown argument {name!r}", f"one of {', '.join(known)}", nearest(name, known))
     )
 
 

@@ -25,7 +25,9 @@ _settings: dict[str, Any] = {
 
 def _choose(setting: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ValueError(explain(f"set_{setting}", repr(value), f"one of {list(allowed)}", nearest(str(value), allowed)))
+        raise ValueError(
+            explain(f"set_{setting}", repr(value), f"one of {list(allowed)}", nearest(str(value), allowed))
+        )
     _settings[setting] = value
 
 
@@ -100,7 +102,9 @@ def set_device(name: str | torch.device | None) -> None:
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(explain("set_device", repr(name), "a device of this machine", f"PyTorch says: {reason}")) from None
+        raise ValueError(
+            explain("set_device", repr(name), "a device of this machine", f"PyTorch says: {reason}")
+        ) from None
     _settings["device"] = chosen
 
 
@@ -142,7 +146,9 @@ class DTypePolicy(Configured):
             torch_dtype(half)
         except ValueError:
             raise ValueError(
-                explain("DTypePolicy", repr(self.name), "a type such as 'float32', or 'mixed_float16', 'mixed_bfloat16'")
+                explain(
+                    "DTypePolicy", repr(self.name), "a type such as 'float32', or 'mixed_float16', 'mixed_bfloat16'"
+                )
             ) from None
         self.compute_dtype = half
         self.variable_dtype = "float32" if half != self.name else half

@@ -141,8 +141,12 @@ class Graph:
             for leaf in tree.flatten(structure):
                 if not isinstance(leaf, KerasTensor):
                     raise ValueError(
-                        explain(f"{who}, argument {what!r}", repr(leaf), "symbolic tensors",
-                                "Start from Input(shape) and call layers on it.")
+                        explain(
+                            f"{who}, argument {what!r}",
+                            repr(leaf),
+                            "symbolic tensors",
+                            "Start from Input(shape) and call layers on it.",
+                        )
                     )
         self.who = who
         self.input_tree, self.output_tree = _with_fresh_inputs(inputs, outputs)
@@ -173,9 +177,12 @@ class Graph:
                 continue
             if node.is_input and not any(id(tensor) in given for tensor in node.outputs):
                 raise ValueError(
-                    explain(self.who, f"outputs that need the tensor {node.outputs[0].name!r}",
-                            "outputs that depend on nothing but the given inputs",
-                            "The graph is disconnected: add that tensor to the inputs.")
+                    explain(
+                        self.who,
+                        f"outputs that need the tensor {node.outputs[0].name!r}",
+                        "outputs that depend on nothing but the given inputs",
+                        "The graph is disconnected: add that tensor to the inputs.",
+                    )
                 )
             stack.append((node, True))
             stack += [(parent, False) for parent in reversed(node.parents)]
@@ -291,7 +298,9 @@ def _with_fresh_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
     if all(tensor.node is not None and tensor.node.is_input for tensor in flat):
         return inputs, outputs
     values = {
-        id(tensor): tensor if tensor.node and tensor.node.is_input else Input(batch_shape=tensor.shape, dtype=tensor.dtype)
+        id(tensor): tensor
+        if tensor.node and tensor.node.is_input
+        else Input(batch_shape=tensor.shape, dtype=tensor.dtype)
         for tensor in flat
     }
     fresh = [values[id(tensor)] for tensor in flat]
@@ -313,7 +322,9 @@ def replay(outputs: list[KerasTensor], values: dict[int, Any], structure: Any) -
             continue
         slots = {id(parent): index for index, parent in enumerate(node.inputs)}
         operands = [values[id(parent)] for parent in node.inputs]
-        result = node.operation(*_filled(_template(node.args, slots), operands), **_filled(_template(node.kwargs, slots), operands))
+        result = node.operation(
+            *_filled(_template(node.args, slots), operands), **_filled(_template(node.kwargs, slots), operands)
+        )
         for old, new in zip(node.outputs, symbolic_leaves(result), strict=True):
             values[id(old)] = new
     return tree.pack(structure, [values[id(output)] for output in outputs])

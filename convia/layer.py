@@ -8,16 +8,14 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from convia import config, initializers, regularizers, symbolic, tree
+from convia import config, regularizers, symbolic, tree
 from convia.args import Configured, converter, field
+from convia.books import Books
 from convia.errors import explain
-from convia.layout import Perm
-from convia.metrics import Metric
 from convia.naming import auto_name
 from convia.symbolic import KerasTensor, Node
-from convia.variable import Variable
 
 _HINTS = ("input_shape", "batch_input_shape", "input_dim", "batch_size", "input_dtype", "weights")
 
@@ -33,43 +31,6 @@ class _Call(threading.local):
 _call = _Call()
 
 
-class InputSpec:
-    """What a layer accepts: rank, minimum rank, exact shape, or sizes of single axes (``axes={-1: 3}``)."""
-
-    def __init__(
-        self,
-        dtype: Any = None,
-        shape: Any = None,
-        ndim: int | None = None,
-        max_ndim: int | None = None,
-        min_ndim: int | None = None,
-        axes: dict[int, int | None] | None = None,
-        allow_last_axis_squeeze: bool = False,
-        name: str | None = None,
-        optional: bool = False,
-    ) -> None:
-        self.dtype = dtype
-        self.shape = None if shape is None else tuple(shape)
-        self.ndim = len(self.shape) if self.shape is not None else ndim
-        self.max_ndim, self.min_ndim, self.axes = max_ndim, min_ndim, dict(axes or {})
-        self.allow_last_axis_squeeze, self.name, self.optional = allow_last_axis_squeeze, name, optional
-
-    def complaint(self, shape: tuple[int | None, ...]) -> str | None:
-        """Return what is wrong with a shape in words ("at least 4 dimensions"), None when it fits."""
-        rank = len(shape)
-        if self.ndim is not None and rank != self.ndim:
-            return f"{self.ndim} dimensions (the batch's included)"
-        if self.min_ndim is not None and rank < self.min_ndim:
-            return f"at least {self.min_ndim} dimensions (the batch's included)"
-        if self.max_ndim is not None and rank > self.max_ndim:
-            return f"at most {self.max_ndim} dimensions (the batch's included)"
-        wanted = dict(enumerate(self.shape)) if self.shape is not None else self.axes
-        for axis, size in wanted.items():
-            if size is not None and shape[axis] not in (size, None):
-                return f"size {size} on axis {axis}"
-        return None
-
-
 class _Arguments(Configured):
     """What every layer's constructor takes besides its own arguments."""
 
@@ -80,7 +41,7 @@ class _Arguments(Configured):
     name: str | None = field(None, kw_only=True)
 
 
-class Layer(_Arguments, nn.Module):
+class Layer(_Arguments, Books):
     """Base of all layers. Subclass it, create weights in ``build(input_shape)`` and compute in ``call(inputs)``.
 
     Args:
@@ -96,24 +57,15 @@ class Layer(_Arguments, nn.Module):
     _call_names: ClassVar[tuple[str, ...]] = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        self = super().__new__(cls)
-        nn.Module.__init__(self)
+        self = super().__new__(cls, *args, **kwargs)
         quiet = object.__setattr__
-        quiet(self, "training", False)  # Keras: a layer called outside fit() does inference
-        quiet(self, "_tracked", {})  # names of attributes that hold layers, in order of assignment
-        quiet(self, "_trainable_variables", [])
-        quiet(self, "_non_trainable_variables", [])
-        quiet(self, "_metrics", [])
         quiet(self, "_losses", [])
         quiet(self, "_loss_layers", [])
         quiet(self, "_inbound_nodes", [])
         quiet(self, "_hints", {})
-        quiet(self, "_trainable", True)
         quiet(self, "_simple", False)
         quiet(self, "_build_shapes", None)
         quiet(self, "_name", None)
-        quiet(self, "built", False)
-        quiet(self, "path", "")
         quiet(self, "input_spec", None)
         quiet(self, "supports_masking", False)
         quiet(self, "dtype_policy", config.dtype_policy())
@@ -127,9 +79,7 @@ class Layer(_Arguments, nn.Module):
         if "call" in cls.__dict__:
             arguments = inspect.signature(cls.__dict__["call"]).parameters
             cls._call_names = tuple(name for name in arguments if name != "self")
-            cls._takes_training = "training" in arguments or any(
-                p.kind is p.VAR_KEYWORD for p in arguments.values() if p.name == "kwargs_with_training"
-            )
+            cls._takes_training = "training" in arguments
 
     def _accept(self, extra: dict[str, Any]) -> None:
         """Take the hints about the input that older programs give to the first layer."""
@@ -172,19 +122,6 @@ class Layer(_Arguments, nn.Module):
         return self.dtype_policy.compute_dtype
 
     @property
-    def trainable(self) -> bool:  # type: ignore[no-redef]
-        """Whether the weights learn. Setting it sets it for everything inside, as in Keras."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        object.__setattr__(self, "_trainable", bool(value))
-        for variable in self._trainable_variables:
-            variable.trainable = value
-        for layer in self.sublayers():
-            layer.trainable = value
-
-    @property
     def input_shape_hint(self) -> tuple[int | None, ...] | None:
         """The batch shape that the constructor was told (``input_shape=``, ``input_dim=``), None if it was not."""
         hints = self._hints
@@ -197,156 +134,6 @@ class Layer(_Arguments, nn.Module):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-    # -- weights and layers inside ------------------------------------------------------------------------------
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, Variable):
-            self._track_variable(value)
-            if value.trainable or name in self._parameters:
-                super().__setattr__(name, value)
-            else:
-                self.__dict__.pop(name, None)
-                self.register_buffer(name, value)
-            return
-        if isinstance(value, Metric):
-            self._metrics.append(value)
-        elif isinstance(value, (nn.Module, list, tuple, dict)) and not name.startswith("_"):
-            self._tracked[name] = None
-        super().__setattr__(name, value)
-
-    def _track_variable(self, variable: Variable) -> None:
-        books = self._trainable_variables if variable.trainable else self._non_trainable_variables
-        if not any(variable is known for known in (*self._trainable_variables, *self._non_trainable_variables)):
-            books.append(variable)
-
-    def sublayers(self) -> list["Layer"]:
-        """Return the layers held by attributes, also within lists and dicts, in the order of assignment."""
-        found: dict[int, Layer] = {}
-        for name in list(self._tracked):
-            for position, item in enumerate(tree.flatten(getattr(self, name, None))):
-                if isinstance(item, nn.Module):
-                    if name not in self._modules:
-                        self._modules.setdefault(f"{name}_{position}", item)
-                    found.update({id(layer): layer for layer in _layers_of(item)})
-        return list(found.values())
-
-    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> Iterator["Layer"]:
-        if include_self:
-            yield self
-        for layer in self.sublayers():
-            yield from layer._flatten_layers() if recursive else (layer,)
-
-    def add_weight(
-        self,
-        shape: Any = None,
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        aggregation: str = "none",
-        overwrite_with_gradient: bool = False,
-        name: str | None = None,
-        *,
-        order: Perm | None = None,
-    ) -> Variable:
-        """Create a weight. ``order`` is the memory order of its axes (see ``layout.py``); the rest is Keras's.
-
-        Args:
-            shape: of the weight; () for a number.
-            initializer: a name, an object or a function of (shape, dtype=); "glorot_uniform" for None, "zeros" for
-                types that are not floating.
-            regularizer, constraint: names, objects or functions of the weight.
-        """
-        dtype = config.dtype_name(dtype or self.variable_dtype)
-        default = "glorot_uniform" if "float" in dtype else "zeros"
-        with symbolic.outside_tracing():
-            variable = Variable(
-                initializers.get(initializer if initializer is not None else default),
-                shape=() if shape is None else shape,
-                dtype=dtype,
-                trainable=trainable,
-                autocast=autocast,
-                aggregation=aggregation,
-                name=name,
-                order=order,
-                regularizer=regularizer,
-                constraint=constraint,
-            )
-        variable.path = f"{self.path or self.name}/{variable.name}"
-        self._track_variable(variable)
-        if not self._trainable:
-            variable.trainable = False
-        return variable
-
-    @property
-    def variables(self) -> list[Variable]:
-        """All weights, those of the layers inside included, each once."""
-        return self.weights
-
-    @property
-    def weights(self) -> list[Variable]:
-        """All weights: one's own trainable ones, the others, then those of the layers inside."""
-        found = {id(v): v for v in (*self._trainable_variables, *self._non_trainable_variables)}
-        for layer in self.sublayers():
-            found.update({id(v): v for v in layer.weights})
-        return list(found.values())
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        """The weights that learn; none when the layer is frozen."""
-        return [v for v in self.weights if v.trainable] if self._trainable else []
-
-    @property
-    def non_trainable_weights(self) -> list[Variable]:
-        """The weights that do not learn: frozen ones, and statistics."""
-        return [v for v in self.weights if not v.trainable] if self._trainable else self.weights
-
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Return copies of the weights as NumPy arrays, in Keras's shapes and order."""
-        return [variable.numpy() for variable in self.weights]
-
-    def set_weights(self, weights: Any) -> None:
-        """Set the weights from arrays in the order of ``get_weights``.
-
-        Raises:
-            ValueError: a different number of arrays, or one of another shape.
-        """
-        variables = self.weights
-        if len(weights) != len(variables):
-            raise ValueError(
-                explain(f"Layer {self.name!r}", f"{len(weights)} arrays", f"{len(variables)}, one per weight")
-            )
-        for variable, value in zip(variables, weights, strict=True):
-            variable.assign(value)
-
-    def count_params(self) -> int:
-        """Return the number of weights' elements.
-
-        Raises:
-            ValueError: the layer is not built yet, so that its weights do not exist.
-        """
-        if not self.built and not self.weights:
-            raise ValueError(
-                explain(f"count_params of {self.name!r}", "a layer that is not built", "a built one",
-                        "Call it on data, or build(input_shape) it.")
-            )
-        return sum(variable.numel() for variable in self.weights)
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """The metrics held by attributes, also of the layers inside."""
-        return [*self._metrics, *(metric for layer in self.sublayers() for metric in layer.metrics)]
-
-    @property
-    def metrics_variables(self) -> list[Any]:
-        """The state of the metrics."""
-        return [variable for metric in self.metrics for variable in metric.variables]
 
     # -- building -----------------------------------------------------------------------------------------------
 
@@ -369,7 +156,9 @@ class Layer(_Arguments, nn.Module):
         shapes = {name: _shapes(value) for name, value in self._named(args, kwargs).items() if _has_tensor(value)}
         wanted = [name for name in inspect.signature(self.build).parameters if name != "self"]
         if len(wanted) > 1:
-            given = {name: shapes[name.removesuffix("_shape")] for name in wanted if name.removesuffix("_shape") in shapes}
+            given = {
+                name: shapes[name.removesuffix("_shape")] for name in wanted if name.removesuffix("_shape") in shapes
+            }
         else:
             given = {wanted[0]: next(iter(shapes.values()), None)} if wanted else {}
         with symbolic.outside_tracing():
@@ -378,11 +167,7 @@ class Layer(_Arguments, nn.Module):
 
     def _finish_build(self) -> None:
         """Register stray weights with torch, take over the initial weights that were asked for, note the fast path."""
-        held = {id(v) for v in (*self._parameters.values(), *self._buffers.values())}
-        for variable in (*self._trainable_variables, *self._non_trainable_variables):
-            if id(variable) not in held:
-                register = self.register_parameter if variable.trainable else self.register_buffer
-                register(_free_name(self, variable.name), variable)
+        self._register_strays()
         if self._hints.get("weights") is not None and self.weights:
             self.set_weights(self._hints.pop("weights"))
         plain = self.activity_regularizer is None and self.compute_dtype == self.variable_dtype
@@ -405,7 +190,9 @@ class Layer(_Arguments, nn.Module):
             inputs = args[0]
             if type(inputs) is Tensor and inputs.dtype is self._input_dtype:
                 try:
-                    return self.call(inputs, training=self._is_training()) if self._takes_training else self.call(inputs)
+                    return (
+                        self.call(inputs, training=self._is_training()) if self._takes_training else self.call(inputs)
+                    )
                 except (RuntimeError, IndexError, TypeError) as error:
                     if not symbolic.tracing():
                         raise self._blame(error, args) from error
@@ -500,8 +287,12 @@ class Layer(_Arguments, nn.Module):
             complaint = spec.complaint(shape)
             if complaint:
                 raise ValueError(
-                    explain(f"{type(self).__name__} layer {self.name!r}", f"an input of shape {shape}", complaint,
-                            self._input_remedy(shape))
+                    explain(
+                        f"{type(self).__name__} layer {self.name!r}",
+                        f"an input of shape {shape}",
+                        complaint,
+                        self._input_remedy(shape),
+                    )
                 )
 
     def _input_remedy(self, shape: tuple[int | None, ...]) -> str:
@@ -572,15 +363,22 @@ class Layer(_Arguments, nn.Module):
     def _first_node(self, what: str) -> Node:
         if not self._inbound_nodes:
             raise AttributeError(
-                explain(f"Layer {self.name!r}", f"a question for its {what}", "a layer that is part of a graph",
-                        "Call it on an Input first.")
+                explain(
+                    f"Layer {self.name!r}",
+                    f"a question for its {what}",
+                    "a layer that is part of a graph",
+                    "Call it on an Input first.",
+                )
             )
         return self._inbound_nodes[0]
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values."""
         given = super().get_config()
-        for key in ("autocast", *(() if "activity_regularizer" in given and self._declares_regularizer() else ("activity_regularizer",))):
+        for key in (
+            "autocast",
+            *(() if "activity_regularizer" in given and self._declares_regularizer() else ("activity_regularizer",)),
+        ):
             given.pop(key, None)
         if self.activity_regularizer is not None:
             given.setdefault("activity_regularizer", regularizers.serialize(self.activity_regularizer))
@@ -591,23 +389,6 @@ class Layer(_Arguments, nn.Module):
     def _declares_regularizer(cls) -> bool:
         entry = cls._fields.get("activity_regularizer")
         return entry is not None and not entry.keyword_only
-
-    def save_own_variables(self, store: Any) -> None:
-        """Write one's own weights (not those of the layers inside) into a dictionary of arrays, by number."""
-        own = (*self._trainable_variables, *self._non_trainable_variables)
-        store.update({str(index): variable.numpy() for index, variable in enumerate(own)})
-
-    def load_own_variables(self, store: Any) -> None:
-        """Read what ``save_own_variables`` wrote.
-
-        Raises:
-            ValueError: another number of arrays than the layer has weights.
-        """
-        own = (*self._trainable_variables, *self._non_trainable_variables)
-        if len(store) != len(own):
-            raise ValueError(explain(f"Layer {self.name!r}", f"{len(store)} arrays", f"{len(own)}, one per weight"))
-        for index, variable in enumerate(own):
-            variable.assign(np.asarray(store[str(index)]))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Layer":
         copy = type(self).from_config(self.get_config())
@@ -661,23 +442,6 @@ def _entered(layer: Layer, training: bool) -> Iterator[None]:
         yield
     finally:
         _call.training, _call.root, _call.path = before
-
-
-def _layers_of(module: nn.Module) -> list[Layer]:
-    """A layer is itself; a foreign torch module is searched for layers."""
-    if isinstance(module, Layer):
-        return [module]
-    return [layer for child in module.children() for layer in _layers_of(child)]
-
-
-def _free_name(module: nn.Module, name: str) -> str:
-    taken = {*module._parameters, *module._buffers, *module._modules, *dir(module)}
-    free = name.replace(".", "_")
-    number = 0
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    return free
 
 
 def _shapes(structure: Any) -> Any:

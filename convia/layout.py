@@ -47,7 +47,9 @@ def depthwise_to_torch(rank: int) -> Perm:
     return (rank, rank + 1, *range(rank))
 
 
-def empty_in_order(shape: tuple[int, ...], order: Perm | None, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def empty_in_order(
+    shape: tuple[int, ...], order: Perm | None, dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
     """Allocate a tensor of ``shape`` whose memory runs through the axes in the given order."""
     if order is None:
         return torch.empty(shape, dtype=dtype, device=device)

@@ -196,7 +196,9 @@ def _instantiate(config: Mapping[str, Any], namespace: str | None) -> Any:
         return torch.from_numpy(array) if name == "__tensor__" else array
     if name == "function":
         name, inner = inner, None
-    item = get_registered_object(config.get("registered_name") or name) or _search(config.get("module"), namespace, name)
+    item = get_registered_object(config.get("registered_name") or name) or _search(
+        config.get("module"), namespace, name
+    )
     if item is None:
         raise ValueError(
             explain(

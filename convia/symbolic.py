@@ -77,7 +77,9 @@ class KerasTensor:
         return self.__array__()
 
     def _refusal(self, use: str, remedy: str) -> str:
-        return explain(f"KerasTensor {self.name!r}", f"a use {use}", "a tensor with numbers", f"It is symbolic. {remedy}")
+        return explain(
+            f"KerasTensor {self.name!r}", f"a use {use}", "a tensor with numbers", f"It is symbolic. {remedy}"
+        )
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -112,7 +112,9 @@ class Variable(torch.nn.Parameter):
         given = torch.as_tensor(value)
         if given.shape != self.shape:
             raise ValueError(
-                explain(f"Variable {self.path!r}", f"a value of shape {tuple(given.shape)}", f"shape {tuple(self.shape)}")
+                explain(
+                    f"Variable {self.path!r}", f"a value of shape {tuple(given.shape)}", f"shape {tuple(self.shape)}"
+                )
             )
         with torch.no_grad():
             self.copy_(given)

@@ -50,7 +50,9 @@ class Model(Trainer, Layer):
         ]
         object.__setattr__(self, "input_spec", specs)
         object.__setattr__(self, "built", True)
-        object.__setattr__(self, "_build_shapes", {"input_shape": tree.map_structure(lambda t: t.shape, graph.input_tree)})
+        object.__setattr__(
+            self, "_build_shapes", {"input_shape": tree.map_structure(lambda t: t.shape, graph.input_tree)}
+        )
 
     # -- structure ----------------------------------------------------------------------------------------------
 
@@ -81,19 +83,27 @@ class Model(Trainer, Layer):
             raise ValueError(explain("get_layer", f"name={name!r}, index={index!r}", "either a name or an index"))
         if index is not None:
             if not -len(layers) <= index < len(layers):
-                raise ValueError(explain("get_layer", f"index={index}", f"less than {len(layers)}, the number of layers"))
+                raise ValueError(
+                    explain("get_layer", f"index={index}", f"less than {len(layers)}, the number of layers")
+                )
             return layers[index]
         for layer in layers:
             if layer.name == name:
                 return layer
         names = [layer.name for layer in layers]
-        raise ValueError(explain("get_layer", repr(name), f"the name of a layer of {self.name!r}", nearest(str(name), names)))
+        raise ValueError(
+            explain("get_layer", repr(name), f"the name of a layer of {self.name!r}", nearest(str(name), names))
+        )
 
     def _graph_or_refusal(self, what: str) -> Graph:
         if self.graph is None:
             raise AttributeError(
-                explain(f"{type(self).__name__} {self.name!r}", f"a question for its {what}", "a model with a graph",
-                        "Subclassed models have none; a Sequential has one once its input shape is known.")
+                explain(
+                    f"{type(self).__name__} {self.name!r}",
+                    f"a question for its {what}",
+                    "a model with a graph",
+                    "Subclassed models have none; a Sequential has one once its input shape is known.",
+                )
             )
         return self.graph
 
@@ -154,7 +164,11 @@ class Model(Trainer, Layer):
         """Run the graph on tensors."""
         if self.graph is None:
             raise NotImplementedError(
-                explain(f"Model {self.name!r}", "a call", "a method call(self, inputs) in the subclass, or inputs and outputs")
+                explain(
+                    f"Model {self.name!r}",
+                    "a call",
+                    "a method call(self, inputs) in the subclass, or inputs and outputs",
+                )
             )
         return self.graph.run(self._arranged(inputs))
 
@@ -170,9 +184,7 @@ class Model(Trainer, Layer):
             names = self.input_names
             missing = [name for name in names if name not in inputs]
             if missing:
-                raise ValueError(
-                    explain(f"Model {self.name!r}", f"inputs {sorted(inputs)}", f"the inputs {names}")
-                )
+                raise ValueError(explain(f"Model {self.name!r}", f"inputs {sorted(inputs)}", f"the inputs {names}"))
             chosen = [inputs[name] for name in names]
             return chosen if tree.is_nested(wanted) else chosen[0]
         return inputs
@@ -183,8 +195,9 @@ class Model(Trainer, Layer):
         flat = [inputs] if isinstance(inputs, Tensor) else self._flat_inputs(inputs)
         if len(flat) != len(graph.inputs):
             raise ValueError(
-                explain(f"Model {self.name!r}", f"{len(flat)} inputs",
-                        f"{len(graph.inputs)}: {', '.join(self.input_names)}")
+                explain(
+                    f"Model {self.name!r}", f"{len(flat)} inputs", f"{len(graph.inputs)}: {', '.join(self.input_names)}"
+                )
             )
         return [self._fitted(value, spec) for value, spec in zip(flat, graph.inputs, strict=True)]
 
@@ -212,8 +225,12 @@ class Model(Trainer, Layer):
             want is not None and want != have for want, have in zip(spec.shape[1:], shape[1:], strict=True)
         ):
             raise ValueError(
-                explain(f"Model {self.name!r}, input {spec.name!r}", f"data of shape {tuple(shape)}",
-                        f"shape {spec.shape}", _input_hint(tuple(shape), spec.shape))
+                explain(
+                    f"Model {self.name!r}, input {spec.name!r}",
+                    f"data of shape {tuple(shape)}",
+                    f"shape {spec.shape}",
+                    _input_hint(tuple(shape), spec.shape),
+                )
             )
         return value
 

@@ -53,8 +53,11 @@ class Sequential(Model):
     def _set_input(self, tensor: KerasTensor) -> None:
         if self._stack or self._input is not None:
             raise ValueError(
-                explain(f"Sequential {self.name!r}", f"an input {tensor.name!r} after other layers",
-                        "one input, as the first entry")
+                explain(
+                    f"Sequential {self.name!r}",
+                    f"an input {tensor.name!r} after other layers",
+                    "one input, as the first entry",
+                )
             )
         object.__setattr__(self, "_input", tensor)
 
@@ -63,10 +66,16 @@ class Sequential(Model):
             if not (callable(layer) and hasattr(layer, "get_config")) and not _is_module(layer):
                 remedy = "Make an instance: write the parentheses." if isinstance(layer, type) else ""
                 raise TypeError(explain(f"Sequential {self.name!r}", repr(layer), "a layer", remedy))
-            raise TypeError(explain(f"Sequential {self.name!r}", repr(layer), "a layer of convia", "Wrap it in a Layer."))
+            raise TypeError(
+                explain(f"Sequential {self.name!r}", repr(layer), "a layer of convia", "Wrap it in a Layer.")
+            )
         if any(layer.name == other.name for other in self._stack):
             raise ValueError(
-                explain(f"Sequential {self.name!r}", f"a second layer named {layer.name!r}", "a different name for each layer")
+                explain(
+                    f"Sequential {self.name!r}",
+                    f"a second layer named {layer.name!r}",
+                    "a different name for each layer",
+                )
             )
         if not self._stack and self._input is None:
             hint = layer.input_shape_hint
@@ -108,7 +117,9 @@ class Sequential(Model):
         if self.graph is not None or input_shape is None:
             return
         if not self._stack:
-            raise ValueError(explain(f"Sequential {self.name!r}", "build()", "at least one layer", "add() layers first."))
+            raise ValueError(
+                explain(f"Sequential {self.name!r}", "build()", "at least one layer", "add() layers first.")
+            )
         kind = self._stack[0]._hints.get("input_dtype") or config.floatx()
         object.__setattr__(self, "_input", Input(batch_shape=(None, *tuple(input_shape)[1:]), dtype=kind))
         self._rebuild()
@@ -131,7 +142,13 @@ class Sequential(Model):
         if self._input is not None:
             layers.insert(0, registry.serialize(self._input.node.operation))  # type: ignore[union-attr]
         built = {"build_input_shape": self._input.shape} if self._input is not None else {}
-        return {"name": self.name, "trainable": self.trainable, "dtype": Layer.get_config(self)["dtype"], "layers": layers, **built}
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": Layer.get_config(self)["dtype"],
+            "layers": layers,
+            **built,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:

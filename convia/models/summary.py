@@ -31,8 +31,12 @@ def print_summary(
     """
     if not model.built and not model.layers:
         raise ValueError(
-            explain(f"summary of {model.name!r}", "a model that is not built", "a built one",
-                    "Call it on data, build(input_shape) it, or start it with an Input.")
+            explain(
+                f"summary of {model.name!r}",
+                "a model that is not built",
+                "a built one",
+                "Call it on data, build(input_shape) it, or start it with an Input.",
+            )
         )
     width = line_length or min(shutil.get_terminal_size((80, 24)).columns, 100)
     console = Console(width=max(width, 40), highlight=False, record=print_fn is not None, force_jupyter=False)
@@ -56,7 +60,9 @@ def _table(model: Any, expand: bool, show_trainable: bool, layer_range: Any, pos
     table = Table(box=box.HEAVY_HEAD, width=width, show_lines=False, pad_edge=True)
     for heading, share in zip(headings, shares, strict=False):
         justify: Any = "right" if heading == "Param #" else "left"
-        table.add_column(Text(heading), justify=justify, overflow="fold", width=None if positions else int(width * share) - 3)
+        table.add_column(
+            Text(heading), justify=justify, overflow="fold", width=None if positions else int(width * share) - 3
+        )
     if show_trainable:
         table.add_column("Trainable", justify="center", width=9)
     for layer, depth in _rows(model, expand, layer_range):
@@ -80,7 +86,9 @@ def _each_used_once(model: Any) -> bool:
 
 
 def _rows(model: Any, expand: bool, layer_range: Any, depth: int = 0) -> Iterator[tuple[Layer, int]]:
-    layers = model.operations if depth == 0 and model.graph is not None and not hasattr(model, "_stack") else model.layers
+    layers = (
+        model.operations if depth == 0 and model.graph is not None and not hasattr(model, "_stack") else model.layers
+    )
     for layer in _within(layers, layer_range, model.name):
         yield layer, depth
         if expand and getattr(layer, "graph", None) is not None:
@@ -94,7 +102,9 @@ def _within(layers: list[Any], layer_range: Any, name: str) -> list[Any]:
         next((i for i, layer in enumerate(layers) if re.match(pattern, layer.name)), None) for pattern in layer_range
     )
     if first is None or last is None:
-        raise ValueError(explain(f"summary of {name!r}", f"layer_range={layer_range!r}", "the names of two of its layers"))
+        raise ValueError(
+            explain(f"summary of {name!r}", f"layer_range={layer_range!r}", "the names of two of its layers")
+        )
     return layers[min(first, last) : max(first, last) + 1]
 
 
@@ -121,8 +131,12 @@ def _parameters(layer: Any) -> str:
 def _sources(layer: Any, model: Any) -> str:
     mine = {id(step.node) for step in model.graph.steps}
     nodes = [node for node in layer._inbound_nodes if id(node) in mine]
-    names = [f"{t.node.operation.name}[{t.node.operation._inbound_nodes.index(t.node)}][{t.index}]"
-             for node in nodes for t in node.inputs if t.node is not None]
+    names = [
+        f"{t.node.operation.name}[{t.node.operation._inbound_nodes.index(t.node)}][{t.index}]"
+        for node in nodes
+        for t in node.inputs
+        if t.node is not None
+    ]
     return ", ".join(names) or "-"
 
 
@@ -134,8 +148,10 @@ def _totals(model: Any) -> list[Text]:
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and getattr(optimizer, "built", False):
         state = optimizer.variables
-        texts[0] = Text(f" Total params: {_count([*trainable, *frozen, *state])} "
-                        f"({readable_bytes([*trainable, *frozen, *state])})", style="bold")
+        texts[0] = Text(
+            f" Total params: {_count([*trainable, *frozen, *state])} ({readable_bytes([*trainable, *frozen, *state])})",
+            style="bold",
+        )
         texts.append(Text(f" Optimizer params: {_count(state)} ({readable_bytes(state)})", style="bold"))
     return texts
 

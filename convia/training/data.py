@@ -35,7 +35,9 @@ class PyDataset:
         return len(self) if hasattr(self, "__len__") else None
 
     def __getitem__(self, index: int) -> Any:
-        raise NotImplementedError(explain(type(self).__name__, "a batch's index", "a method __getitem__ in the subclass"))
+        raise NotImplementedError(
+            explain(type(self).__name__, "a batch's index", "a method __getitem__ in the subclass")
+        )
 
     def on_epoch_begin(self) -> None:
         """Called before every epoch."""
@@ -76,10 +78,16 @@ def as_tensor(value: Any, device: torch.device | None = None) -> Any:
         value = value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)
         if value.dtype.kind in "OUS":
             raise ValueError(
-                explain("fit", f"an array of type {value.dtype}", "numbers",
-                        "Convert texts to class indices, and rows of different lengths to one length.")
+                explain(
+                    "fit",
+                    f"an array of type {value.dtype}",
+                    "numbers",
+                    "Convert texts to class indices, and rows of different lengths to one length.",
+                )
             )
-        value = torch.from_numpy(np.ascontiguousarray(value if value.dtype.kind != "u" or value.itemsize == 1 else value.astype("int64")))
+        value = torch.from_numpy(
+            np.ascontiguousarray(value if value.dtype.kind != "u" or value.itemsize == 1 else value.astype("int64"))
+        )
     if value.dtype is torch.float64:
         value = value.to(config.torch_dtype(config.floatx()))
     return value.to(device) if device is not None and value.device != device else value
@@ -87,7 +95,12 @@ def as_tensor(value: Any, device: torch.device | None = None) -> Any:
 
 def as_tensors(structure: Any, device: torch.device | None = None) -> Any:
     """Apply ``as_tensor`` within lists, tuples and dicts; a list of plain numbers is one array."""
-    if isinstance(structure, (list, tuple)) and structure and not tree.is_nested(structure[0]) and _is_number(structure[0]):
+    if (
+        isinstance(structure, (list, tuple))
+        and structure
+        and not tree.is_nested(structure[0])
+        and _is_number(structure[0])
+    ):
         return as_tensor(structure, device)
     if isinstance(structure, Mapping):
         return {key: as_tensors(value, device) for key, value in structure.items()}
@@ -107,7 +120,9 @@ def class_weights(y: Any, class_weight: Mapping[int, float], sample_weight: Any 
         ValueError: several outputs, or a class without a weight.
     """
     if not isinstance(y, Tensor):
-        raise ValueError(explain("fit", "class_weight with several outputs", "a model with one output", "Use sample_weight."))
+        raise ValueError(
+            explain("fit", "class_weight with several outputs", "a model with one output", "Use sample_weight.")
+        )
     classes = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y)).long()
     size = max([int(classes.max()) if len(classes) else 0, *map(int, class_weight)]) + 1
     table = torch.ones(size, dtype=config.torch_dtype(config.floatx()), device=y.device)
@@ -135,7 +150,9 @@ class ArrayBatches(Batches):
         ValueError: arrays of different lengths, or none at all.
     """
 
-    def __init__(self, x: Any, y: Any, weight: Any, batch_size: int | None, shuffle: Any, class_weight: Any = None) -> None:
+    def __init__(
+        self, x: Any, y: Any, weight: Any, batch_size: int | None, shuffle: Any, class_weight: Any = None
+    ) -> None:
         device = config.device()
         self._tree = (as_tensors(x), as_tensors(y), as_tensors(weight))
         if class_weight:
@@ -184,8 +201,10 @@ class ArrayBatches(Batches):
 
 def _common_length(parts: Batch) -> int:
     named = [
-        (name, leaf) for name, part in zip(("x", "y", "sample_weight"), parts, strict=True)
-        for leaf in tree.flatten(part) if leaf is not None
+        (name, leaf)
+        for name, part in zip(("x", "y", "sample_weight"), parts, strict=True)
+        for leaf in tree.flatten(part)
+        if leaf is not None
     ]
     if any(leaf.ndim == 0 for _, leaf in named):
         raise ValueError(explain("fit", "a single number", "arrays whose first axis runs over the samples"))
@@ -321,7 +340,12 @@ def split(x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Batch, B
     """
     if not _is_array_like(x):
         raise ValueError(
-            explain("fit", f"validation_split with x of type {type(x).__name__}", "arrays or tensors", "Pass validation_data.")
+            explain(
+                "fit",
+                f"validation_split with x of type {type(x).__name__}",
+                "arrays or tensors",
+                "Pass validation_data.",
+            )
         )
     if not 0 < fraction < 1:
         raise ValueError(explain("fit", f"validation_split={fraction}", "a number between 0 and 1"))

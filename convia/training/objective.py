@@ -20,7 +20,12 @@ class Objective:
     """
 
     def __init__(self, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
-        self.given = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics, "weighted_metrics": weighted_metrics}
+        self.given = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
         self.built = False
         self.tracker = _mean("loss")
         self.output_trackers: list[Any] = []
@@ -43,10 +48,13 @@ class Objective:
             for entry, target, output in zip(self._per_output(self.given["loss"], "loss"), targets, flat, strict=True)
         ]
         self._weights = [
-            1.0 if weight is None else float(weight) for weight in self._per_output(self.given["loss_weights"], "loss_weights")
+            1.0 if weight is None else float(weight)
+            for weight in self._per_output(self.given["loss_weights"], "loss_weights")
         ]
         if len(flat) > 1:
-            self.output_trackers = [_mean(f"{name}_loss") if loss else None for name, loss in zip(self.names, self._losses, strict=True)]
+            self.output_trackers = [
+                _mean(f"{name}_loss") if loss else None for name, loss in zip(self.names, self._losses, strict=True)
+            ]
         for kind, books in (("metrics", self._metrics), ("weighted_metrics", self._weighted)):
             entries = self._metrics_per_output(self.given[kind], kind)
             for entry, name, target, output in zip(entries, self.names, targets, flat, strict=True):
@@ -69,8 +77,15 @@ class Objective:
             value = loss(y if isinstance(y, Tensor) else self._targets(y)[0], output, self._sample_weights(weight)[0])
             return value if self._weights[0] == 1.0 else value * self._weights[0]
         total: Tensor | None = None
-        rows = zip(self._losses, self._weights, self._targets(y), tree.flatten(outputs), self._sample_weights(weight),
-                   self.output_trackers, strict=True)
+        rows = zip(
+            self._losses,
+            self._weights,
+            self._targets(y),
+            tree.flatten(outputs),
+            self._sample_weights(weight),
+            self.output_trackers,
+            strict=True,
+        )
         for loss, factor, target, output, sample_weight, tracker in rows:
             if loss is None:
                 continue
@@ -84,7 +99,14 @@ class Objective:
         """Feed the metrics with a batch."""
         if not any(self._metrics) and not any(self._weighted):
             return
-        rows = zip(self._targets(y), tree.flatten(outputs), self._sample_weights(weight), self._metrics, self._weighted, strict=True)
+        rows = zip(
+            self._targets(y),
+            tree.flatten(outputs),
+            self._sample_weights(weight),
+            self._metrics,
+            self._weighted,
+            strict=True,
+        )
         for target, output, sample_weight, plain, weighted in rows:
             for metric in plain:
                 metric.update_state(target, output)
@@ -111,7 +133,9 @@ class Objective:
             return [y.get(name) for name in self.names]
         flat = tree.flatten(y)
         if len(flat) != len(self.names):
-            raise ValueError(explain("fit", f"{len(flat)} arrays of targets", f"{len(self.names)}, one per output: {self.names}"))
+            raise ValueError(
+                explain("fit", f"{len(flat)} arrays of targets", f"{len(self.names)}, one per output: {self.names}")
+            )
         return flat
 
     def _sample_weights(self, weight: Any) -> list[Any]:
@@ -125,13 +149,20 @@ class Objective:
             unknown = sorted(set(given) - set(self.names))
             if unknown:
                 raise ValueError(
-                    explain(f"compile, {what}", f"the output name {unknown[0]!r}", f"outputs {self.names}", nearest(unknown[0], self.names))
+                    explain(
+                        f"compile, {what}",
+                        f"the output name {unknown[0]!r}",
+                        f"outputs {self.names}",
+                        nearest(unknown[0], self.names),
+                    )
                 )
             return [given.get(name) for name in self.names]
         if isinstance(given, (list, tuple)):
             if len(given) != count:
                 raise ValueError(
-                    explain(f"compile, {what}", f"{len(given)} entries", f"{count}, one per output: {', '.join(self.names)}")
+                    explain(
+                        f"compile, {what}", f"{len(given)} entries", f"{count}, one per output: {', '.join(self.names)}"
+                    )
                 )
             return list(given)
         return [given] * count
@@ -189,8 +220,12 @@ def _metric(item: Any, target: Any, output: Tensor, prefix: str) -> Any:
 def _check_first_batch(loss: Any, name: str, target: Any, output: Tensor) -> None:
     if target is None:
         raise ValueError(
-            explain(f"fit, loss of output {name!r}", "no targets y", "targets for every output that has a loss",
-                    "Pass y, yield (x, y) from the dataset, or leave the loss out and use add_loss.")
+            explain(
+                f"fit, loss of output {name!r}",
+                "no targets y",
+                "targets for every output that has a loss",
+                "Pass y, yield (x, y) from the dataset, or leave the loss out and use add_loss.",
+            )
         )
     with torch.no_grad():
         loss.check(target, output)

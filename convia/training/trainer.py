@@ -30,9 +30,18 @@ class Trainer:
     def _start_training_books(self) -> None:
         quiet = object.__setattr__
         for name, value in (
-            ("optimizer", None), ("objective", None), ("history", None), ("stop_training", False), ("_compile_args", None),
-            ("_learned", None), ("_first_step", True), ("steps_per_execution", 1), ("run_eagerly", False),
-            ("jit_compile", False), ("_resume_epoch", 0), ("_resume_step", 0),
+            ("optimizer", None),
+            ("objective", None),
+            ("history", None),
+            ("stop_training", False),
+            ("_compile_args", None),
+            ("_learned", None),
+            ("_first_step", True),
+            ("steps_per_execution", 1),
+            ("run_eagerly", False),
+            ("jit_compile", False),
+            ("_resume_epoch", 0),
+            ("_resume_step", 0),
         ):
             quiet(self, name, value)
 
@@ -69,9 +78,14 @@ class Trainer:
         if auto_scale_loss and mixed and not isinstance(chosen, optimizers.LossScaleOptimizer):
             chosen = optimizers.LossScaleOptimizer(chosen)
         self._compile_args = {
-            "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
-            "weighted_metrics": weighted_metrics, "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
         }
         object.__setattr__(self, "optimizer", chosen)
         object.__setattr__(self, "objective", Objective(loss, loss_weights, metrics, weighted_metrics))
@@ -109,8 +123,12 @@ class Trainer:
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:
             raise ValueError(
-                explain(f"{method} of {self.name!r}", "a model that is not compiled", "a compiled one",  # type: ignore[attr-defined]
-                        "Call model.compile(optimizer, loss) first.")
+                explain(
+                    f"{method} of {self.name!r}",
+                    "a model that is not compiled",
+                    "a compiled one",  # type: ignore[attr-defined]
+                    "Call model.compile(optimizer, loss) first.",
+                )
             )
 
     # -- metrics ------------------------------------------------------------------------------------------------
@@ -155,8 +173,12 @@ class Trainer:
             total = penalty if total is None else total + penalty
         if total is None:
             raise ValueError(
-                explain(f"fit of {self.name!r}", "a model without any loss", "a loss to minimize",  # type: ignore[attr-defined]
-                        "Pass loss= to compile(), or call add_loss() in a layer.")
+                explain(
+                    f"fit of {self.name!r}",
+                    "a model without any loss",
+                    "a loss to minimize",  # type: ignore[attr-defined]
+                    "Pass loss= to compile(), or call add_loss() in a layer.",
+                )
             )
         return total
 
@@ -223,20 +245,30 @@ class Trainer:
         object.__setattr__(self, "_first_step", False)
         if loss.ndim:
             raise ValueError(
-                explain(f"fit of {self.name!r}", f"a loss of shape {tuple(loss.shape)}", "one number",  # type: ignore[attr-defined]
-                        "Use a reduction such as 'sum_over_batch_size', or take the mean in your loss.")
+                explain(
+                    f"fit of {self.name!r}",
+                    f"a loss of shape {tuple(loss.shape)}",
+                    "one number",  # type: ignore[attr-defined]
+                    "Use a reduction such as 'sum_over_batch_size', or take the mean in your loss.",
+                )
             )
         if bool(torch.isfinite(loss)):
             return
         bad_input = any(
-            leaf.is_floating_point() and not bool(torch.isfinite(leaf).all()) for leaf in tree.flatten(x) if isinstance(leaf, Tensor)
+            leaf.is_floating_point() and not bool(torch.isfinite(leaf).all())
+            for leaf in tree.flatten(x)
+            if isinstance(leaf, Tensor)
         )
-        remedy = "Clean the data: numpy.nan_to_num, or drop those samples." if bad_input else (
-            "Scale the inputs (images: divide by 255) and check the initial weights and the loss function."
+        remedy = (
+            "Clean the data: numpy.nan_to_num, or drop those samples."
+            if bad_input
+            else ("Scale the inputs (images: divide by 255) and check the initial weights and the loss function.")
         )
         cause = "x holds NaN or infinity" if bad_input else "x is finite"
         raise ValueError(
-            explain(f"fit of {self.name!r}", f"a loss of {float(loss)} in the first step ({cause})", "a finite loss", remedy)  # type: ignore[attr-defined]
+            explain(
+                f"fit of {self.name!r}", f"a loss of {float(loss)} in the first step ({cause})", "a finite loss", remedy
+            )  # type: ignore[attr-defined]
         )
 
     # -- fit ----------------------------------------------------------------------------------------------------
@@ -281,7 +313,13 @@ class Trainer:
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = data.split(x, y, sample_weight, validation_split)
         batches = data.adapt(
-            x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, steps=steps_per_epoch, class_weight=class_weight
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            steps=steps_per_epoch,
+            class_weight=class_weight,
         )
         validation = self._validation(validation_data, validation_batch_size or batch_size, validation_steps)
         hooks = self._hooks(callbacks, verbose, epochs, batches, history=True)
@@ -314,7 +352,9 @@ class Trainer:
         self._warn_of_nan(logs)
         return logs
 
-    def _walk(self, batches: Batches, step: Callable[..., Any], hooks: CallbackList, mode: str, expected: int | None) -> Any:
+    def _walk(
+        self, batches: Batches, step: Callable[..., Any], hooks: CallbackList, mode: str, expected: int | None
+    ) -> Any:
         """Take one step per batch and tell the callbacks that want to know."""
         wants = getattr(hooks, f"wants_{mode}_batches")
         begin, end = getattr(hooks, f"on_{mode}_batch_begin"), getattr(hooks, f"on_{mode}_batch_end")
@@ -335,10 +375,13 @@ class Trainer:
             if self.stop_training:
                 break
         if count == 0:
-            raise ValueError(explain("fit", "a dataset that yields no batch", "at least one batch", "Is the generator used up?"))
+            raise ValueError(
+                explain("fit", "a dataset that yields no batch", "at least one batch", "Is the generator used up?")
+            )
         if expected is not None and count < expected and not self.stop_training:
             warnings.warn(
-                f"The data ended after {count} of {expected} steps; use a dataset that repeats, or fewer steps.", stacklevel=4
+                f"The data ended after {count} of {expected} steps; use a dataset that repeats, or fewer steps.",
+                stacklevel=4,
             )
         return result
 
@@ -348,17 +391,29 @@ class Trainer:
     def _warn_of_nan(self, logs: Logs) -> None:
         if math.isnan(logs.get("loss", 0.0)):
             warnings.warn(
-                explain(f"fit of {self.name!r}", "a loss of NaN", "a finite loss",  # type: ignore[attr-defined]
-                        "Lower the learning rate, scale the inputs, or use clipnorm; callbacks.TerminateOnNaN() stops at once."),
+                explain(
+                    f"fit of {self.name!r}",
+                    "a loss of NaN",
+                    "a finite loss",  # type: ignore[attr-defined]
+                    "Lower the learning rate, scale the inputs, or use clipnorm; callbacks.TerminateOnNaN() stops at once.",
+                ),
                 stacklevel=4,
             )
 
-    def _hooks(self, callbacks: Any, verbose: Any, epochs: int, batches: Batches, history: bool = False) -> CallbackList:
+    def _hooks(
+        self, callbacks: Any, verbose: Any, epochs: int, batches: Batches, history: bool = False
+    ) -> CallbackList:
         if isinstance(callbacks, CallbackList):
             return callbacks
         mode = 1 if verbose == "auto" else verbose
         hooks = CallbackList(
-            callbacks, add_history=history, add_progbar=bool(mode), model=self, verbose=mode, epochs=epochs, steps=batches.steps
+            callbacks,
+            add_history=history,
+            add_progbar=bool(mode),
+            model=self,
+            verbose=mode,
+            epochs=epochs,
+            steps=batches.steps,
         )
         hooks.inside_fit = history
         return hooks

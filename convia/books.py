@@ -1,0 +1,252 @@
+"""The books of a layer: its weights, the layers and metrics that its attributes hold, in Keras's order.
+
+Torch keeps modules and parameters by attribute name; Keras also finds layers within lists and dicts, tells trainable
+weights from the others, and numbers them. Both see the same tensors.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+from torch import nn
+
+from convia import config, initializers, symbolic, tree
+from convia.errors import explain
+from convia.layout import Perm
+from convia.metrics import Metric
+from convia.variable import Variable
+
+
+class Books(nn.Module):
+    """A torch module that knows its weights and layers as Keras does."""
+
+    name: str
+    path: str
+    built: bool
+    variable_dtype: str
+    _trainable: bool
+    _tracked: dict[str, None]  # names of attributes that hold layers, in order of assignment
+    _trainable_variables: list[Variable]
+    _non_trainable_variables: list[Variable]
+    _metrics: list[Metric]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        nn.Module.__init__(self)
+        quiet = object.__setattr__
+        quiet(self, "training", False)  # Keras: a layer called outside fit() does inference
+        quiet(self, "_tracked", {})
+        quiet(self, "_trainable_variables", [])
+        quiet(self, "_non_trainable_variables", [])
+        quiet(self, "_metrics", [])
+        quiet(self, "_trainable", True)
+        quiet(self, "built", False)
+        quiet(self, "path", "")
+        return self
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights learn. Setting it sets it for everything inside, as in Keras."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        object.__setattr__(self, "_trainable", bool(value))
+        for variable in self._trainable_variables:
+            variable.trainable = value
+        for layer in self.sublayers():
+            layer.trainable = value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Variable):
+            self._track_variable(value)
+            if value.trainable or name in self._parameters:
+                super().__setattr__(name, value)
+            else:
+                self.__dict__.pop(name, None)
+                self.register_buffer(name, value)
+            return
+        if isinstance(value, Metric):
+            self._metrics.append(value)
+        elif isinstance(value, (nn.Module, list, tuple, dict)) and not name.startswith("_"):
+            self._tracked[name] = None
+        super().__setattr__(name, value)
+
+    def _track_variable(self, variable: Variable) -> None:
+        books = self._trainable_variables if variable.trainable else self._non_trainable_variables
+        if not any(variable is known for known in (*self._trainable_variables, *self._non_trainable_variables)):
+            books.append(variable)
+
+    def sublayers(self) -> list[Any]:
+        """Return the layers held by attributes, also within lists and dicts, in the order of assignment."""
+        found: dict[int, Any] = {}
+        for name in list(self._tracked):
+            for position, item in enumerate(tree.flatten(getattr(self, name, None))):
+                if isinstance(item, nn.Module):
+                    if name not in self._modules:
+                        self._modules.setdefault(f"{name}_{position}", item)
+                    found.update({id(layer): layer for layer in _layers_of(item)})
+        return list(found.values())
+
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> Iterator[Any]:
+        if include_self:
+            yield self
+        for layer in self.sublayers():
+            yield from layer._flatten_layers() if recursive else (layer,)
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+        *,
+        order: Perm | None = None,
+    ) -> Variable:
+        """Create a weight. ``order`` is the memory order of its axes (see ``layout.py``); the rest is Keras's.
+
+        Args:
+            shape: of the weight; () for a number.
+            initializer: a name, an object or a function of (shape, dtype=); "glorot_uniform" for None, "zeros" for
+                types that are not floating.
+            regularizer, constraint: names, objects or functions of the weight.
+        """
+        dtype = config.dtype_name(dtype or self.variable_dtype)
+        default = "glorot_uniform" if "float" in dtype else "zeros"
+        with symbolic.outside_tracing():
+            variable = Variable(
+                initializers.get(initializer if initializer is not None else default),
+                shape=() if shape is None else shape,
+                dtype=dtype,
+                trainable=trainable,
+                autocast=autocast,
+                aggregation=aggregation,
+                name=name,
+                order=order,
+                regularizer=regularizer,
+                constraint=constraint,
+            )
+        variable.path = f"{self.path or self.name}/{variable.name}"
+        self._track_variable(variable)
+        if not self._trainable:
+            variable.trainable = False
+        return variable
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All weights, those of the layers inside included, each once."""
+        return self.weights
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All weights: one's own trainable ones, the others, then those of the layers inside."""
+        found = {id(v): v for v in (*self._trainable_variables, *self._non_trainable_variables)}
+        for layer in self.sublayers():
+            found.update({id(v): v for v in layer.weights})
+        return list(found.values())
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that learn; none when the layer is frozen."""
+        return [v for v in self.weights if v.trainable] if self._trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that do not learn: frozen ones, and statistics."""
+        return [v for v in self.weights if not v.trainable] if self._trainable else self.weights
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of the weights as NumPy arrays, in Keras's shapes and order."""
+        return [variable.numpy() for variable in self.weights]
+
+    def set_weights(self, weights: Any) -> None:
+        """Set the weights from arrays in the order of ``get_weights``.
+
+        Raises:
+            ValueError: a different number of arrays, or one of another shape.
+        """
+        variables = self.weights
+        if len(weights) != len(variables):
+            raise ValueError(
+                explain(f"Layer {self.name!r}", f"{len(weights)} arrays", f"{len(variables)}, one per weight")
+            )
+        for variable, value in zip(variables, weights, strict=True):
+            variable.assign(value)
+
+    def count_params(self) -> int:
+        """Return the number of weights' elements.
+
+        Raises:
+            ValueError: the layer is not built yet, so that its weights do not exist.
+        """
+        if not self.built and not self.weights:
+            raise ValueError(
+                explain(
+                    f"count_params of {self.name!r}",
+                    "a layer that is not built",
+                    "a built one",
+                    "Call it on data, or build(input_shape) it.",
+                )
+            )
+        return sum(variable.numel() for variable in self.weights)
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics held by attributes, also of the layers inside."""
+        return [*self._metrics, *(metric for layer in self.sublayers() for metric in layer.metrics)]
+
+    @property
+    def metrics_variables(self) -> list[Any]:
+        """The state of the metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    def _register_strays(self) -> None:
+        """Register with torch the weights that no attribute holds directly."""
+        held = {id(v) for v in (*self._parameters.values(), *self._buffers.values())}
+        for variable in (*self._trainable_variables, *self._non_trainable_variables):
+            if id(variable) not in held:
+                register = self.register_parameter if variable.trainable else self.register_buffer
+                register(_free_name(self, variable.name), variable)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write one's own weights (not those of the layers inside) into a dictionary of arrays, by number."""
+        own = (*self._trainable_variables, *self._non_trainable_variables)
+        store.update({str(index): variable.numpy() for index, variable in enumerate(own)})
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read what ``save_own_variables`` wrote.
+
+        Raises:
+            ValueError: another number of arrays than the layer has weights.
+        """
+        own = (*self._trainable_variables, *self._non_trainable_variables)
+        if len(store) != len(own):
+            raise ValueError(explain(f"Layer {self.name!r}", f"{len(store)} arrays", f"{len(own)}, one per weight"))
+        for index, variable in enumerate(own):
+            variable.assign(np.asarray(store[str(index)]))
+
+
+def _layers_of(module: nn.Module) -> list[Any]:
+    """A layer is itself; a foreign torch module is searched for layers."""
+    if isinstance(module, Books):
+        return [module]
+    return [layer for child in module.children() for layer in _layers_of(child)]
+
+
+def _free_name(module: nn.Module, name: str) -> str:
+    taken = {*module._parameters, *module._buffers, *module._modules, *dir(module)}
+    free = name.replace(".", "_")
+    number = 0
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
