@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from convia import registry, schedules
+from convia import registry
 from convia.errors import explain
+from convia.optimizers import schedules
 from convia.optimizers.adagrad import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
 from convia.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam, ScheduleFreeAdamW
 from convia.optimizers.base import Optimizer

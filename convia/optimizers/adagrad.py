@@ -61,7 +61,10 @@ class RMSprop(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """d = g · √(D + ε) / √(a + ε), w ← w − lr · d, with a, D running means of g² and d² (Zeiler 2012, arXiv:1212.5701)."""
+    """d = g · √(D + ε) / √(a + ε), w ← w − lr · d (Zeiler 2012, arXiv:1212.5701).
+
+    a and D are running means of g² and d²; D is the one of the steps before.
+    """
 
     learning_rate: Any = 0.001
     rho: float = 0.95

@@ -26,7 +26,10 @@ def bias_correction(beta_1: float, beta_2: float, step: int) -> float:
 
 
 class Adam(Optimizer):
-    """w ← w − lr · √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√v + ε); with ``amsgrad``, v is the largest so far (arXiv:1904.09237)."""
+    """w ← w − lr · √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√v + ε).
+
+    With ``amsgrad``, v is the largest so far (Reddi et al. 2018, arXiv:1904.09237).
+    """
 
     learning_rate: Any = 0.001
     beta_1: float = 0.9

@@ -17,7 +17,7 @@ from convia.optimizers.state import OptimizerState
 Tensor = torch.Tensor
 
 
-class Optimizer(OptimizerState):
+class Optimizer(OptimizerState, Options):  # type: ignore[misc]
     __doc__ = f"""Base of optimizers. It updates Variables and any other ``torch.nn.Parameter``.
 
     Your own one overrides ``update_step(gradient, variable, learning_rate)``, which changes the variable in place and
@@ -28,6 +28,11 @@ class Optimizer(OptimizerState):
 
     _excluded: Sequence[Any] = ()
     _excluded_pattern: re.Pattern[str] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for scalar in self.variables:
+            scalar.path = f"{self.name}/{scalar.name}"
 
     def slot_groups(self) -> list[dict[str, Any]]:
         """Return the state kept per variable: name → initial value; variables of a group are stored side by side."""
@@ -58,9 +63,12 @@ class Optimizer(OptimizerState):
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: float) -> None:
         """Update one variable, and its state, in place: the rule of the optimizer."""
         raise NotImplementedError(
-            explain(type(self).__name__, "an optimizer without a rule",
-                    "one that overrides update_step(self, gradient, variable, learning_rate)")
-        )  # fmt: skip
+            explain(
+                type(self).__name__,
+                "an optimizer without a rule",
+                "one that overrides update_step(self, gradient, variable, learning_rate)",
+            )
+        )
 
     def update_steps(self, gradients: Sequence[Tensor], variables: Sequence[Any], learning_rate: float) -> None:
         """Update the variables one by one; override for what is done once per update."""
@@ -115,9 +123,13 @@ class Optimizer(OptimizerState):
         if variables is None:
             if not self.built:
                 raise ValueError(
-                    explain(f"{self.name}.apply", "gradients without variables", "a built optimizer",
-                            "Pass the variables, or call optimizer.build(variables) first.")
-                )  # fmt: skip
+                    explain(
+                        f"{self.name}.apply",
+                        "gradients without variables",
+                        "a built optimizer",
+                        "Pass the variables, or call optimizer.build(variables) first.",
+                    )
+                )
             variables = self._trainable_variables
         else:
             variables = list(variables)
@@ -127,12 +139,21 @@ class Optimizer(OptimizerState):
             for variable in variables:
                 if id(variable) not in self._index:
                     raise ValueError(
-                        explain(f"{self.name}.apply", f"the unknown variable {_path(variable)!r}",
-                                "variables that the optimizer was built with", "Make a new optimizer for new variables.")
-                    )  # fmt: skip
+                        explain(
+                            f"{self.name}.apply",
+                            f"the unknown variable {_path(variable)!r}",
+                            "variables it was built with",
+                            "Make a new optimizer for new variables.",
+                        )
+                    )
         if count != len(variables):
-            raise ValueError(explain(f"{self.name}.apply", f"{count} gradients for {len(variables)} variables",
-                                     "one gradient per variable"))  # fmt: skip
+            raise ValueError(
+                explain(
+                    f"{self.name}.apply",
+                    f"{count} gradients for {len(variables)} variables",
+                    "one gradient per variable",
+                )
+            )
         return variables
 
     def _pairs(self, grads: Sequence[Any], variables: list[Any]) -> tuple[list[Tensor], list[Any]]:
@@ -143,10 +164,14 @@ class Optimizer(OptimizerState):
         if missing:
             names = ", ".join(map(_path, missing))
             warnings.warn(
-                explain(f"{self.name}.apply", f"no gradients for {names}", "one per variable",
-                        "They stay as they are; does the loss depend on them?"),
+                explain(
+                    f"{self.name}.apply",
+                    f"no gradients for {names}",
+                    "one per variable",
+                    "They stay as they are; does the loss depend on them?",
+                ),
                 stacklevel=3,
-            )  # fmt: skip
+            )
             absent = {id(variable) for variable in missing}
             grads = [gradient for gradient in grads if gradient is not None]
             variables = [variable for variable in variables if id(variable) not in absent]
@@ -195,7 +220,7 @@ class Optimizer(OptimizerState):
         self._excluded_pattern = re.compile("|".join(var_names)) if var_names else None
 
     def _use_weight_decay(self, variable: Any) -> bool:
-        if any(variable is other for other in self._excluded):
+        if self._excluded and any(variable is other for other in self._excluded):
             return False
         pattern = self._excluded_pattern
         return pattern is None or pattern.search(getattr(variable, "name", None) or "") is None
@@ -228,9 +253,12 @@ class Optimizer(OptimizerState):
             return
         if len(var_list) != len(self._trainable_variables):
             raise ValueError(
-                explain(f"{self.name}.finalize_variable_values", f"{len(var_list)} variables",
-                        f"the {len(self._trainable_variables)} that the optimizer was built with")
-            )  # fmt: skip
+                explain(
+                    f"{self.name}.finalize_variable_values",
+                    f"{len(var_list)} variables",
+                    f"the {len(self._trainable_variables)} that the optimizer was built with",
+                )
+            )
         for variable, average in zip(var_list, self._averages, strict=True):
             self.assign(variable, average)
 

@@ -1,5 +1,6 @@
 """The arguments that all optimizers share, their checks, and their order."""
 
+import inspect
 import warnings
 from typing import Any, ClassVar, get_origin
 
@@ -43,8 +44,8 @@ class Options(Configured):
     name: Any = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        hints = cls.__dict__.get("__annotations__", {})
-        own = [name for name, hint in hints.items() if name[0] != "_" and get_origin(hint) is not ClassVar]
+        hints = inspect.get_annotations(cls).items()
+        own = [name for name, hint in hints if name[0] != "_" and get_origin(hint) is not ClassVar]
         if own:
             # Keras's signatures have a class's own arguments first; the values of new names are replaced by the base
             place = cls._fields["learning_rate"]

@@ -10,31 +10,31 @@ import torch
 
 from convia import config, registry
 from convia.errors import explain
-from convia.optimizers.options import Options
 from convia.optimizers.scalar import Scalar
 from convia.schedules import LearningRateSchedule
 from convia.variable import Variable
 
 
-class OptimizerState(Options):
+class OptimizerState:
     """The state of an optimizer, in Keras's order: iteration, learning_rate, then what ``build`` adds."""
 
+    name: str
+    gradient_accumulation_steps: int | None
+    built: bool
+    _iterations: Scalar
     _learning_rate: Any
+    _added: list[Any]
+    _trainable_variables: list[Any]
+    _index: dict[int, int]  # id of a variable → its place; ids do not outlive the process
+    _slots: list[tuple[Any, ...]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
         self.built = False
         self._iterations = Scalar(0, "int32", "iteration")
-        self._added: list[Any] = []
-        self._trainable_variables: list[Any] = []
-        self._index: dict[int, int] = {}  # id of a variable → its place; the keys die with the process
-        self._slots: list[tuple[Any, ...]] = []
+        self._added, self._trainable_variables, self._slots = [], [], []
+        self._index = {}
         return self
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for scalar in self.variables:
-            scalar.path = f"{self.name}/{scalar.name}"
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_index"}
@@ -67,7 +67,7 @@ class OptimizerState(Options):
         every = self.gradient_accumulation_steps
         return self._iterations.number // every + 1 if every else self._iterations.number + 1
 
-    @property  # type: ignore[no-redef]
+    @property
     def learning_rate(self) -> Any:
         """The learning rate: a number with ``assign``, or what the schedule gives after the steps so far.
 
@@ -214,9 +214,13 @@ class OptimizerState(Options):
         """
         if not self.built:
             raise ValueError(
-                explain(f"{self.name}.set_weights", "weights before the optimizer is built", "a built optimizer",
-                        "Call optimizer.build(model.trainable_variables) first.")
-            )  # fmt: skip
+                explain(
+                    f"{self.name}.set_weights",
+                    "weights before the optimizer is built",
+                    "a built optimizer",
+                    "Call optimizer.build(model.trainable_variables) first.",
+                )
+            )
         if len(weights) != len(self.variables):
             raise ValueError(
                 explain(f"{self.name}.set_weights", f"{len(weights)} weights", f"{len(self.variables)} of them")

@@ -78,7 +78,7 @@ class LossScaleOptimizer(Optimizer):
         finite = [torch.isfinite(gradient).all() for gradient in grads if gradient is not None]
         return bool(torch.stack(finite).all()) if finite else True
 
-    @property  # type: ignore[override]
+    @property  # type: ignore[misc]
     def learning_rate(self) -> Any:
         """The inner optimizer's."""
         return self.inner_optimizer.learning_rate
@@ -90,7 +90,7 @@ class LossScaleOptimizer(Optimizer):
         else:
             self._learning_rate = Scalar(value, "float32", "learning_rate")
 
-    @property  # type: ignore[override]
+    @property  # type: ignore[misc]
     def iterations(self) -> Any:
         """The inner optimizer's."""
         return self.inner_optimizer.iterations
@@ -217,7 +217,7 @@ class MultiOptimizer(Optimizer):
             self.optimizers += list(dict.fromkeys([*optimizer_map.values(), optimizer_map.default_optimizer]))
         self.loss_scale_factor = loss_scale_factor
 
-    @property  # type: ignore[override]
+    @property  # type: ignore[misc]
     def loss_scale_factor(self) -> float | None:
         """The loss is multiplied by this; set it and it is set on all optimizers."""
         return self._loss_scale_factor
@@ -258,7 +258,7 @@ class MultiOptimizer(Optimizer):
         """Its own counters, then the variables of each optimizer."""
         return super().variables + [variable for inner in self.optimizers for variable in inner.variables]
 
-    @property  # type: ignore[override]
+    @property  # type: ignore[misc]
     def learning_rate(self) -> Any:
         """There is none: each optimizer has its own.
 

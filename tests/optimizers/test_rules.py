@@ -188,7 +188,7 @@ def test_names_and_config_are_keras_s(name, arguments):
 
 @pytest.mark.parametrize("name", RULES)
 def test_state_memory_runs_as_the_variable_s(name):
-    variable = Variable(lambda shape, dtype: np.ones(shape, dtype), (3, 3, 2, 4), order=(3, 2, 0, 1))
+    variable = Variable(np.ones, (3, 3, 2, 4), order=(3, 2, 0, 1))
     optimizer = getattr(optimizers, name)()
     optimizer.apply([torch.ones(3, 3, 2, 4)], [variable])
     for slot in optimizer.slots(variable):
