@@ -158,7 +158,8 @@ class ScheduleFreeAdamW(Optimizer):
     """Adam that needs no schedule: it averages its iterates (Defazio et al. 2024, arXiv:2405.15682).
 
     z ← z − lr · g / (√(v / (1 − β₂ᵗ)) + ε) is the plain iterate and x ← (1 − 1/t)·x + z/t its average; the model's
-    variable is y = (1 − β₁)·z + β₁·x. The rate rises linearly over ``warmup_steps``.
+    variable is y = (1 − β₁)·z + β₁·x. The rate rises linearly over ``warmup_steps``. This is the paper's rule; on its
+    torch backend Keras 3.15 recovers x with the z that is already updated, and departs from it after the first step.
     """
 
     learning_rate: Any = 0.0025

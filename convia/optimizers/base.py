@@ -26,6 +26,7 @@ class Optimizer(OptimizerState, Options):  # type: ignore[misc]
     {(Options.__doc__ or "").partition("optimizer.")[2].strip()}
     """
 
+    _namespace = "keras.optimizers"
     _excluded: Sequence[Any] = ()
     _excluded_pattern: re.Pattern[str] | None = None
 

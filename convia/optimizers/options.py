@@ -29,8 +29,6 @@ class Options(Configured):
         ValueError: two kinds of clipping, or a number outside its range.
     """
 
-    _namespace = "keras.optimizers"
-
     learning_rate: Any
     weight_decay: float | None = None
     clipnorm: float | None = None

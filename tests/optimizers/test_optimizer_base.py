@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from convia import optimizers, schedules
+from convia import optimizers, registry, schedules
 from convia.optimizers.scalar import Scalar
 from convia.variable import Variable
 
@@ -37,6 +37,11 @@ def test_get_finds(name, cls):
     assert type(found).__name__ == cls
     assert optimizers.get(found) is found
     assert optimizers.get({"class_name": name, "config": {"learning_rate": 0.5}}).get_config()["learning_rate"] == 0.5
+
+
+def test_only_optimizers_are_registered():
+    known = registry.registered("keras.optimizers")
+    assert set(known) == {name for name in optimizers.__all__ if name[0].isupper()}
 
 
 def test_get_none():
