@@ -48,7 +48,7 @@ _HEADER = 512  # bytes that a member counts for besides its content
 _Member = tuple[str, bool, Callable[[], IO[bytes]] | None]  # name, whether a folder, how to open it
 
 
-def get_file(  # noqa: PLR0917
+def get_file(
     fname: str | os.PathLike[str] | None = None,
     origin: str | None = None,
     untar: bool = False,

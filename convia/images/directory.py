@@ -1,0 +1,377 @@
+"""Folders of images, one per class: listing, splitting, and a data set that reads them batch by batch."""
+
+import math
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from convia import config
+from convia.errors import explain, nearest
+from convia.images.files import load_img
+from convia.images.resizing import check_interpolation, resize, resize_with_pad, smart_resize
+
+FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+_WHO = "image_dataset_from_directory"
+_THREADS = 4
+_NAMED = 10  # unreadable files that a warning names
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "label_mode": ("int", "categorical", "binary", None),
+    "color_mode": ("rgb", "rgba", "grayscale"),
+    "subset": ("training", "validation", "both", None),
+    "format": ("tf", "grain"),
+}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Image files with the numbers of their classes, if they have any."""
+
+    paths: list[str]
+    labels: npt.NDArray[Any] | None
+    class_names: list[str] | None
+
+    def take(self, chosen: Any) -> "Listing":
+        """Return the files of a list of positions or a slice."""
+        paths = self.paths[chosen] if isinstance(chosen, slice) else [self.paths[i] for i in chosen]
+        return replace(self, paths=paths, labels=None if self.labels is None else self.labels[chosen])
+
+    def shuffled(self, seed: int) -> "Listing":
+        """Return the files in the order that Keras gives them for a seed."""
+        order = list(range(len(self.paths)))
+        np.random.RandomState(seed).shuffle(order)
+        return self.take(order)
+
+    def split(self, fraction: float) -> tuple["Listing", "Listing"]:
+        """Return the files for training, and the last ⌊fraction · N⌋ for validation."""
+        count = len(self.paths) - int(fraction * len(self.paths))
+        return self.take(slice(count)), self.take(slice(count, None))
+
+
+def list_images(
+    directory: str | os.PathLike[str],
+    labels: Any = "inferred",
+    class_names: Sequence[str] | None = None,
+    follow_links: bool = False,
+    formats: tuple[str, ...] = FORMATS,
+) -> Listing:
+    """List the images below a folder: classes sorted by name, within them folders and files sorted by name.
+
+    Hidden files and folders are left out, and so are, with a warning, links that lead out of the folder.
+
+    Args:
+        directory: with a subfolder per class if the labels are inferred.
+        labels: "inferred", None, or one number per file in the order of the listing.
+        class_names: subfolders to use, in this order.
+        follow_links: go wherever links lead.
+        formats: extensions, in small letters.
+
+    Raises:
+        NotADirectoryError: no such folder.
+        ValueError: class_names that are no subfolders, or another number of labels than of files.
+    """
+    root = os.fspath(directory)
+    if not Path(root).is_dir():
+        raise NotADirectoryError(explain(_WHO, repr(root), "a folder of images"))
+    folders = [""]
+    if labels == "inferred":
+        folders = sorted(entry.name for entry in Path(root).iterdir() if entry.is_dir() and entry.name[0] != ".")
+        folders = _chosen(folders, class_names)
+    outside: list[str] = []
+    found = [list(_files(root, folder, follow_links, formats, outside)) for folder in folders]
+    if outside:
+        remedy = "They are skipped; pass follow_links=True if you trust them."
+        received = f"{len(outside)} links that lead out of the folder ({', '.join(outside[:3])}, …)"
+        warnings.warn(explain(root, received, "files inside it", remedy), stacklevel=3)
+    paths = [path for files in found for path in files]
+    if labels is None:
+        return Listing(paths, None, None)
+    if labels == "inferred":
+        return Listing(paths, np.repeat(np.arange(len(folders), dtype="int32"), [*map(len, found)]), folders)
+    if len(labels) != len(paths):
+        received = f"{len(labels)} labels for {len(paths)} files in {root}"
+        raise ValueError(explain(f"{_WHO}, argument 'labels'", received, "one label per file, in sorted order"))
+    return Listing(paths, np.asarray(labels), [str(label) for label in sorted(set(labels))])
+
+
+def _chosen(folders: list[str], class_names: Sequence[str] | None) -> list[str]:
+    unknown = [name for name in class_names or () if name not in folders]
+    if unknown:
+        remedy = nearest(str(unknown[0]), folders)
+        raise ValueError(explain(f"{_WHO}, argument 'class_names'", repr(unknown[0]), "names of subfolders", remedy))
+    return folders if class_names is None else list(class_names)
+
+
+def _files(root: str, folder: str, follow: bool, formats: tuple[str, ...], outside: list[str]) -> Iterator[str]:
+    """Walk a class's folder; note the links that are not followed in ``outside``."""
+    home = Path(root).resolve()
+
+    def is_refused(path: str) -> bool:
+        refused = not follow and Path(path).is_symlink() and not Path(path).resolve().is_relative_to(home)
+        if refused:
+            outside.append(path)
+        return refused
+
+    top = os.path.join(root, folder)  # noqa: PTH118 - the paths are Keras's to the letter
+    if is_refused(top.rstrip(os.sep)) and folder:
+        return
+    seen = set()
+    steps = []
+    for place, below, names in os.walk(top, followlinks=follow):
+        below[:] = [name for name in below if name[0] != "."]
+        real = os.path.realpath(place)
+        if real in seen:  # a link back to where the walk has been
+            below.clear()
+            continue
+        seen.add(real)
+        steps.append((place, names))
+    for place, names in sorted(steps, key=lambda step: step[0]):
+        for name in sorted(names):
+            path = os.path.join(root, folder, os.path.relpath(os.path.join(place, name), top))  # noqa: PTH118
+            if name.lower().endswith(formats) and name[0] != "." and not is_refused(path):
+                yield path
+
+
+class ImageDataset:
+    """Batches of images read from files: iterate over it as often as you like.
+
+    Yields ``(images, labels)``, or ``images`` if there are no labels; float32 images (N, H, W, C) of values 0…255.
+    Files that cannot be read are left out; at the end of an epoch a warning counts and names them, and
+    ``unreadable`` has them all, with the reasons.
+    """
+
+    def __init__(
+        self,
+        listing: Listing,
+        read: Callable[[str], npt.NDArray[np.float32]],
+        *,
+        label_mode: str | None = None,
+        batch_size: int | None = 32,
+        shuffle: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.file_paths = listing.paths
+        self.class_names = listing.class_names
+        self.batch_size = batch_size
+        self.unreadable: dict[str, str] = {}
+        self._read = read
+        self._labels = _encode(listing, label_mode)
+        self._shuffle, self._seed, self._epoch = shuffle, seed, 0
+
+    def __len__(self) -> int:
+        """Return the number of batches (of images, where batch_size is None)."""
+        return math.ceil(len(self.file_paths) / (self.batch_size or 1))
+
+    def __iter__(self) -> Iterator[Any]:
+        order = np.arange(len(self.file_paths))
+        if self._shuffle:
+            np.random.default_rng((self._seed, self._epoch)).shuffle(order)
+        self._epoch += 1
+        known = len(self.unreadable)
+        size = self.batch_size or 1
+        pool = ThreadPoolExecutor(_THREADS)
+        try:
+            waiting: deque[tuple[int, Future[Any]]] = deque()
+            for start in range(0, len(order) + size, size):  # one more step than batches, to read one ahead
+                ready, waiting = waiting, deque((i, pool.submit(self._try, i)) for i in order[start : start + size])
+                images = [(i, image) for i, future in ready if (image := future.result()) is not None]
+                if images:
+                    yield self._batch(*zip(*images, strict=True))
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if len(self.unreadable) > known:
+            self._report()
+
+    def _try(self, index: int) -> npt.NDArray[np.float32] | None:
+        path = self.file_paths[index]
+        if path in self.unreadable:
+            return None
+        try:
+            return self._read(path)
+        except (OSError, Image.DecompressionBombError) as error:
+            self.unreadable[path] = str(error)
+            return None
+
+    def _batch(self, indices: tuple[int, ...], images: tuple[npt.NDArray[np.float32], ...]) -> Any:
+        x = torch.from_numpy(np.stack(images))
+        y = None if self._labels is None else self._labels[list(indices)]
+        if self.batch_size is None:
+            x, y = x[0], None if y is None else y[0]
+        return x if y is None else (x, y)
+
+    def _report(self) -> None:
+        names = [*self.unreadable][:_NAMED]
+        more = f" and {len(self.unreadable) - _NAMED} more" if len(self.unreadable) > _NAMED else ""
+        received = f"{len(self.unreadable)} files that cannot be read ({', '.join(names)}{more})"
+        remedy = "They were left out; the data set's 'unreadable' has the reasons."
+        warnings.warn(explain("ImageDataset", received, "image files", remedy), stacklevel=3)
+
+
+def _encode(listing: Listing, label_mode: str | None) -> torch.Tensor | None:
+    """Return all labels as int32 (N,), float32 (N, 1) for binary, or one-hot float32 (N, classes) for categorical."""
+    if label_mode is None or listing.labels is None:
+        return None
+    labels = torch.as_tensor(listing.labels)
+    if label_mode == "int":
+        return labels.int()
+    classes = torch.arange(len(listing.class_names or ()))
+    return (labels[:, None] == classes).float() if label_mode == "categorical" else labels.float()[:, None]
+
+
+def image_dataset_from_directory(
+    directory: str | os.PathLike[str],
+    labels: Any = "inferred",
+    label_mode: str | None = "int",
+    class_names: Sequence[str] | None = None,
+    color_mode: str = "rgb",
+    batch_size: int | None = 32,
+    image_size: int | tuple[int, int] = (256, 256),
+    shuffle: bool = True,
+    seed: int | None = None,
+    validation_split: float | None = None,
+    subset: str | None = None,
+    interpolation: str = "bilinear",
+    follow_links: bool = False,
+    crop_to_aspect_ratio: bool = False,
+    pad_to_aspect_ratio: bool = False,
+    data_format: str | None = None,
+    format: str = "tf",
+    verbose: bool = True,
+) -> Any:
+    """Make a data set of the images in a folder with one subfolder per class.
+
+    Args:
+        directory: the folder.
+        labels: "inferred" from the subfolders, None, or a list of whole numbers, one per file in sorted order.
+        label_mode: "int" (int32, (N,)), "binary" (float32, (N, 1)), "categorical" (float32, (N, classes)), or None.
+        class_names: the subfolders to use, in this order.
+        color_mode: "rgb", "rgba" or "grayscale".
+        batch_size: images per batch; None for single images.
+        image_size: (height, width) that all images are resized to.
+        shuffle: mix the files, and again each epoch; otherwise they are sorted.
+        seed: decides the order; needed to split shuffled files.
+        validation_split: the fraction of files, from 0 to 1, kept for validation.
+        subset: "training", "validation", or "both" for a list of the two.
+        interpolation: how to resize: one of :data:`convia.images.resizing.INTERPOLATIONS`.
+        follow_links: also read what links outside the folder lead to.
+        crop_to_aspect_ratio: cut off what would be distorted.
+        pad_to_aspect_ratio: pad with zeros instead of distorting.
+        data_format: "channels_last" or "channels_first"; the library's by default.
+        format: "tf" or "grain", as in Keras; the data set is the same.
+        verbose: print how many files and classes there are.
+
+    Returns:
+        An :class:`ImageDataset`; for ``subset="both"`` a list of two.
+
+    Raises:
+        ValueError: arguments that do not fit together, or no images.
+        NotADirectoryError: no such folder.
+    """
+    given = {"label_mode": label_mode, "color_mode": color_mode, "subset": subset, "format": format}
+    _check_choices(given, crop_to_aspect_ratio and pad_to_aspect_ratio)
+    check_interpolation(_WHO, interpolation)
+    _check_labels(labels, class_names)
+    _check_split(validation_split, subset, shuffle, seed)
+    if labels is None or label_mode is None:
+        labels = label_mode = None
+    listing = list_images(directory, labels, class_names, follow_links)
+    if label_mode == "binary" and len(listing.class_names or ()) != 2:
+        received = f"the classes {listing.class_names}"
+        raise ValueError(explain(f"{_WHO}, label_mode='binary'", received, "exactly 2", "Use 'int' or 'categorical'."))
+    if verbose:
+        classes = "" if listing.class_names is None else f" belonging to {len(listing.class_names)} classes"
+        _say(f"Found {len(listing.paths)} files{classes}.")
+    seed = int(np.random.randint(1_000_000)) if seed is None else seed
+    if shuffle:
+        listing = listing.shuffled(seed)
+    read = _reader(
+        color_mode,
+        _size(image_size),
+        interpolation,
+        smart_resize if crop_to_aspect_ratio else resize_with_pad if pad_to_aspect_ratio else resize,
+        config.standardize_data_format(data_format),
+    )
+    made = []
+    for part, files in _parts(listing, validation_split, subset).items():
+        if not files.paths:
+            kind = f"{part} images" if validation_split else "images"
+            raise ValueError(
+                explain(_WHO, f"no {kind} in {os.fspath(directory)}", f"files ending in {', '.join(FORMATS)}")
+            )
+        mixed = shuffle and not (subset == "both" and part == "validation")
+        made.append(ImageDataset(files, read, label_mode=label_mode, batch_size=batch_size, shuffle=mixed, seed=seed))
+    return made if subset == "both" else made[0]
+
+
+def _parts(listing: Listing, validation_split: float | None, subset: str | None) -> dict[str, Listing]:
+    if not validation_split:
+        return {"all": listing}
+    parts = dict(zip(("training", "validation"), listing.split(validation_split), strict=True))
+    wanted = {name: files for name, files in parts.items() if subset in (name, "both")}
+    for name, files in wanted.items():
+        _say(f"Using {len(files.paths)} files for {name}.")
+    return wanted
+
+
+def _say(text: str) -> None:
+    if config.is_interactive_logging_enabled():
+        print(text)
+
+
+def _reader(
+    color_mode: str, size: tuple[int, int], interpolation: str, fit: Callable[..., npt.NDArray[np.float32]], order: str
+) -> Callable[[str], npt.NDArray[np.float32]]:
+    """Return a function that reads one file as float32 of one size."""
+
+    def read(path: str) -> npt.NDArray[np.float32]:
+        pixels = np.asarray(load_img(path, color_mode))
+        pixels = fit(pixels.reshape(*pixels.shape[:2], -1), size, interpolation)  # (H, W, C)
+        return pixels.transpose(2, 0, 1) if order == "channels_first" else pixels
+
+    return read
+
+
+def _size(image_size: Any) -> tuple[int, int]:
+    pair = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or min(pair) < 1:
+        raise ValueError(explain(f"{_WHO}, argument 'image_size'", repr(image_size), "(height, width)"))
+    return int(pair[0]), int(pair[1])
+
+
+def _check_choices(given: dict[str, Any], crops_and_pads: bool) -> None:
+    for name, value in given.items():
+        if value not in _CHOICES[name]:
+            raise ValueError(explain(f"{_WHO}, argument {name!r}", repr(value), f"one of {list(_CHOICES[name])}"))
+    if crops_and_pads:
+        raise ValueError(explain(_WHO, "crop_to_aspect_ratio and pad_to_aspect_ratio", "only one of them"))
+
+
+def _check_labels(labels: Any, class_names: Any) -> None:
+    if labels is not None and not (isinstance(labels, (list, tuple)) or labels == "inferred"):
+        received = type(labels).__name__ if not isinstance(labels, str) else repr(labels)
+        raise ValueError(
+            explain(f"{_WHO}, argument 'labels'", received, "'inferred', None, or a list of whole numbers")
+        )
+    if class_names and labels != "inferred":
+        raise ValueError(explain(f"{_WHO}, argument 'class_names'", repr(class_names), "None unless labels='inferred'"))
+
+
+def _check_split(validation_split: float | None, subset: str | None, shuffle: bool, seed: int | None) -> None:
+    who = f"{_WHO}, argument 'validation_split'"
+    if validation_split and not 0 < validation_split < 1:
+        raise ValueError(explain(who, repr(validation_split), "a number between 0 and 1"))
+    if bool(validation_split) != bool(subset):
+        received = f"validation_split={validation_split} and subset={subset!r}"
+        raise ValueError(explain(who, received, "both or neither", "subset is 'training', 'validation' or 'both'."))
+    if validation_split and shuffle and seed is None:
+        remedy = "Give the same seed for both subsets, else they would overlap."
+        raise ValueError(explain(who, "shuffle=True without a seed", "a seed", remedy))
