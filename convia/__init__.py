@@ -1,0 +1,1 @@
+"""convia: convolutional neural networks with the Keras API, on PyTorch."""

@@ -1,0 +1,63 @@
+"""Helpers around models and data, gathered from where they are at home."""
+
+from convia.callbacks import Progbar
+from convia.config import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
+from convia.config import dtype_name as standardize_dtype
+from convia.fetch import get_file
+from convia.images import array_to_img, image_dataset_from_directory, img_to_array, load_img, save_img
+from convia.models.plot import model_to_dot, plot_model
+from convia.naming import reset_uids as clear_session
+from convia.numerical import normalize, to_categorical
+from convia.random import set_random_seed
+from convia.registry import custom_object_scope as CustomObjectScope  # noqa: N812
+from convia.registry import (
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
+from convia.registry import deserialize as deserialize_keras_object
+from convia.registry import serialize as serialize_keras_object
+from convia.symbolic import is_symbolic as is_keras_tensor
+from convia.training.data import PyDataset
+from convia.training.data import PyDataset as Sequence
+from convia.training.data import pack as pack_x_y_sample_weight
+from convia.training.data import unpack as unpack_x_y_sample_weight
+
+__all__ = [
+    "CustomObjectScope",
+    "Progbar",
+    "PyDataset",
+    "Sequence",
+    "array_to_img",
+    "clear_session",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
+    "get_custom_objects",
+    "get_file",
+    "get_registered_name",
+    "get_registered_object",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "is_interactive_logging_enabled",
+    "is_keras_tensor",
+    "load_img",
+    "model_to_dot",
+    "normalize",
+    "pack_x_y_sample_weight",
+    "plot_model",
+    "register_keras_serializable",
+    "save_img",
+    "serialize_keras_object",
+    "set_random_seed",
+    "standardize_dtype",
+    "to_categorical",
+    "unpack_x_y_sample_weight",
+]
