@@ -183,7 +183,7 @@ class ImageDataset:
             waiting: deque[tuple[int, Future[Any]]] = deque()
             for start in range(0, len(order) + size, size):  # one more step than batches, to read one ahead
                 ready, waiting = waiting, deque((i, pool.submit(self._try, i)) for i in order[start : start + size])
-                images = [(i, image) for i, future in ready if (image := future.result()) is not None]
+                images = [(i, image) for i, future in ready if (image := self._image(i, future.result())) is not None]
                 if images:
                     yield self._batch(*zip(*images, strict=True))
         finally:
@@ -191,15 +191,19 @@ class ImageDataset:
         if len(self.unreadable) > known:
             self._report()
 
-    def _try(self, index: int) -> npt.NDArray[np.float32] | None:
+    def _try(self, index: int) -> npt.NDArray[np.float32] | Exception | None:
+        """Read one file, in a thread."""
         path = self.file_paths[index]
-        if path in self.unreadable:
-            return None
         try:
-            return self._read(path)
+            return None if path in self.unreadable else self._read(path)
         except (OSError, Image.DecompressionBombError) as error:
-            self.unreadable[path] = str(error)
+            return error
+
+    def _image(self, index: int, result: Any) -> npt.NDArray[np.float32] | None:
+        if isinstance(result, Exception):
+            self.unreadable[self.file_paths[index]] = str(result)
             return None
+        return result
 
     def _batch(self, indices: tuple[int, ...], images: tuple[npt.NDArray[np.float32], ...]) -> Any:
         x = torch.from_numpy(np.stack(images))
