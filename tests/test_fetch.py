@@ -92,6 +92,17 @@ def test_downloads_once(server, home, hashes, capsys):
     assert capsys.readouterr().out.count("Downloading data from") == 1
 
 
+def test_progress(server, capsys, monkeypatch):
+    fetch.get_file("lines.bin", server.url())
+    assert "lines.bin: 100 % of 0.3 MB" in capsys.readouterr().out
+    monkeypatch.setattr(fetch.sys.stdout, "isatty", lambda: True, raising=False)
+    fetch.get_file("bar.bin", server.url())
+    assert "256.0/256.0 kB" in capsys.readouterr().out
+    monkeypatch.setattr(fetch.config, "is_interactive_logging_enabled", lambda: False)
+    fetch.get_file("quiet.bin", server.url())
+    assert capsys.readouterr().out == ""
+
+
 def test_places(server, home, tmp_path):
     assert fetch.get_file("a.bin", server.url(), cache_subdir="models/x") == str(home / "models" / "x" / "a.bin")
     assert fetch.get_file("a.bin", server.url(), cache_dir=tmp_path / "other") == str(tmp_path / "other/datasets/a.bin")
