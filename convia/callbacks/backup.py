@@ -1,0 +1,214 @@
+"""BackupAndRestore: training that goes on where it was interrupted."""
+
+import json
+import os
+import warnings
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convia.callbacks.base import Callback, Logs, needed_if
+from convia.callbacks.checkpoint import batch_counter
+from convia.callbacks.random_state import random_state, set_random_state
+from convia.errors import explain
+
+Arrays = dict[str, np.ndarray]
+
+_DAMAGED = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
+
+
+class BackupAndRestore(Callback):
+    """Backs the training up, and restores it when ``fit`` is called again after an interruption.
+
+    A backup holds the weights, the optimizer's variables, the epoch and batch, and the states of the random generators,
+    such that training goes on as if nothing had happened. It is one file, written under another name, flushed to the
+    disk and then renamed: an interruption at any moment leaves a whole backup.
+
+    ``fit`` finds the epoch and the batch to go on with, both from 0, as ``model._resume_epoch`` and
+    ``model._resume_step`` after ``on_train_begin``; both are 0 where there is no backup.
+
+    Args:
+        backup_dir: a folder for this training alone.
+        save_freq: "epoch", or a number of batches.
+        double_checkpoint: keep the backup before the latest too, in case that is damaged.
+        delete_checkpoint: delete the backups at the regular end of training.
+
+    Raises:
+        ValueError: no folder; another ``save_freq``; when restoring, a model that is not built or is not the one that
+            was backed up.
+        OSError: when restoring, if no backup can be read.
+    """
+
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike[str],
+        save_freq: Any = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        if not backup_dir:
+            raise ValueError(explain("BackupAndRestore, argument 'backup_dir'", repr(backup_dir), "a folder"))
+        self.backup_dir = backup_dir
+        self.save_freq = save_freq
+        self.double_checkpoint = double_checkpoint
+        self.delete_checkpoint = delete_checkpoint
+        self._counter = batch_counter(save_freq, "BackupAndRestore")
+        self._latest = Path(backup_dir) / "latest.npz"
+        self._previous = Path(backup_dir) / "previous.npz"
+        self._epoch = 0
+        self._owed = False
+        self._random_at_epoch: Arrays = {}
+        self._random_at_step: Arrays = {}
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Restore the latest backup that can be read."""
+        if not getattr(self.model, "built", True):
+            remedy = "Call it on a batch first, or give the first layer an input shape."
+            raise ValueError(explain("BackupAndRestore", "a model without weights", "a built model", remedy))
+        arrays = self._read()
+        self._owed = False
+        self._resume(*self._restore(arrays) if arrays else (0, 0))
+
+    def _resume(self, epoch: int, step: int) -> None:
+        self.model._resume_epoch, self.model._resume_step = epoch, step
+
+    def _read(self) -> Arrays | None:
+        paths = [path for path in (self._latest, self._previous) if path.exists()]
+        failures = []
+        for path in paths:
+            try:
+                arrays = _read_arrays(path)
+            except _DAMAGED as error:
+                failures.append(f"{path} is damaged ({error})")
+                continue
+            if failures:
+                expected, remedy = "a whole backup", f"The one before it is used: {path}"
+                warnings.warn(explain("BackupAndRestore", "; ".join(failures), expected, remedy), stacklevel=4)
+            return arrays
+        if failures:
+            remedy = "Delete the folder to begin anew; double_checkpoint=True keeps a second backup."
+            raise OSError(explain("BackupAndRestore", "; ".join(failures), "a whole backup", remedy))
+        return None
+
+    def _restore(self, arrays: Arrays) -> tuple[int, int]:
+        """Set the model, its optimizer and the random generators; return the epoch and the batch to go on with."""
+        model = self.model
+        weights = _numbered(arrays, "weights")
+        self._check("weights", weights, model.get_weights())
+        model.set_weights(weights)
+        optimizer = getattr(model, "optimizer", None)
+        if optimizer is not None:
+            if not getattr(optimizer, "built", True):
+                optimizer.build(model.trainable_variables)
+            saved = _numbered(arrays, "optimizer")
+            self._check("optimizer variables", saved, [variable.numpy() for variable in optimizer.variables])
+            for variable, value in zip(optimizer.variables, saved, strict=True):
+                variable.assign(value)
+        state = json.loads(str(arrays["state"]))
+        at_epoch, at_step = _under(arrays, "random at epoch"), _under(arrays, "random")
+        self._random_at_step = at_step if state["step"] else {}
+        # the order of the samples is drawn at the beginning of the epoch; it has to be the same for the rest of it
+        set_random_state(at_epoch if state["step"] else at_step, model)
+        return state["epoch"], state["step"]
+
+    def _check(self, what: str, saved: Sequence[np.ndarray], own: Sequence[np.ndarray]) -> None:
+        saved_shapes, shapes = [array.shape for array in saved], [np.shape(array) for array in own]
+        if saved_shapes != shapes:
+            received = f"a backup with {what} of shapes {saved_shapes}"
+            remedy = f"It is of another model; delete the folder {self.backup_dir}, or use another."
+            raise ValueError(explain("BackupAndRestore", received, f"the model's {what}, of shapes {shapes}", remedy))
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Note the epoch and from which random numbers it begins."""
+        self._epoch = epoch
+        if self._counter:
+            self._random_at_epoch = random_state(self.model)
+
+    @needed_if(lambda self: self._counter)
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Within a resumed epoch, go on with the random numbers that followed."""
+        if self._random_at_step:
+            set_random_state(self._random_at_step, self.model)
+            self._random_at_step = {}
+
+    @needed_if(lambda self: self._counter)
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Back up, if it is time; at the last batch of the epoch, after its validation."""
+        if self._counter and self._counter.is_due(batch):
+            steps = (self.params or {}).get("steps")
+            self._owed = steps is not None and batch + 1 >= steps
+            if not self._owed:
+                self._save(self._epoch, batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Back up, if it is time."""
+        if self._counter is None or self._owed:
+            self._owed = False
+            self._save(epoch + 1, 0)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Delete the backups, and the folder if nothing else is in it."""
+        self._resume(0, 0)
+        if not self.delete_checkpoint or not self._latest.parent.exists():
+            return
+        for path in (self._latest, self._previous, _temporary(self._latest)):
+            path.unlink(missing_ok=True)
+        if not any(self._latest.parent.iterdir()):
+            self._latest.parent.rmdir()
+
+    def _save(self, epoch: int, step: int) -> None:
+        optimizer = getattr(self.model, "optimizer", None)
+        slots = [variable.numpy() for variable in optimizer.variables] if optimizer is not None else []
+        groups: dict[str, Mapping[str, Any]] = {
+            "weights": {str(place): weight for place, weight in enumerate(self.model.get_weights())},
+            "optimizer": {str(place): slot for place, slot in enumerate(slots)},
+            "random": random_state(self.model),
+            "random at epoch": self._random_at_epoch if step else {},
+        }
+        arrays = {f"{group}/{name}": array for group, rows in groups.items() for name, array in rows.items()}
+        arrays["state"] = np.array(json.dumps({"epoch": epoch, "step": step}))
+        self._latest.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(self._latest)
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        if self.double_checkpoint and self._latest.exists():
+            self._latest.replace(self._previous)
+        temporary.replace(self._latest)
+        _flush_folder(self._latest.parent)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_suffix(".tmp")
+
+
+def _read_arrays(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    json.loads(str(arrays["state"]))
+    return arrays
+
+
+def _under(arrays: Arrays, group: str) -> Arrays:
+    return {name.removeprefix(f"{group}/"): array for name, array in arrays.items() if name.startswith(f"{group}/")}
+
+
+def _numbered(arrays: Arrays, group: str) -> list[np.ndarray]:
+    rows = _under(arrays, group)
+    return [rows[str(place)] for place in range(len(rows))]
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a renaming survive a power cut, where the system can flush folders."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
