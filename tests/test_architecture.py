@@ -20,6 +20,7 @@ FLOORS = [
         "ops",
         "convolution",
         "numerical",
+        "pixels",
     },
     {"losses", "metrics", "optimizers", "schedules"},
     {"input_spec", "books", "layer", "graph", "layers"},
