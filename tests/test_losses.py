@@ -5,7 +5,9 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import inspect
+import pickle
 import warnings
+from copy import deepcopy
 
 import keras
 import numpy as np
@@ -361,6 +363,13 @@ def test_dtype():
     assert losses.MeanSquaredError()(np.zeros((4, 2)), torch.zeros(4, 2, dtype=torch.float16)).dtype is torch.float32
     assert losses.MeanSquaredError().dtype == config.floatx()
     assert losses.MeanSquaredError(dtype=config.DTypePolicy("mixed_float16")).dtype == "float16"
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_losses_travel(name):
+    loss = getattr(losses, name)()
+    for copy in (deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert copy.get_config() == loss.get_config()
 
 
 def test_empty_batches():

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 
 import torch
@@ -232,7 +233,7 @@ class LossFunctionWrapper(Loss):
         whole = self._means.get(function)
         plain = type(self).call is LossFunctionWrapper.call and arguments.get("ignore_class") is None
         if whole is not None and plain and self.reduction in _MEANS:
-            self._total = (lambda y_true, y_pred: whole(y_true, y_pred, **arguments)) if arguments else whole
+            self._total = partial(whole, **arguments) if arguments else whole
 
     def call(self, y_true: Any, y_pred: Any) -> torch.Tensor:
         """Return the function's values; a user's function gets (N,) and (N, 1) as one rank."""

@@ -182,7 +182,8 @@ def squeeze_labels(y_true: torch.Tensor, y_pred: torch.Tensor, axis: int, who: s
     if y_true.shape == wanted:
         return y_true
     if y_true.shape == y_pred.shape:
-        remedy = "These look like one-hot rows: use categorical_crossentropy, or y_true.argmax(-1)."
+        dense = who.removeprefix("sparse_") if who.startswith("sparse_") else "categorical_crossentropy"
+        remedy = f"These look like one-hot rows: use {dense}, or y_true.argmax(-1)."
     else:
         remedy = "Give one class number per prediction, and check where Flatten or pooling is missing in the model."
     raise ValueError(
