@@ -130,16 +130,7 @@ def check_labels(
         labels = labels[labels != ignore_class]
     if labels.numel() == 0:
         return
-    if labels.is_floating_point() and bool((labels != labels.round()).any()):
-        example = labels[labels != labels.round()][0].item()
-        raise ValueError(
-            explain(
-                who,
-                f"the label {example:g} in y_true",
-                "whole class numbers",
-                "Use categorical_crossentropy for rows of probabilities.",
-            )
-        )
+    _check_whole(labels, who)
     low, high = (int(bound) for bound in torch.aminmax(labels))
     classes = scores.shape[axis]
     if low >= 0 and high < classes:
@@ -153,6 +144,13 @@ def check_labels(
             _label_remedy(low, high, classes),
         )
     )
+
+
+def _check_whole(labels: torch.Tensor, who: str) -> None:
+    broken = labels[labels != labels.round()] if labels.is_floating_point() else labels[:0]
+    if broken.numel():
+        remedy = "Use categorical_crossentropy for rows of probabilities."
+        raise ValueError(explain(who, f"the label {broken[0].item():g} in y_true", "whole class numbers", remedy))
 
 
 def _label_remedy(low: int, high: int, classes: int) -> str:
