@@ -1,1 +1,86 @@
-"""convia: convolutional neural networks with the Keras API, on PyTorch."""
+"""convia: convolutional neural networks with the Keras API, on PyTorch.
+
+``import convia as keras`` gives the names of Keras 3.
+"""
+
+from convia import (
+    activations,
+    callbacks,
+    config,
+    constraints,
+    convolution,
+    datasets,
+    dtype_policies,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    mixed_precision,
+    models,
+    ops,
+    optimizers,
+    preprocessing,
+    random,
+    regularizers,
+    tree,
+    utils,
+)
+from convia.config import DTypePolicy
+from convia.graph import Input
+from convia.initializers import Initializer
+from convia.input_spec import InputSpec
+from convia.layer import Layer
+from convia.losses import Loss
+from convia.metrics import Metric
+from convia.models import Functional, Model, Sequential
+from convia.optimizers import Optimizer
+from convia.regularizers import Regularizer
+from convia.symbolic import KerasTensor, Operation
+from convia.variable import Variable
+
+__version__ = "0.1.0"
+
+
+def version() -> str:
+    """Return the version of convia."""
+    return __version__
+
+
+__all__ = [
+    "DTypePolicy",
+    "Functional",
+    "Initializer",
+    "Input",
+    "InputSpec",
+    "KerasTensor",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Model",
+    "Operation",
+    "Optimizer",
+    "Regularizer",
+    "Sequential",
+    "Variable",
+    "activations",
+    "callbacks",
+    "config",
+    "constraints",
+    "convolution",
+    "datasets",
+    "dtype_policies",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "mixed_precision",
+    "models",
+    "ops",
+    "optimizers",
+    "preprocessing",
+    "random",
+    "regularizers",
+    "tree",
+    "utils",
+    "version",
+]

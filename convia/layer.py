@@ -244,7 +244,7 @@ class Layer(_Arguments, Books):
         """Return symbolic outputs for symbolic inputs."""
         if type(self).compute_output_shape is not Layer.compute_output_shape:
             shapes = [_shapes(value) for value in args]
-            return _specs(self.compute_output_shape(*shapes), self.compute_dtype)
+            return specs_of(self.compute_output_shape(*shapes), self.compute_dtype)
         try:
             return symbolic.infer(self.forward, args, kwargs)
         except (NotImplementedError, ValueError):
@@ -254,7 +254,7 @@ class Layer(_Arguments, Books):
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return the output's shape for an input shape (batch included, None for unknown sizes)."""
-        inputs = [_specs(shape, self.compute_dtype) for shape in (*args, *kwargs.values())]
+        inputs = [specs_of(shape, self.compute_dtype) for shape in (*args, *kwargs.values())]
         self._ensure_built(tuple(inputs), {})
         return tree.map_structure(lambda spec: spec.shape, symbolic.infer(self.forward, tuple(inputs), {}))
 
@@ -456,13 +456,13 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(size is None or isinstance(size, int) for size in value)
 
 
-def _specs(shape: Any, dtype: str) -> Any:
+def specs_of(shape: Any, dtype: str) -> Any:
     """Turn a shape, or a structure of shapes, into symbolic tensors."""
     if _is_shape(shape):
         return KerasTensor(shape, dtype)
     if isinstance(shape, dict):
-        return {key: _specs(value, dtype) for key, value in shape.items()}
-    return type(shape)(_specs(value, dtype) for value in shape)
+        return {key: specs_of(value, dtype) for key, value in shape.items()}
+    return type(shape)(specs_of(value, dtype) for value in shape)
 
 
 def _is_meta(leaf: Any) -> bool:

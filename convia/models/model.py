@@ -8,7 +8,8 @@ from torch import Tensor
 from convia import config, symbolic, tree
 from convia.errors import explain, nearest
 from convia.graph import Graph, InputLayer
-from convia.layer import InputSpec, Layer, _specs
+from convia.input_spec import InputSpec
+from convia.layer import Layer, specs_of
 from convia.models import configs, summary
 from convia.naming import auto_name
 from convia.symbolic import KerasTensor
@@ -153,7 +154,7 @@ class Model(Trainer, Layer):
         """Make the weights of a subclassed model by running it once on shapes alone."""
         if self.graph is not None or input_shape is None:
             return
-        inputs = _specs(input_shape, config.floatx())
+        inputs = specs_of(input_shape, config.floatx())
         symbolic.infer(self._built_call, (inputs,), {})
 
     def _built_call(self, inputs: Any) -> Any:

@@ -23,9 +23,9 @@ class Sequential(Model):
     _namespace = "keras"
 
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
-        super().__init__(name=name)
         object.__setattr__(self, "_stack", [])
         object.__setattr__(self, "_input", None)
+        super().__init__(name=name)
         for layer in layers or ():
             self.add(layer, rebuild=False)
         self._rebuild()
