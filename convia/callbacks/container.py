@@ -52,10 +52,13 @@ class CallbackList(Callback):
         progress: the progress bar, or None.
         wants_train_batches, wants_test_batches, wants_predict_batches: whether a callback other than the progress bar
             looks at single batches.
+        inside_fit: whether training runs, so that evaluation is its validation.
 
     Raises:
         TypeError: something in the list is not a callback.
     """
+
+    inside_fit = False
 
     def __init__(
         self,

@@ -129,7 +129,9 @@ class Progbar:
         self.update(self._seen + n, values)
 
     def _add(self, name: str, value: Any, current: int, finalize: bool) -> None:
-        is_stateful = name not in self.stateless_metrics if self.stateful_metrics is None else name in self.stateful_metrics
+        is_stateful = (
+            name not in self.stateless_metrics if self.stateful_metrics is None else name in self.stateful_metrics
+        )
         if finalize or is_stateful:
             self._values[name] = (value, 1)
             return
@@ -155,7 +157,7 @@ class Progbar:
         if self._redraws and not finalize and _is_terminal():
             rest = rest[: max(shutil.get_terminal_size().columns - width - 1, 0)]  # a wrapped line is not redrawn
         bar = f" {self._in(_GREEN, done)}{self._in(_GREY, to_do)}" if done or to_do else ""
-        text = f"{self._in(_BOLD, count)}{bar} {self._in(_BOLD, shown_time)}{rest}"
+        text = f"{self._in(_BOLD if self.target else '', count)}{bar} {self._in(_BOLD, shown_time)}{rest}"
         width += len(rest)
         if not self._redraws:
             say(text)
@@ -171,7 +173,7 @@ class Progbar:
         return f"{current:{len(str(self.target))}d}/{self.target}", "━" * done, rest * (self.width - done)
 
     def _in(self, colour: str, text: str) -> str:
-        return f"{colour}{text}{_END}" if self._coloured and text else text
+        return f"{colour}{text}{_END}" if self._coloured and colour and text else text
 
     def _per_unit(self, seconds: float) -> str:
         if seconds >= 1 or seconds == 0:

@@ -14,10 +14,8 @@ from convia.random import SeedGenerator
 def seed_generators(model: Any) -> list[SeedGenerator]:
     """Return the seed generators that a model's layers hold, in the order of its modules."""
     modules = model.modules() if isinstance(model, torch.nn.Module) else [model]
-    found = {
-        id(value): value for module in modules for value in vars(module).values() if isinstance(value, SeedGenerator)
-    }
-    return list(found.values())
+    values = (value for module in modules for value in vars(module).values())
+    return list({id(value): value for value in values if isinstance(value, SeedGenerator)}.values())
 
 
 def random_state(model: Any) -> dict[str, np.ndarray]:

@@ -134,10 +134,10 @@ class TensorBoard(Callback):
             self._stop_profiler()
         if self.update_freq == "epoch" or self._batches % self.update_freq:
             return
-        speed = (
-            {"steps_per_second": 1 / max(monotonic() - self._batch_start, 1e-9)} if self.write_steps_per_second else {}
-        )
-        for name, value in ((logs or {}) | speed).items():
+        values = dict(logs or {})
+        if self.write_steps_per_second:
+            values["steps_per_second"] = 1 / max(monotonic() - self._batch_start, 1e-9)
+        for name, value in values.items():
             _write_number(self._writer("train"), f"batch_{name}", value, self._batches)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
