@@ -50,6 +50,37 @@ class Adam(Optimizer):
         alpha = learning_rate * bias_correction(self.beta_1, self.beta_2, self.local_step)
         variable.addcdiv_(m, v.sqrt().add_(self.epsilon), value=-alpha)
 
+    def update_steps(self, gradients: Sequence[Tensor], variables: Sequence[Any], learning_rate: float) -> None:
+        """Update all variables in one call of torch's fused kernel, where it can serve them."""
+        if type(self).update_step is not Adam.update_step or not all(map(_fusable, gradients, variables)):
+            super().update_steps(gradients, variables, learning_rate)
+            return
+        means, squares, *largest = zip(*(self.slots(variable) for variable in variables), strict=True)
+        step = self.local_step
+        torch._fused_adam_(
+            list(variables),
+            gradients,
+            means,
+            squares,
+            largest[0] if largest else [],
+            [torch.tensor(float(step))] * len(gradients),
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            weight_decay=0.0,
+            eps=self.epsilon / math.sqrt(1 - self.beta_2**step),  # torch adds ε after the correction of √v, Keras before
+            amsgrad=self.amsgrad,
+            maximize=False,
+        )
+
+
+def _fusable(gradient: Tensor, variable: Any) -> bool:
+    """The fused kernel runs through memory: gradient and variable must lie there in the same order."""
+    if gradient.dtype is not torch.float32 or variable.device.type != "cpu":
+        return False
+    strides = zip(gradient.stride(), variable.stride(), gradient.shape, strict=True)
+    return gradient.stride() == variable.stride() or all(mine == other or n == 1 for mine, other, n in strides)
+
 
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2017, arXiv:1711.05101).

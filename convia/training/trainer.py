@@ -36,6 +36,7 @@ class Trainer:
             ("stop_training", False),
             ("_compile_args", None),
             ("_learned", None),
+            ("_regularized", None),
             ("_first_step", True),
             ("steps_per_execution", 1),
             ("run_eagerly", False),
@@ -107,6 +108,7 @@ class Trainer:
     def _forget_compiled_functions(self) -> None:
         """The layers or what learns may have changed: look again at the next step."""
         object.__setattr__(self, "_learned", None)
+        object.__setattr__(self, "_regularized", None)
         object.__setattr__(self, "_first_step", True)
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -167,8 +169,7 @@ class Trainer:
         if not self.objective.built:
             self.objective.build(y, y_pred, self._output_names())
         total = self.objective.loss(y, y_pred, sample_weight)
-        penalties = self.losses  # type: ignore[attr-defined]
-        for penalty in penalties:
+        for penalty in self._penalties():
             penalty = penalty.mean() if penalty.ndim else penalty  # noqa: PLW2901
             total = penalty if total is None else total + penalty
         if total is None:
@@ -181,6 +182,13 @@ class Trainer:
                 )
             )
         return total
+
+    def _penalties(self) -> list[Tensor]:
+        """The penalties of the last call and of the weights' regularizers; the weights are looked through once."""
+        if self._regularized is None:
+            object.__setattr__(self, "_regularized", [v for v in self.trainable_weights if v.regularizer is not None])  # type: ignore[attr-defined]
+        added = [loss for layer in self._loss_layers for loss in layer._losses]  # type: ignore[attr-defined]
+        return added + [variable.regularizer(variable) for variable in self._regularized]  # type: ignore[union-attr]
 
     def _output_names(self) -> list[str] | None:
         return self.output_names if getattr(self, "graph", None) is not None else None  # type: ignore[attr-defined]
