@@ -188,7 +188,7 @@ def _temporary(path: Path) -> Path:
 
 
 def _read_arrays(path: Path) -> Arrays:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     json.loads(str(arrays["state"]))
     return arrays

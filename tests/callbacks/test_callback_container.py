@@ -25,8 +25,8 @@ class _LoudCheckpoint(callbacks.ModelCheckpoint):
 
 WANTS = [  # callback, (train, test, predict)
     (None, (0, 0, 0)),
-    (lambda: callbacks.Callback(), (0, 0, 0)),
-    (lambda: callbacks.ProgbarLogger(), (0, 0, 0)),
+    (callbacks.Callback, (0, 0, 0)),
+    (callbacks.ProgbarLogger, (0, 0, 0)),
     (lambda: [callbacks.History(), callbacks.EarlyStopping()], (0, 0, 0)),
     (lambda: callbacks.ModelCheckpoint("m.keras"), (0, 0, 0)),
     (lambda: callbacks.ModelCheckpoint("m.keras", save_freq=3), (1, 0, 0)),
@@ -35,7 +35,7 @@ WANTS = [  # callback, (train, test, predict)
     (lambda: callbacks.BackupAndRestore("b", save_freq=3), (1, 0, 0)),
     (lambda: callbacks.TensorBoard("b"), (0, 0, 0)),
     (lambda: callbacks.TensorBoard("b", update_freq="batch"), (1, 0, 0)),
-    (lambda: callbacks.TerminateOnNaN(), (1, 0, 0)),
+    (callbacks.TerminateOnNaN, (1, 0, 0)),
     (lambda: callbacks.LambdaCallback(on_epoch_end=print), (0, 0, 0)),
     (lambda: callbacks.LambdaCallback(on_batch_end=print), (1, 0, 0)),
     (lambda: callbacks.LambdaCallback(on_train_batch_begin=print), (1, 0, 0)),

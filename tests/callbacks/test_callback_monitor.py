@@ -134,8 +134,8 @@ def test_an_unknown_direction_is_asked_for():
     with pytest.raises(ValueError) as error:
         play(EarlyStopping("val_sharpness"), [{"val_sharpness": 1}])
     assert str(error.value) == (
-        "EarlyStopping, argument 'mode': received 'auto' with monitor='val_sharpness'; expected mode='max' or mode='min' "
-        "for a metric whose better direction is not known. Is a larger sharpness better? Then mode='max'."
+        "EarlyStopping, argument 'mode': received 'auto' with monitor='val_sharpness'; expected mode='max' or "
+        "mode='min' for a metric whose better direction is not known. Is a larger sharpness better? Then mode='max'."
     )
 
 
@@ -165,7 +165,7 @@ def test_a_missing_metric_is_a_warning_that_names_the_others(kind, remedy, more)
 
 def test_a_factor_of_one_or_more_is_refused():
     with pytest.raises(
-        ValueError, match="ReduceLROnPlateau, argument 'factor': received 1.5; expected a number below 1"
+        ValueError, match=r"ReduceLROnPlateau, argument 'factor': received 1\.5; expected a number below 1"
     ):
         ReduceLROnPlateau(factor=1.5)
 
