@@ -7,7 +7,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -132,8 +132,7 @@ class CSVLogger(Callback):
 
 
 def _cell(value: Any) -> Any:
-    is_list = isinstance(value, Iterable) and not isinstance(value, str) and np.ndim(value) > 0  # type: ignore[arg-type]
-    return f'"[{", ".join(map(str, value))}]"' if is_list else value
+    return f'"[{", ".join(map(str, value))}]"' if np.ndim(value) else value
 
 
 class RemoteMonitor(Callback):
