@@ -1,6 +1,6 @@
 """Convolutions: full, depthwise, and the two in a row that are called separable."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
@@ -33,14 +33,6 @@ class _Convolving(_Spatial):
     """Windows of ``kernel_size`` that slide over the padded input."""
 
     _too_small_remedy = "Use a smaller kernel_size, padding='same', or fewer poolings and strides before this layer."
-
-    if TYPE_CHECKING:
-        kernel_size: tuple[int, ...]
-        strides: tuple[int, ...]
-        dilation_rate: tuple[int, ...]
-        padding: str
-        activation: Any
-        bias: Any
 
     def __post_init__(self) -> None:
         """Tabulate the padding, (before, after) for each axis by the remainder of its size divided by the stride."""

@@ -20,7 +20,17 @@ from convia.layers.arguments import Activation as Function
 from convia.layers.arguments import Constraint, Initializer, Regularizer, Unquantized
 from convia.symbolic import KerasTensor
 
-__all__ = ["Activation", "Dense", "EinsumDense", "Embedding", "Identity", "Lambda", "Wrapper"]
+__all__ = [
+    "Activation",
+    "Dense",
+    "EinsumDense",
+    "Embedding",
+    "Identity",
+    "Lambda",
+    "Wrapper",
+    "deserialize",
+    "serialize",
+]
 
 
 class Dense(Layer):
@@ -177,6 +187,21 @@ class Embedding(Layer):
         """Look up the vectors."""
         indices = inputs if inputs.dtype in (torch.int32, torch.int64) else inputs.long()
         return F.embedding(indices, self.embeddings).to(self._input_dtype)
+
+    def _check_inputs(self, args: tuple[Any, ...]) -> None:
+        super()._check_inputs(args)
+        indices = args[0] if args else None
+        if isinstance(indices, Tensor) and indices.numel() and not indices.is_meta:
+            low, high = int(indices.min()), int(indices.max())
+            if low < 0 or high >= self.input_dim:
+                raise ValueError(
+                    explain(
+                        f"Embedding layer {self.name!r}",
+                        f"numbers from {low} to {high}",
+                        f"from 0 to {self.input_dim - 1}",
+                        "input_dim is the greatest number plus 1.",
+                    )
+                )
 
 
 class EinsumDense(Layer):
@@ -384,3 +409,17 @@ class Wrapper(Layer):
         if not self.layer.built:
             self.layer.build(input_shape)
             self.layer._finish_build()
+
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """Return the config of a layer with the name of its class."""
+    return registry.serialize(layer)
+
+
+def deserialize(config: Any, custom_objects: Any = None) -> Layer:
+    """Make the layer that ``serialize`` described.
+
+    Raises:
+        ValueError: an unknown class.
+    """
+    return registry.deserialize(config, custom_objects, "keras.layers")

@@ -53,9 +53,9 @@ class _Normalization(Layer):
             )
         return axis % rank
 
-    def _add_scale_and_center(self, shape: tuple[int, ...]) -> None:
+    def _add_scale_and_center(self, shape: tuple[int, ...], scale: bool, center: bool) -> None:
         """Create ``gamma`` and ``beta``, None where there is none."""
-        for name, wanted in (("gamma", self.scale), ("beta", self.center)):
+        for name, wanted in (("gamma", scale), ("beta", center)):
             weight = None
             if wanted:
                 weight = self.add_weight(
@@ -147,7 +147,7 @@ class BatchNormalization(_Normalization):
         """Create ``gamma``, ``beta``, ``moving_mean``, ``moving_variance``, each (channels,)."""
         self._channels_second(self.axis, input_shape)
         shape = (input_shape[self.axis],)
-        self._add_scale_and_center(shape)
+        self._add_scale_and_center(shape, self.scale, self.center)
         firsts = {"moving_mean": self.moving_mean_initializer, "moving_variance": self.moving_variance_initializer}
         if self.renorm:
             firsts |= {
@@ -169,14 +169,13 @@ class BatchNormalization(_Normalization):
         if not (training and self._trainable):
             y = F.batch_norm(x, self.moving_mean, self.moving_variance, self.gamma, self.beta, False, 0.0, self.epsilon)
         elif mask is None and not self.renorm:
-            y, mean, deviation = torch.native_batch_norm(x, self.gamma, self.beta, None, None, True, 0.0, self.epsilon)
-            with torch.no_grad():  # torch would keep the unbiased variance, Keras the other; 1/√(σ² + ε) is returned
-                variance = deviation.detach().pow(-2).sub_(self.epsilon).clamp_(min=0)
-                self._average("moving_mean", mean, self.momentum)
-                self._average("moving_variance", variance, self.momentum)
+            y, mean, inverse = torch.native_batch_norm(x, self.gamma, self.beta, None, None, True, 0.0, self.epsilon)
+            # Keras averages the biased variance, torch by itself the unbiased one; it returns 1/√(σ² + ε).
+            self._average("moving_mean", mean, self.momentum)
+            self._average("moving_variance", (inverse.detach() ** -2 - self.epsilon).clamp_(min=0), self.momentum)
         else:
             y = self._normalize_unusually(x, mask)
-        return y.permute(self._from_torch)
+        return y.permute(self._from_torch).to(self._input_dtype)
 
     def _average(self, name: str, value: Tensor, momentum: float) -> None:
         average = getattr(self, name)
@@ -187,19 +186,16 @@ class BatchNormalization(_Normalization):
         shape = [1, -1, *[1] * (x.ndim - 2)]
         counted = x.movedim(1, -1) if mask is None else x.movedim(1, -1)[mask.bool()]
         variance, mean = torch.var_mean(counted.float().flatten(0, -2), 0, correction=0)
-        normal = (x - mean.view(shape)) * (variance + self.epsilon).rsqrt().view(shape)
-        with torch.no_grad():
-            if self.renorm:
-                factor, shift = self._renormalize(mean, (variance + self.epsilon).sqrt())
-                normal = (normal, factor.view(shape), shift.view(shape))
-            else:
-                self._average("moving_mean", mean, self.momentum)
-                self._average("moving_variance", variance, self.momentum)
+        y = (x - mean.view(shape)) * (variance + self.epsilon).rsqrt().view(shape)
         if self.renorm:
-            normal = normal[0] * normal[1] + normal[2]
+            factor, shift = self._renormalize(mean.detach(), (variance.detach() + self.epsilon).sqrt())
+            y = y * factor.view(shape) + shift.view(shape)
+        else:
+            self._average("moving_mean", mean, self.momentum)
+            self._average("moving_variance", variance, self.momentum)
         if self.scale:
-            normal = normal * self.gamma.view(shape)
-        return (normal + self.beta.view(shape) if self.center else normal).to(x.dtype)
+            y = y * self.gamma.view(shape)
+        return (y + self.beta.view(shape) if self.center else y).to(x.dtype)
 
     def _renormalize(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
         """Return the factor r and the shift d of the normalized batch; update all averages."""
@@ -255,18 +251,18 @@ class LayerNormalization(_AxesLast):
 
     def build(self, input_shape: Any) -> None:
         """Create ``gamma`` and ``beta``, of the shape of the axes."""
-        self._add_scale_and_center(self._move_last(input_shape))
+        shape = self._move_last(input_shape)
+        self._add_scale_and_center(shape, self.scale or self.rms_scaling, self.center and not self.rms_scaling)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Normalize."""
         x = inputs.permute(self._order)
         if self.rms_scaling:
             axes = tuple(range(-len(self._shape), 0))
-            y = x * (x.var(axes, correction=0, keepdim=True) + self.epsilon).rsqrt()
-            y = y * self.gamma if self.scale else y
+            y = x * (x.var(axes, correction=0, keepdim=True) + self.epsilon).rsqrt() * self.gamma
         else:
             y = F.layer_norm(x, self._shape, self.gamma, self.beta, self.epsilon)
-        return y.permute(self._back)
+        return y.permute(self._back).to(self._input_dtype)
 
 
 class RMSNormalization(_AxesLast):
@@ -335,12 +331,16 @@ class GroupNormalization(_Normalization):
                     "a number of channels that is a multiple of groups",
                 )
             )
-        self._add_scale_and_center((channels,))
+        self._add_scale_and_center((channels,), self.scale, self.center)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Normalize."""
         x = inputs.permute(self._to_torch)
-        return F.group_norm(x, self._groups, self.gamma, self.beta, self.epsilon).permute(self._from_torch)
+        beta = self.beta if self.scale else None  # torch's gradient fails for β without γ
+        y = F.group_norm(x, self._groups, self.gamma, beta, self.epsilon)
+        if beta is not self.beta:
+            y = y + self.beta.view(-1, *[1] * (y.ndim - 2))
+        return y.permute(self._from_torch).to(self._input_dtype)
 
 
 class UnitNormalization(Layer):
@@ -365,7 +365,7 @@ class SpectralNormalization(Wrapper):
 
     power_iterations: PositiveInt = 1
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         """Create ``vector_u`` (1, outputs); the kernel is counted among the layer's own weights, as in Keras."""
         super().build(input_shape)
         kernel = getattr(self.layer, "kernel", getattr(self.layer, "embeddings", None))

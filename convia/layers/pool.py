@@ -1,6 +1,6 @@
 """Pooling: the maximum or the average of windows, of a grid of given size, or of the whole image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -63,7 +63,7 @@ class _Pooling(_Spatial):
     dropped.
     """
 
-    _functions: ClassVar[dict[int, Callable[..., Tensor]]]
+    _functions: ClassVar[Mapping[int, Callable[..., Any]]]
     _dilation: ClassVar[tuple[int, ...]] = ()  # argument of torch's before ceil_mode …
     _count_padding: ClassVar[tuple[bool, ...]] = ()  # … and after it
     _too_small_remedy = "Use a smaller pool_size, padding='same', or fewer poolings and strides before this layer."
@@ -72,7 +72,7 @@ class _Pooling(_Spatial):
     strides: Annotated[Any, Convert(_strides)] = None
     padding: Padding = "valid"
     data_format: DataFormat = None
-    name: str | None = None
+    name: str | None = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         """Tabulate the padding of each axis by the remainder of its size divided by the stride."""
@@ -85,7 +85,7 @@ class _Pooling(_Spatial):
         known = all(len(set(table)) == 1 for table in self._before)
         self._padding = tuple(table[0] for table in self._before) if known else None
         drop_first = [same and s == 1 and k % 2 == 0 for k, s in windows]
-        self._window = (..., *(slice(int(drop), None) for drop in drop_first)) if any(drop_first) else None
+        self._window: Any = (..., *(slice(int(drop), None) for drop in drop_first)) if any(drop_first) else None
         self._rest = (*self._dilation, same, *self._count_padding)
         self._smallest = (1,) * self.rank if same else self.pool_size
         self._pool = self._functions[self.rank]
@@ -235,7 +235,7 @@ class GlobalMaxPooling3D(_GlobalMaxPooling):
 
 
 class _AdaptivePooling(_Spatial):
-    _functions: ClassVar[dict[int, Callable[..., Tensor]]]
+    _functions: ClassVar[Mapping[int, Callable[..., Any]]]
 
     output_size: PerAxis
     data_format: DataFormat = None

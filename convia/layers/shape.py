@@ -194,7 +194,7 @@ class _Cropping(_Spatial):
         pairs = [self.cropping] if self.rank == 1 else list(self.cropping)
         self._smallest = tuple(before + after + 1 for before, after in pairs)
         window = [slice(before, -after or None) for before, after in pairs]
-        self._window = (..., *window, slice(None)) if self._channel_axis == -1 else (..., *window)
+        self._window: Any = (..., *window, slice(None)) if self._channel_axis == -1 else (..., *window)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Cut the sides off, a view."""

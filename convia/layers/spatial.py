@@ -1,6 +1,6 @@
 """What layers over batches of d-dimensional images share: the order of axes, and what they say about a wrong input."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from convia import layout
 from convia.errors import explain
@@ -25,9 +25,6 @@ class _Spatial(Layer):
 
     rank: ClassVar[int]
     _too_small_remedy: ClassVar[str] = ""
-
-    if TYPE_CHECKING:
-        data_format: str
 
     def __post_init__(self) -> None:
         """Fix the order of axes."""
