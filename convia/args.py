@@ -44,7 +44,7 @@ class _KeywordOnly:
 
 
 def field(default: Any = _REQUIRED, *, kw_only: bool = False) -> Any:
-    """Declare a default that needs more than a value: ``name: str | None = field(None, kw_only=True)``."""
+    """Declare a default that needs more than a value: ``name: str | None = field(default=None, kw_only=True)``."""
     return _KeywordOnly(default) if kw_only else default
 
 

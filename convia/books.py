@@ -72,6 +72,17 @@ class Books(nn.Module):
             self._tracked[name] = None
         super().__setattr__(name, value)
 
+    def __getattr__(self, name: str) -> Any:
+        """Find weights and modules as torch does; a property that raises AttributeError keeps its message."""
+        for books in ("_parameters", "_buffers", "_modules"):
+            found = self.__dict__.get(books)
+            if found is not None and name in found:
+                return found[name]
+        declared = getattr(type(self), name, None)
+        if isinstance(declared, property) and declared.fget is not None:
+            return declared.fget(self)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def _track_variable(self, variable: Variable) -> None:
         books = self._trainable_variables if variable.trainable else self._non_trainable_variables
         if not any(variable is known for known in (*self._trainable_variables, *self._non_trainable_variables)):

@@ -34,11 +34,11 @@ _call = _Call()
 class _Arguments(Configured):
     """What every layer's constructor takes besides its own arguments."""
 
-    activity_regularizer: Annotated[Any, converter(regularizers.get)] = field(None, kw_only=True)
-    trainable: bool = field(True, kw_only=True)
-    dtype: Any = field(None, kw_only=True)
-    autocast: bool = field(True, kw_only=True)
-    name: str | None = field(None, kw_only=True)
+    activity_regularizer: Annotated[Any, converter(regularizers.get)] = field(default=None, kw_only=True)
+    trainable: bool = field(default=True, kw_only=True)
+    dtype: Any = field(default=None, kw_only=True)
+    autocast: bool = field(default=True, kw_only=True)
+    name: str | None = field(default=None, kw_only=True)
 
 
 class Layer(_Arguments, Books):
@@ -195,7 +195,8 @@ class Layer(_Arguments, Books):
                     )
                 except (RuntimeError, IndexError, TypeError) as error:
                     if not symbolic.tracing():
-                        raise self._blame(error, args) from error
+                        self._blame(error, args)
+                        raise
         return self._general_forward(args, kwargs)
 
     def _is_training(self) -> bool:
@@ -215,7 +216,8 @@ class Layer(_Arguments, Books):
                 with self._working_weights(args, kwargs):
                     outputs = self.call(*args, **kwargs)
             except (RuntimeError, IndexError, TypeError) as error:
-                raise self._blame(error, args) from error
+                self._blame(error, args)
+                raise
             if self.activity_regularizer is not None:
                 self._add_activity_losses(outputs)
         return outputs
@@ -247,10 +249,11 @@ class Layer(_Arguments, Books):
             return specs_of(self.compute_output_shape(*shapes), self.compute_dtype)
         try:
             return symbolic.infer(self.forward, args, kwargs)
-        except (NotImplementedError, ValueError):
+        except ValueError:
             raise
         except Exception as error:
-            raise self._blame(error, args) from error
+            self._blame(error, args)
+            raise
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return the output's shape for an input shape (batch included, None for unknown sizes)."""
@@ -299,23 +302,22 @@ class Layer(_Arguments, Books):
         """Say what to do about an input of the wrong shape; families of layers know better."""
         return ""
 
-    def _blame(self, error: Exception, args: Any) -> Exception:
-        """Make an error of torch an error of this layer: its name and its inputs' shapes are part of the message."""
-        if getattr(error, "_blamed", False):
-            return error
+    def _blame(self, error: Exception, args: Any) -> None:
+        """Raise an error of torch as an error of this layer, with its name and the inputs' shapes in the message.
+
+        Errors that already name a layer pass.
+        """
+        if getattr(error, "_blamed", False) or isinstance(error, NotImplementedError):
+            return
         if all(hasattr(leaf, "shape") for leaf in tree.flatten(list(args))):
-            try:
-                self._check_inputs(args)
-            except ValueError as better:
-                better._blamed = True  # type: ignore[attr-defined]
-                return better
+            self._check_inputs(args)
         received = ", ".join(str(_shapes(value)) for value in args)
         reason = str(error).strip() or type(error).__name__
         text = f"{type(self).__name__} layer {self.name!r}: failed on an input of shape {received}. {reason}"
         kind = type(error) if type(error) in (RuntimeError, TypeError, IndexError) else ValueError
         blamed = kind(text)
         blamed._blamed = True  # type: ignore[attr-defined]
-        return blamed
+        raise blamed from error
 
     # -- losses -------------------------------------------------------------------------------------------------
 

@@ -27,8 +27,8 @@ FLOORS = [
     {"images"},
     {"callbacks", "saving", "training"},
     {"models"},
-    {"datasets", "backend"},
-    {"report", "preprocessing", "utils", "dtype_policies"},
+    {"applications", "datasets", "backend"},
+    {"report", "preprocessing", "utils", "dtype_policies", "mixed_precision"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -2,16 +2,14 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from convia import config, symbolic, tree
 from convia.errors import explain, nearest
-from convia.graph import Graph, InputLayer
+from convia.graph import Graph
 from convia.input_spec import InputSpec
 from convia.layer import Layer, specs_of
 from convia.models import configs, summary
-from convia.naming import auto_name
 from convia.symbolic import KerasTensor
 from convia.training.trainer import Trainer
 
@@ -130,13 +128,13 @@ class Model(Trainer, Layer):
 
     @property
     def input_shape(self) -> Any:
-        """The shape of the input, or a structure of shapes."""
-        return tree.map_structure(lambda tensor: tensor.shape, self.input)
+        """The shape of the input, or a list of shapes."""
+        return _one_or_all([tensor.shape for tensor in self.inputs])
 
     @property
     def output_shape(self) -> Any:
-        """The shape of the output, or a structure of shapes."""
-        return tree.map_structure(lambda tensor: tensor.shape, self.output)
+        """The shape of the output, or a list of shapes."""
+        return _one_or_all([tensor.shape for tensor in self.outputs])
 
     @property
     def input_names(self) -> list[str]:
@@ -290,9 +288,5 @@ def _input_hint(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> str:
     return "Reshape or resize the data, or change the input shape of the model."
 
 
-def stand_in(shape: tuple[int | None, ...]) -> Tensor:
-    """Return zeros of a shape, with 1 for unknown sizes."""
-    return torch.zeros([size or 1 for size in shape])
-
-
-__all__ = ["Functional", "InputLayer", "Model", "auto_name"]
+def _one_or_all(items: list[Any]) -> Any:
+    return items[0] if len(items) == 1 else items

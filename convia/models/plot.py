@@ -21,7 +21,9 @@ class Dot:
 
     def to_string(self) -> str:
         """Return the DOT text."""
-        style = 'node [shape=record, fontname="Helvetica", style="rounded,filled", fillcolor="#eef4fb", color="#5b7fa6"]'
+        style = (
+            'node [shape=record, fontname="Helvetica", style="rounded,filled", fillcolor="#eef4fb", color="#5b7fa6"]'
+        )
         body = "\n  ".join([f"rankdir={self.direction}; dpi={self.dpi}", style, *self.statements])
         return f"digraph model {{\n  {body}\n}}\n"
 
@@ -36,7 +38,9 @@ class Dot:
         if shutil.which("dot") is None:
             raise FileNotFoundError(
                 explain(
-                    "plot_model", "no program 'dot'", "Graphviz",
+                    "plot_model",
+                    "no program 'dot'",
+                    "Graphviz",
                     "Install it (apt install graphviz, brew install graphviz, or graphviz.org), or use model.summary().",
                 )
             )

@@ -63,12 +63,8 @@ class Sequential(Model):
 
     def _push(self, layer: Any) -> None:
         if not isinstance(layer, Layer):
-            if not (callable(layer) and hasattr(layer, "get_config")) and not _is_module(layer):
-                remedy = "Make an instance: write the parentheses." if isinstance(layer, type) else ""
-                raise TypeError(explain(f"Sequential {self.name!r}", repr(layer), "a layer", remedy))
-            raise TypeError(
-                explain(f"Sequential {self.name!r}", repr(layer), "a layer of convia", "Wrap it in a Layer.")
-            )
+            remedy = "Make an instance: write the parentheses." if isinstance(layer, type) else "Wrap it in a Layer."
+            raise TypeError(explain(f"Sequential {self.name!r}", repr(layer), "a layer", remedy))
         if any(layer.name == other.name for other in self._stack):
             raise ValueError(
                 explain(
@@ -161,7 +157,3 @@ class Sequential(Model):
         if config.get("trainable") is False:
             model.trainable = False
         return model
-
-
-def _is_module(layer: Any) -> bool:
-    return hasattr(layer, "forward") and hasattr(layer, "parameters")

@@ -25,16 +25,16 @@ class Muon(Optimizer):
     adam_weight_decay: float | None = 0.004
     epsilon: float = 1e-7
     weight_decay: float | None = 0.004
-    exclude_layers: list[str] | None = field(None, kw_only=True)
-    exclude_embeddings: bool = field(True, kw_only=True)
-    muon_a: float = field(3.4445, kw_only=True)
-    muon_b: float = field(-4.775, kw_only=True)
-    muon_c: float = field(2.0315, kw_only=True)
-    adam_lr_ratio: float = field(1, kw_only=True)
-    momentum: float = field(0.95, kw_only=True)
-    ns_steps: int = field(5, kw_only=True)
-    nesterov: bool = field(True, kw_only=True)
-    rms_rate: float | None = field(0.2, kw_only=True)
+    exclude_layers: list[str] | None = field(default=None, kw_only=True)
+    exclude_embeddings: bool = field(default=True, kw_only=True)
+    muon_a: float = field(default=3.4445, kw_only=True)
+    muon_b: float = field(default=-4.775, kw_only=True)
+    muon_c: float = field(default=2.0315, kw_only=True)
+    adam_lr_ratio: float = field(default=1, kw_only=True)
+    momentum: float = field(default=0.95, kw_only=True)
+    ns_steps: int = field(default=5, kw_only=True)
+    nesterov: bool = field(default=True, kw_only=True)
+    rms_rate: float | None = field(default=0.2, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -159,7 +159,7 @@ class ArrayBatches(Batches):
             self._tree = (*self._tree[:2], class_weights(self._tree[1], class_weight, self._tree[2]))
         leaves = [leaf for leaf in tree.flatten(self._tree) if leaf is not None]
         self.samples = _common_length(self._tree)
-        self.batch_size = int(batch_size or 32)
+        self.batch_size = 32 if batch_size is None else int(batch_size)
         if self.batch_size < 1:
             raise ValueError(explain("fit", f"batch_size={batch_size!r}", "a whole number ≥ 1"))
         self.steps = math.ceil(self.samples / self.batch_size)

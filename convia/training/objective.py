@@ -118,13 +118,12 @@ class Objective:
     @property
     def metrics(self) -> list[Any]:
         """The loss's mean, those of the outputs, and the metrics."""
-        own = [metric for group in (*self._metrics, *self._weighted) for metric in group]
-        return [self.tracker, *(tracker for tracker in self.output_trackers if tracker), *own]
+        return [*self.trackers, *(metric for group in (*self._metrics, *self._weighted) for metric in group)]
 
     @property
-    def needs_targets(self) -> bool:
-        """Whether anything compares outputs with targets."""
-        return any(self._losses) or any(self._metrics) or any(self._weighted)
+    def trackers(self) -> list[Any]:
+        """The mean of the loss, then those of the outputs' losses."""
+        return [self.tracker, *(tracker for tracker in self.output_trackers if tracker)]
 
     def _targets(self, y: Any) -> list[Any]:
         if isinstance(y, Tensor) or y is None:

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -144,8 +144,9 @@ class Trainer:
     @property
     def metrics_names(self) -> list[str]:
         """The names of the results of ``evaluate``, in its order."""
-        names = [metric.name for metric in self.metrics]
-        return names[:1] + sorted(names[1:])
+        losses = self.objective.trackers if self.objective is not None else []
+        others = [metric.name for metric in self.metrics if not any(metric is loss for loss in losses)]
+        return [metric.name for metric in losses] + sorted(others)
 
     def reset_metrics(self) -> None:
         """Start all metrics anew."""
@@ -333,6 +334,7 @@ class Trainer:
         hooks = self._hooks(callbacks, verbose, epochs, batches, history=True)
         object.__setattr__(self, "stop_training", False)
         object.__setattr__(self, "_resume_epoch", 0)
+        object.__setattr__(self, "_resume_step", 0)
         self._forget_compiled_functions()
         hooks.on_train_begin()
         logs: Logs = {}
@@ -370,7 +372,10 @@ class Trainer:
         draw = getattr(progress, f"on_{mode}_batch_end", None)
         every = self.steps_per_execution
         result, count = None, 0
-        for batch in batches.epoch():
+        if mode == "train" and self._resume_step:  # a restored run goes on within its epoch
+            count = self._resume_step
+            object.__setattr__(self, "_resume_step", 0)
+        for batch in islice(batches.epoch(), count, None):
             if wants and count % every == 0:
                 begin(count)
             result = step(*batch)
@@ -380,7 +385,7 @@ class Trainer:
             elif draw is not None and progress.due(count):  # type: ignore[union-attr]
                 draw(count, self._step_logs(result))
             count += 1
-            if self.stop_training:
+            if self.stop_training and mode == "train":
                 break
         if count == 0:
             raise ValueError(
@@ -496,16 +501,18 @@ class Trainer:
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Learn from one batch and return the loss and metrics since the last reset."""
+        """Learn from one batch and return its loss and metrics."""
         self._require_compiled("train_on_batch")
         x, y, weight = self._one_batch(x, y, sample_weight)
+        self.reset_metrics()
         if class_weight:
             weight = data.class_weights(y, class_weight, weight)
         return self._results(self.train_step(data.pack(x, y, weight)), return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Measure one batch and return the loss and metrics since the last reset."""
+        """Measure one batch and return its loss and metrics."""
         self._require_compiled("test_on_batch")
+        self.reset_metrics()
         return self._results(self.test_step(data.pack(*self._one_batch(x, y, sample_weight))), return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
@@ -549,4 +556,4 @@ def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
     return {key: tree.map_structure(optimizers.serialize, value) for key, value in arguments.items()}
 
 
-__all__ = ["Trainer", "nullcontext"]
+__all__ = ["Trainer"]
