@@ -6,9 +6,36 @@ from torch import Tensor
 
 from convia.errors import explain
 
-__all__ = ["INTERPOLATIONS", "center_crop", "crop_to_aspect", "pad_to_aspect", "resize"]
+__all__ = [
+    "FILL_MODES",
+    "INTERPOLATIONS",
+    "about_center",
+    "box_mask",
+    "center_crop",
+    "crop_to_aspect",
+    "equalize",
+    "gaussian_blur",
+    "grayscale",
+    "homography",
+    "hsv_to_rgb",
+    "pad_to_aspect",
+    "pixel_grid",
+    "rescale",
+    "resize",
+    "rgb_to_hsv",
+    "sample",
+    "smooth",
+    "warp",
+]
 
 INTERPOLATIONS = {"bilinear": "bilinear", "nearest": "nearest-exact", "bicubic": "bicubic"}  # ours → torch's
+FILL_MODES = {  # what lies outside, a b c d being the image → torch's padding mode
+    "constant": "zeros",  # k k | a b c d | k k
+    "nearest": "border",  # a a | a b c d | d d
+    "reflect": "reflection",  # b a | a b c d | d c
+    "mirror": "reflection",  # c b | a b c d | c b
+    "wrap": "border",  # c d | a b c d | a b, by hand
+}
 
 
 def resize(images: Tensor, size: tuple[int, int], interpolation: str = "bilinear", antialias: bool = False) -> Tensor:
@@ -60,3 +87,167 @@ def pad_to_aspect(images: Tensor, size: tuple[int, int], value: float = 0.0) -> 
     tall, wide = _aspect_window(height, width, size)
     vertical, horizontal = (max(height, tall) - height) // 2, (max(width, wide) - width) // 2
     return F.pad(images, (horizontal, horizontal, vertical, vertical), value=value)
+
+
+def pixel_grid(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the pixels' coordinates x, shape (W,), and y, shape (H, 1), in float32."""
+    height, width = images.shape[-2:]
+    x, y = (torch.arange(size, dtype=torch.float32, device=images.device) for size in (width, height))
+    return x, y[:, None]
+
+
+def sample(
+    images: Tensor,
+    x: Tensor,
+    y: Tensor,
+    interpolation: str = "bilinear",
+    fill_mode: str = "constant",
+    fill_value: float = 0.0,
+) -> Tensor:
+    """Read each image at the points (x, y), in pixels: coordinates of shape (N, H′, W′) to values (N, C, H′, W′)."""
+    height, width = images.shape[-2:]
+    floats = images if images.dtype in (torch.float32, torch.float64) else images.float()
+    if interpolation == "nearest":
+        x, y = x.round(), y.round()
+    if fill_mode == "wrap":
+        x, y = x.remainder(width), y.remainder(height)
+        floats = F.pad(floats, (0, 1, 0, 1), mode="circular")
+        height, width = height + 1, width + 1
+    about_centers = fill_mode == "mirror"
+    if about_centers:
+        u, v = 2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1
+    else:
+        u, v = (2 * x + 1) / width - 1, (2 * y + 1) / height - 1
+    offset = fill_value if fill_mode == "constant" else 0
+    values = F.grid_sample(
+        floats - offset if offset else floats,
+        torch.stack([u, v], -1).to(floats.dtype),
+        mode=interpolation,
+        padding_mode=FILL_MODES[fill_mode],
+        align_corners=about_centers,
+    )
+    values = values + offset if offset else values
+    return values.to(images.dtype) if images.is_floating_point() else values.round().to(images.dtype)
+
+
+def warp(images: Tensor, matrices: Tensor, **how: object) -> Tensor:
+    """Put at (x, y) what each image has at ((a₀x + a₁y + a₂)/k, (b₀x + b₁y + b₂)/k), k = c₀x + c₁y + 1.
+
+    Args:
+        images: (N, C, H, W).
+        matrices: (N, 8), rows a₀ a₁ a₂ b₀ b₁ b₂ c₀ c₁, or (N, 6) for affine maps, where k = 1.
+        how: interpolation, fill_mode and fill_value, see ``sample``.
+    """
+    x, y = pixel_grid(images)
+    a0, a1, a2, b0, b1, b2, *c = matrices.float()[..., None, None].unbind(1)  # (N, 1, 1) each
+    u, v = a0 * x + a1 * y + a2, b0 * x + b1 * y + b2
+    if c:
+        k = c[0] * x + c[1] * y + 1
+        u, v = u / k, v / k
+    return sample(images, u, v, **how)  # type: ignore[arg-type]
+
+
+def about_center(a0: Tensor, a1: Tensor, b0: Tensor, b1: Tensor, images: Tensor) -> Tensor:
+    """Return matrices (N, 6) for ``warp`` of linear maps that leave the images' center where it is."""
+    cx, cy = (images.shape[-1] - 1) / 2, (images.shape[-2] - 1) / 2
+    return torch.stack([a0, a1, cx - cx * a0 - cy * a1, b0, b1, cy - cx * b0 - cy * b1], -1)
+
+
+def homography(points: Tensor, images_of_points: Tensor) -> Tensor:
+    """Return the projective maps (N, 8) that take four points, (N, 4, 2) as x and y, to four others."""
+    (x, y), (u, v) = points.unbind(-1), images_of_points.unbind(-1)  # (N, 4) each
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+    rows_of_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], -1)
+    rows_of_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], -1)
+    return torch.linalg.solve(torch.cat([rows_of_u, rows_of_v], 1), torch.cat([u, v], 1))
+
+
+def gaussian_blur(images: Tensor, kernel_size: tuple[int, int], sigma: Tensor | tuple[float, float]) -> Tensor:
+    """Convolve with a Gaussian, first along x and then along y; beyond the border are zeros.
+
+    Args:
+        images: (N, C, H, W).
+        kernel_size: odd numbers of pixels along x and y.
+        sigma: standard deviations along x and y, in pixels.
+    """
+    channels = images.shape[1]
+    for axis, (size, deviation) in enumerate(zip(kernel_size, sigma, strict=True)):
+        distance = torch.arange(size, dtype=images.dtype, device=images.device) - (size - 1) / 2
+        weights = torch.exp(-0.5 * (distance / deviation) ** 2)
+        shape = (channels, 1, size, 1) if axis else (channels, 1, 1, size)
+        kernel = (weights / weights.sum()).view(shape[2:]).expand(shape)
+        images = F.conv2d(images, kernel, padding=[extent // 2 for extent in shape[2:]], groups=channels)
+    return images
+
+
+def smooth(images: Tensor) -> Tensor:
+    """Average each pixel (weight 5/13) with its eight neighbors (1/13 each); beyond the border are zeros."""
+    kernel = torch.full((3, 3), 1 / 13, dtype=images.dtype, device=images.device)
+    kernel[1, 1] = 5 / 13
+    return F.conv2d(images, kernel.expand(images.shape[1], 1, 3, 3), padding=1, groups=images.shape[1])
+
+
+def grayscale(images: Tensor) -> Tensor:
+    """Return the luma 0.2989·R + 0.587·G + 0.114·B, shape (N, 1, H, W); gray images stay."""
+    if images.shape[1] == 1:
+        return images
+    red, green, blue = images.unbind(1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue)[:, None]
+
+
+def rgb_to_hsv(images: Tensor) -> Tensor:
+    """Return hue and saturation in [0, 1] and value, the maximum of red, green and blue (Smith 1978)."""
+    images = torch.where(images.abs() < torch.finfo(images.dtype).eps, 0, images)
+    red, green, blue = images.unbind(1)
+    value, least = images.amax(1), images.amin(1)
+    spread = value - least
+    sixth = 1 / (6 * torch.where(spread > 0, spread, 1))
+    hue = torch.where(value == green, sixth * (blue - red) + 2 / 6, sixth * (red - green) + 4 / 6)
+    hue = torch.where(value == red, sixth * (green - blue), hue)
+    hue = torch.where(spread > 0, hue, 0) + (hue < 0).to(hue.dtype)
+    saturation = torch.where(value > 0, spread / torch.where(value > 0, value, 1), 0)
+    return torch.stack([hue, saturation, value], 1)
+
+
+def hsv_to_rgb(images: Tensor) -> Tensor:
+    """Undo ``rgb_to_hsv``."""
+    hue, saturation, value = images.unbind(1)
+    angle = hue.remainder(1) * 6
+    red, green, blue = (angle - 3).abs() - 1, 2 - (angle - 2).abs(), 2 - (angle - 4).abs()
+    pure = torch.stack([red, green, blue], 1).clamp(0, 1)
+    return value[:, None] * (1 - saturation[:, None] + saturation[:, None] * pure)
+
+
+def rescale(images: Tensor, source: tuple[float, float], target: tuple[float, float]) -> Tensor:
+    """Map one range of values to another, linearly."""
+    if tuple(source) == tuple(target):
+        return images
+    return (images - source[0]) / (source[1] - source[0]) * (target[1] - target[0]) + target[0]
+
+
+def equalize(images: Tensor, bins: int = 256) -> Tensor:
+    """Make each channel's histogram, over the whole batch, as flat as possible; values in [0, 255].
+
+    A value in bin b becomes 255·(F(b) − F₀)/(1 − F₀), with the cumulative frequency F and its first positive value
+    F₀. Channels with a single value stay.
+    """
+    channels = images.shape[1]
+    index = (images / 255 * (bins - 1)).int().clamp(0, bins - 1)
+    flat = index + torch.arange(channels, device=images.device, dtype=index.dtype).view(-1, 1, 1) * bins
+    counts = torch.zeros(channels * bins, dtype=torch.int64, device=images.device)
+    counts.scatter_add_(
+        0, flat.flatten().long(), torch.ones((), dtype=torch.int64, device=images.device).expand(flat.numel())
+    )
+    counts = counts.view(channels, bins)
+    total = counts.cumsum(1)
+    first = torch.where(total > 0, total, total[:, -1:]).amin(1, keepdim=True)
+    table = ((total - first) * 255 / (total[:, -1:] - first).clamp(min=1)).round().clamp(0, 255)
+    varied = ((counts > 0).sum(1) > 1).view(-1, 1, 1)
+    return torch.where(varied, table.flatten()[flat.long()].to(images.dtype), images)
+
+
+def box_mask(images: Tensor, left: Tensor, right: Tensor, top: Tensor, bottom: Tensor) -> Tensor:
+    """Return where left ≤ x < right and top ≤ y < bottom, shape (N, 1, H, W), for bounds of shape (N,) in pixels."""
+    x, y = pixel_grid(images)
+    left, right, top, bottom = (bound.view(-1, 1, 1, 1) for bound in (left, right, top, bottom))
+    return (x >= left) & (x < right) & (y >= top) & (y < bottom)

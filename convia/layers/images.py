@@ -10,7 +10,7 @@ from convia.args import Convert, field
 from convia.errors import explain
 from convia.layer import Layer
 
-__all__ = ["ImageLayer"]
+__all__ = ["ImageLayer", "with_size"]
 
 DataFormat = Annotated[Any, Convert(lambda value, owner, name: config.standardize_data_format(value))]
 
@@ -29,13 +29,13 @@ class ImageLayer(Layer):
 
     always: ClassVar[bool] = False
     _input_dtype: torch.dtype
-    bounding_box_format: str | None = field(None, kw_only=True)
-    data_format: DataFormat = field(None, kw_only=True)
+    bounding_box_format: str | None = field(default=None, kw_only=True)
+    data_format: DataFormat = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "training", True)
 
-    def draw(self, images: Tensor) -> Any:
+    def draw(self, images: Tensor, training: bool = True) -> Any:
         """Draw the random parameters for a batch."""
 
     def transform(self, images: Tensor, drawn: Any) -> Tensor:
@@ -71,15 +71,15 @@ class ImageLayer(Layer):
             key: torch.as_tensor(value)[None] if single else torch.as_tensor(value) for key, value in parts.items()
         }
         if training or self.always:
-            batch = self._transformed(batch)
+            batch = self._transformed(batch, training)
         else:
             batch["images"] = self._typed(batch["images"])
         result = {key: value[0] for key, value in batch.items()} if single else batch
         return result if isinstance(data, dict) else result["images"]
 
-    def _transformed(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def _transformed(self, batch: dict[str, Any], training: bool) -> dict[str, Any]:
         images = self._channels_first(self._typed(batch["images"]))
-        drawn = self.draw(images)
+        drawn = self.draw(images, training)
         done = {**batch, "images": self._restored(self.transform(images, drawn))}
         if "labels" in batch:
             done["labels"] = self.transform_labels(batch["labels"], drawn)
@@ -115,3 +115,13 @@ class ImageLayer(Layer):
         if self.bounding_box_format is None:
             given.pop("bounding_box_format", None)
         return given
+
+
+def with_size(shape: Any, height: int, width: int, data_format: str) -> Any:
+    """Return a shape of images with height and width replaced."""
+    if isinstance(shape, dict):
+        return {**shape, "images": with_size(shape["images"], height, width, data_format)}
+    sizes = list(shape)
+    axes = [axis - (len(sizes) == 3) for axis in layout.spatial_axes(2, data_format)]
+    sizes[axes[0]], sizes[axes[1]] = height, width
+    return tuple(sizes)

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convia import config, layout, pixels, registry
+from convia import config, pixels, registry
 from convia.args import PositiveInt, converter, one_of
 from convia.errors import explain
 from convia.layer import Layer
-from convia.layers.images import DataFormat, ImageLayer
+from convia.layers.images import DataFormat, ImageLayer, with_size
 
 __all__ = ["CenterCrop", "Normalization", "Rescaling", "Resizing"]
 
@@ -242,7 +242,7 @@ class Resizing(ImageLayer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape with height and width replaced."""
-        return _with_size(input_shape, self.height, self.width, self.data_format)
+        return with_size(input_shape, self.height, self.width, self.data_format)
 
 
 class CenterCrop(ImageLayer):
@@ -266,13 +266,4 @@ class CenterCrop(ImageLayer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape with height and width replaced."""
-        return _with_size(input_shape, self.height, self.width, self.data_format)
-
-
-def _with_size(shape: Any, height: int, width: int, data_format: str) -> Any:
-    if isinstance(shape, dict):
-        return {**shape, "images": _with_size(shape["images"], height, width, data_format)}
-    sizes = list(shape)
-    axes = [axis - (len(sizes) == 3) for axis in layout.spatial_axes(2, data_format)]
-    sizes[axes[0]], sizes[axes[1]] = height, width
-    return tuple(sizes)
+        return with_size(input_shape, self.height, self.width, self.data_format)

@@ -1,0 +1,262 @@
+import keras
+import numpy as np
+import pytest
+import torch
+
+from convia import layers, symbolic
+from convia.layers import augmentation
+from tests.oracle import assert_close
+
+PIXELS = np.random.default_rng(0).uniform(0, 255, (6, 12, 10, 3)).astype("float32")
+SMALL = {"value_range": (0, 1)}
+CASES = [
+    ("RandomFlip", {}),
+    ("RandomFlip", {"mode": "horizontal"}),
+    ("RandomFlip", {"mode": "vertical"}),
+    ("RandomRotation", {"factor": 0.3}),
+    ("RandomRotation", {"factor": (0.25, 0.25)}),
+    ("RandomRotation", {"factor": (0.1, 0.1), "fill_mode": "constant", "fill_value": 9.0}),
+    ("RandomRotation", {"factor": (-0.1, 0.4), "fill_mode": "wrap"}),
+    ("RandomRotation", {"factor": 0.3, "fill_mode": "nearest", "interpolation": "nearest"}),
+    ("RandomZoom", {"height_factor": 0.4}),
+    ("RandomZoom", {"height_factor": (0.3, 0.5), "width_factor": (-0.4, -0.1), "fill_mode": "constant"}),
+    ("RandomZoom", {"height_factor": (0.5, 0.5), "width_factor": 0.2, "fill_mode": "wrap"}),
+    ("RandomTranslation", {"height_factor": 0.4, "width_factor": (0.1, 0.3)}),
+    ("RandomTranslation", {"height_factor": (-0.9, -0.5), "width_factor": 0.9, "fill_mode": "wrap"}),
+    ("RandomTranslation", {"height_factor": 0.4, "width_factor": 0.4, "fill_mode": "constant", "fill_value": 3.0}),
+    ("RandomShear", {"x_factor": 0.3, "y_factor": (0.1, 0.2)}),
+    ("RandomPerspective", {"scale": 0.4}),
+    ("RandomPerspective", {"factor": 0.5, "scale": 0.2, "interpolation": "nearest", "fill_value": 4.0}),
+    ("RandomCrop", {"height": 5, "width": 6}),
+    ("RandomCrop", {"height": 15, "width": 10}),
+    ("RandomBrightness", {"factor": 0.3}),
+    ("RandomBrightness", {"factor": (0.2, 0.2), **SMALL}),
+    ("RandomContrast", {"factor": 0.5}),
+    ("RandomContrast", {"factor": (0.4, 0.2), **SMALL}),
+    ("RandomHue", {"factor": 0.8}),
+    ("RandomHue", {"factor": (0.3, 0.3), **SMALL}),
+    ("RandomSaturation", {"factor": 0.8}),
+    ("RandomSaturation", {"factor": (0.1, 0.4), **SMALL}),
+    ("RandomColorDegeneration", {"factor": 0.7}),
+    ("RandomSharpness", {"factor": 1.0}),
+    ("RandomSharpness", {"factor": (0.1, 0.3), **SMALL}),
+    ("RandomPosterization", {"factor": 4}),
+    ("RandomPosterization", {"factor": (3, 3), **SMALL}),
+    ("RandomGrayscale", {"factor": 0.5}),
+    ("RandomInvert", {"factor": 0.5}),
+    ("RandomGaussianBlur", {"factor": 0.6, "kernel_size": 5}),
+    ("RandomGaussianBlur", {"sigma": (0.5, 0.9)}),
+    ("RandomErasing", {"fill_value": 7.0}),
+    ("RandomErasing", {"factor": 0.5, "scale": (0.3, 0.5), "fill_value": 300}),
+    ("RandomColorJitter", {"brightness_factor": 0.3, "contrast_factor": 0.3, "saturation_factor": 0.4}),
+    ("RandomColorJitter", {"hue_factor": (0.2, 0.2)}),
+    ("Solarization", {"addition_factor": 0.2, "threshold_factor": (0.1, 0.6)}),
+    ("Solarization", {"addition_factor": (0.3, 0.3), "threshold_factor": 0.5, **SMALL}),
+    ("CutMix", {"factor": 0.8}),
+    ("MixUp", {"alpha": 0.4}),
+]
+FIXED = [("AutoContrast", {}), ("AutoContrast", SMALL), ("Equalization", {}), ("Equalization", {"bins": 32, **SMALL})]
+POLICIES = [
+    ("RandAugment", {}),
+    ("RandAugment", {"num_ops": 4, "factor": 0.9, **SMALL}),
+    ("AugMix", {}),
+    ("AugMix", {"num_chains": 2, "all_ops": False, **SMALL}),
+    ("RandomElasticTransform", {}),
+    ("RandomElasticTransform", {"scale": (0.4, 0.5), "fill_mode": "mirror"}),
+    ("RandomErasing", {}),
+]
+SEEDLESS = {"AutoContrast", "Equalization"}
+
+
+def arguments_of(name, arguments, **more):
+    seed = {} if name in SEEDLESS else {"seed": 7}
+    return {**arguments, **seed, **more, "name": "it"}
+
+
+def both(name, arguments, **more):
+    given = arguments_of(name, arguments, **more)
+    return getattr(layers, name)(**given), getattr(keras.layers, name)(**given)
+
+
+def images(arguments):
+    return PIXELS / 255 if arguments.get("value_range") == (0, 1) else PIXELS
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES + FIXED)
+def test_the_same_seed_gives_keras_s_images(name, arguments):
+    ours, theirs = both(name, arguments)
+    x = images(arguments)
+    for _ in range(2):
+        assert_close(ours(x), theirs(torch.tensor(x)), tolerance=1e-4)
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES + FIXED)
+def test_a_single_image_equals_keras_s(name, arguments):
+    ours, theirs = both(name, arguments)
+    x = images(arguments)[0]
+    if name == "RandomCrop":  # three numbers per image, in Keras too; but their order is by axis
+        assert ours(x).shape == (arguments["height"], arguments["width"], 3)
+        return
+    expected = theirs(torch.tensor(x))
+    assert_close(ours(x), expected[0] if expected.ndim == 4 else expected, tolerance=1e-4)
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES + FIXED + POLICIES)
+def test_channels_first_is_the_same_transposed(name, arguments):
+    x = images(arguments)
+    last = getattr(layers, name)(**arguments_of(name, arguments, data_format="channels_last"))
+    first = getattr(layers, name)(**arguments_of(name, arguments, data_format="channels_first"))
+    y = first(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+    assert_close(y.permute(0, 2, 3, 1), last(x))
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES + FIXED + POLICIES)
+def test_configs_equal_keras_s(name, arguments):
+    ours, theirs = (layer.get_config() for layer in both(name, arguments))
+    again = getattr(layers, name).from_config(ours)
+    assert again.get_config() == ours
+    plain = [{k: list(v) if isinstance(v, tuple) else v for k, v in each.items()} for each in (ours, theirs)]
+    for key in theirs.keys() - {"dtype"}:
+        assert plain[0][key] == plain[1][key], key
+    assert ours.keys() - theirs.keys() <= {"seed"}
+    assert getattr(layers, name).from_config(theirs).get_config().keys() == ours.keys()
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES + FIXED + POLICIES)
+def test_symbolic_shapes(name, arguments):
+    ours, theirs = both(name, arguments)
+    for shape in [(None, 12, 10, 3), (4, 12, 10, 3)]:
+        assert ours(symbolic.KerasTensor(shape)).shape == tuple(theirs(keras.KerasTensor(shape)).shape)
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES + POLICIES)
+def test_inference_passes_images_on(name, arguments):
+    layer = getattr(layers, name)(**arguments_of(name, arguments))
+    if name == "RandomCrop":
+        size = arguments["height"], arguments["width"]
+        whole = keras.layers.CenterCrop(*size) if size[0] > 12 else None
+        y = layer(PIXELS, training=False)
+        assert y.shape == (6, *size, 3)
+        if whole:
+            assert_close(y, whole(torch.tensor(PIXELS)))
+        return
+    assert torch.equal(layer(PIXELS, training=False), torch.tensor(PIXELS))
+    layer.eval()
+    assert torch.equal(layer(PIXELS), torch.tensor(PIXELS))
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES + POLICIES)
+def test_seeds(name, arguments):
+    given = {**arguments, "seed": 5}
+    one, two = (getattr(layers, name)(**given) for _ in range(2))
+    x = images(arguments)
+    assert torch.equal(one(x), two(x))
+    free = getattr(layers, name)(**{**given, "seed": None})
+    values = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        values.append(free(x))
+    assert torch.equal(*values)
+
+
+@pytest.mark.parametrize(("name", "arguments"), POLICIES)
+def test_policies_change_images_within_the_range(name, arguments):
+    x = images(arguments)
+    layer = getattr(layers, name)(**arguments, seed=1)
+    low, high = layer.value_range
+    changed = 0
+    for _ in range(5):
+        y = layer(x)
+        assert y.shape == x.shape
+        assert torch.isfinite(y).all()
+        if name != "RandAugment":
+            assert y.min() >= low
+            assert y.max() <= high
+        changed += not torch.equal(y, torch.tensor(x))
+    assert changed >= 4
+
+
+@pytest.mark.parametrize("name", ["RandomRotation", "RandomFlip", "RandomCrop", "CutMix", "RandAugment"])
+def test_masks_move_with_the_images(name):
+    arguments = {"RandomRotation": {"factor": 0.4, "interpolation": "nearest"}, "RandomCrop": {"height": 7, "width": 7}}
+    layer = getattr(layers, name)(**arguments.get(name, {}), seed=3)
+    if name == "RandAugment":
+        layer._choices = layer._choices[:3]
+        for choice in layer._choices:
+            choice.interpolation = "nearest"
+    mask = (PIXELS > 128).astype("float32")
+    y = layer({"images": mask, "segmentation_masks": mask.astype("int32")})
+    assert y["segmentation_masks"].dtype == torch.int32
+    assert_close(y["segmentation_masks"], y["images"])
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("CutMix", {"factor": 0.8}), ("MixUp", {"alpha": 0.4})])
+def test_labels_are_mixed(name, arguments):
+    data = {"images": PIXELS, "labels": np.eye(6, dtype="float32")}
+    ours, theirs = both(name, arguments)
+    expected = theirs({key: torch.tensor(value) for key, value in data.items()})
+    mixed = ours(data)
+    assert_close(mixed["labels"], expected["labels"])
+    assert_close(mixed["images"], expected["images"])
+    assert_close(mixed["labels"].sum(1), torch.ones(6))
+
+
+def test_labels_of_single_images_stay():
+    y = layers.RandomFlip()({"images": PIXELS[0], "labels": 3})
+    assert y["labels"] == 3
+    assert y["images"].shape == PIXELS.shape[1:]
+
+
+def test_a_turn_by_a_quarter():
+    square = PIXELS[:, :10]
+    y = layers.RandomRotation((0.25, 0.25))(square)
+    assert_close(y, np.rot90(square, 1, (1, 2)), tolerance=1e-4)
+
+
+def test_whole_numbers_become_floats():
+    assert layers.RandomBrightness(0.1)(PIXELS.astype("uint8")).dtype == torch.float32
+
+
+def test_pipeline():
+    steps = [layers.Rescaling(1 / 255), layers.RandomFlip(seed=1), layers.RandomBrightness(0.2, (0, 1), seed=2)]
+    pipeline = layers.Pipeline(steps)
+    theirs = keras.layers.Pipeline(
+        [
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.RandomFlip(seed=1),
+            keras.layers.RandomBrightness(0.2, (0, 1), seed=2),
+        ]
+    )
+    assert_close(pipeline(PIXELS), theirs(torch.tensor(PIXELS)))
+    assert_close(pipeline(PIXELS, training=False), PIXELS / 255)
+    again = layers.Pipeline.from_config(pipeline.get_config())
+    assert again.get_config() == pipeline.get_config()
+    assert pipeline.get_config().keys() == theirs.get_config().keys()
+    assert pipeline(symbolic.KerasTensor((None, 8, 8, 3))).shape == (None, 8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: layers.RandomFlip("diagonal"), "RandomFlip, argument 'mode'"),
+        (lambda: layers.RandomRotation(2), "RandomRotation, argument 'factor'.*from -1 to 1"),
+        (lambda: layers.RandomZoom((0, 1, 2)), "argument 'height_factor'.*a pair"),
+        (lambda: layers.RandomTranslation("x", 0.1), "argument 'height_factor'"),
+        (lambda: layers.RandomRotation(0.1, fill_mode="x"), "argument 'fill_mode'"),
+        (lambda: layers.RandomBrightness(0.1, value_range=3), "argument 'value_range'.*two numbers"),
+        (lambda: layers.RandomGaussianBlur(kernel_size=4), "argument 'kernel_size'.*odd numbers"),
+        (lambda: layers.RandomErasing(fill_value=(1, 2)), "argument 'fill_value'"),
+        (lambda: layers.RandomGrayscale(2), "argument 'factor'.*from 0 to 1"),
+        (lambda: layers.RandomFlip()(torch.zeros(3, 3)), r"images of shape \(3, 3\)"),
+    ],
+)
+def test_mistakes(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_ranges():
+    assert augmentation.factor_range(-1, 1)(0.2, None, "x") == (-0.2, 0.2)
+    assert augmentation.factor_range(0, 1)(0.2, None, "x") == (0, 0.2)
+    assert augmentation.factor_range(1, 8)(4, None, "x") == (1, 4)
+    assert augmentation.factor_range(0, 1, mirrored=False)([0.5, 0.2], None, "x") == (0.2, 0.5)
