@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from convia import random, registry
-from convia.args import Convert, converter, field, one_of
+from convia.args import Convert, converter, one_of
 from convia.errors import explain
 from convia.layer import Layer
 from convia.layers.images import ImageLayer
@@ -62,13 +62,15 @@ ValueRange = Annotated[Any, Convert(_value_range)]
 
 
 class Augmentation(ImageLayer):
-    """Base of random changes; ``seed`` None draws from torch's global generator, a number starts its own sequence."""
+    """Base of random changes. A subclass declares ``seed`` where Keras has it in the order of arguments.
 
-    seed: random.Seed = field(default=None, kw_only=True)
+    None draws from torch's global generator, a whole number starts a sequence of its own.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.generator = random.SeedGenerator(self.seed) if isinstance(self.seed, int) else self.seed
+        seed: Any = self.seed
+        self.generator = random.SeedGenerator(seed) if isinstance(seed, int) else seed
 
     def uniform(self, images: Tensor, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Draw evenly from [low, high) on the images' device, in float32."""

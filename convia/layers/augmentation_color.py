@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from convia import config, pixels, random
-from convia.args import Convert, Fraction, PositiveInt, whole_tuple
+from convia.args import Convert, Fraction, PositiveInt, field, whole_tuple
 from convia.errors import explain
 from convia.layers.augmentation import Augmentation, Probability, ValueRange, factor_range, per_image
 from convia.layers.images import DataFormat, ImageLayer
@@ -53,6 +53,7 @@ class RandomBrightness(_Factor):
     factor: _Signed
     value_range: ValueRange = _BYTES
     seed: random.Seed = None
+    data_format: DataFormat = field(default=None, kw_only=True)
 
     def transform(self, images: Tensor, drawn: Tensor) -> Tensor:
         """Change the brightness."""
@@ -71,6 +72,7 @@ class RandomContrast(Augmentation):
     factor: Probability
     value_range: ValueRange = _BYTES
     seed: random.Seed = None
+    data_format: DataFormat = field(default=None, kw_only=True)
 
     def draw(self, images: Tensor, training: bool = True) -> Tensor:
         """Draw the factors c."""
@@ -282,6 +284,7 @@ class Solarization(Augmentation):
     threshold_factor: _FromZero = 0.0
     value_range: ValueRange = _BYTES
     seed: random.Seed = None
+    data_format: DataFormat = field(default=None, kw_only=True)
 
     def draw(self, images: Tensor, training: bool = True) -> tuple[Tensor, ...]:
         """Draw additions and thresholds."""
@@ -306,6 +309,7 @@ class AutoContrast(ImageLayer):
 
     always = True
     value_range: ValueRange = _BYTES
+    data_format: DataFormat = field(default=None, kw_only=True)
 
     def transform(self, images: Tensor, drawn: Any) -> Tensor:
         """Stretch; channels with a single value stay."""

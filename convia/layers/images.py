@@ -22,18 +22,23 @@ class ImageLayer(Layer):
     "labels" and "segmentation_masks", which are changed alike. It works when training only, unless ``always``; called
     directly, outside of a model, it trains.
 
+    A subclass declares ``data_format`` where Keras has it in the order of arguments: "channels_last" (N, H, W, C),
+    "channels_first" (N, C, H, W), None for the global setting.
+
     Args:
-        data_format: "channels_last" (N, H, W, C), "channels_first" (N, C, H, W), None for the global setting.
         bounding_box_format: kept for configs; bounding boxes in the data are refused.
     """
 
     always: ClassVar[bool] = False
     _input_dtype: torch.dtype
     bounding_box_format: str | None = field(default=None, kw_only=True)
-    data_format: DataFormat = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "training", True)
+
+    @property
+    def _order(self) -> str:
+        return str(self.data_format)
 
     def draw(self, images: Tensor, training: bool = True) -> Any:
         """Draw the random parameters for a batch."""
@@ -93,16 +98,16 @@ class ImageLayer(Layer):
 
     def _is_single(self, images: Any) -> bool:
         if len(images.shape) not in (3, 4):
-            sizes = "(H, W, C) or (N, H, W, C)" if self.data_format == "channels_last" else "(C, H, W) or (N, C, H, W)"
+            sizes = "(H, W, C) or (N, H, W, C)" if self._order == "channels_last" else "(C, H, W) or (N, C, H, W)"
             raise ValueError(explain(self._who, f"images of shape {tuple(images.shape)}", f"shape {sizes}"))
         return len(images.shape) == 3
 
     def _channels_first(self, images: Tensor) -> Tensor:
-        order = layout.to_channels_first(2, self.data_format)
+        order = layout.to_channels_first(2, self._order)
         return images.permute(order) if order else images
 
     def _restored(self, images: Tensor) -> Tensor:
-        order = layout.from_channels_first(2, self.data_format)
+        order = layout.from_channels_first(2, self._order)
         return images.permute(order) if order else images
 
     @property

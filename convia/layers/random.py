@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from convia import config, random
-from convia.args import Convert, Fraction, field, whole
+from convia.args import Convert, Fraction, whole
 from convia.errors import explain
 from convia.input_spec import InputSpec
 from convia.layer import Layer
@@ -40,10 +40,9 @@ NoiseShape = Annotated[Any, Convert(_noise_shape)]
 class _Random(Layer):
     """Base of layers with a seed: None draws from torch's global generator, a whole number starts its own sequence."""
 
-    seed: random.Seed = field(None, kw_only=True)
-
     def __post_init__(self) -> None:
-        self.seed_generator = random.SeedGenerator(self.seed) if isinstance(self.seed, int) else self.seed
+        seed: Any = self.seed
+        self.seed_generator = random.SeedGenerator(seed) if isinstance(seed, int) else seed
 
         noise_shape = getattr(self, "noise_shape", None)
         self.input_spec = None if noise_shape is None else InputSpec(ndim=len(noise_shape))
