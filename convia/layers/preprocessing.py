@@ -171,7 +171,7 @@ class Normalization(Layer):
             ):
                 wanted = [size if axis in self._kept else None for axis, size in enumerate(self._broadcast_shape)]
                 raise ValueError(explain(f"{self.name}.adapt", f"shape {tuple(x.shape)}", f"shape {tuple(wanted)}"))
-            x = torch.as_tensor(x).detach().to(config.device())
+            x = torch.as_tensor(x).detach().cpu()  # Apple GPUs have no double precision
             rows = max(_CHUNK // max(x[:1].numel(), 1), 1) if 0 in self._reduced else len(x)
             yield from (chunk.double() for chunk in x.split(rows))
 
