@@ -130,6 +130,21 @@ def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
         stack.pop()
 
 
+@contextmanager
+def object_sharing() -> Iterator[None]:
+    """Within the block an object stays one: its configs, if there are several, bear one ``shared_object_id``."""
+    before = _scopes.__dict__.get("shared")
+    _scopes.shared = {}, {}  # id → (object, its first config); id in the file → object
+    try:
+        yield
+    finally:
+        _scopes.shared = before
+
+
+def _shared() -> tuple[dict[int, Any], dict[int, Any]] | None:
+    return _scopes.__dict__.get("shared")
+
+
 def serialize(item: Any) -> Any:
     """Turn an object into its config: plain values stay, objects become Keras's four-key dictionary."""
     if item is None or isinstance(item, (bool, int, float, str)):
@@ -148,13 +163,26 @@ def serialize(item: Any) -> Any:
     if isinstance(item, torch.dtype):
         return str(item).removeprefix("torch.")
     if hasattr(item, "get_config"):
-        return _describe(type(item), serialize(item.get_config()))
+        return _described(item)
     if inspect.isclass(item):
         return _describe(item, None)
     if callable(item):
         found = home(item)
         return found[1] if found else _describe(item, item.__name__, class_name="function")
     raise TypeError(explain("serialize", repr(item), "a plain value, a function, or an object with get_config()"))
+
+
+def _described(item: Any) -> dict[str, Any]:
+    """Describe an object: class, arguments, and the shapes a layer was built with."""
+    config = _describe(type(item), serialize(item.get_config()))
+    build_config = item.get_build_config() if hasattr(item, "get_build_config") else None
+    if build_config:
+        config["build_config"] = serialize(build_config)
+    if shared := _shared():
+        _, first = shared[0].setdefault(id(item), (item, config))
+        if first is not config:
+            first["shared_object_id"] = config["shared_object_id"] = id(item)
+    return config
 
 
 def _describe(item: Any, config: Any, class_name: str | None = None) -> dict[str, Any]:
@@ -211,11 +239,17 @@ def _instantiate(config: Mapping[str, Any], namespace: str | None) -> Any:
         )
     if not inspect.isclass(item) or config["class_name"] == "function":
         return item
-    return item.from_config(dict(inner or {})) if hasattr(item, "from_config") else item(**(inner or {}))
+    key, shared = config.get("shared_object_id"), _shared()
+    if shared and key in shared[1]:
+        return shared[1][key]
+    made = item.from_config(dict(inner or {})) if hasattr(item, "from_config") else item(**(inner or {}))
+    if shared and key is not None:
+        shared[1][key] = made
+    return made
 
 
 def _search(module: str | None, namespace: str | None, name: str) -> Any | None:
-    spaces = [space for space in (namespace, module) if space in _BUILTIN]
+    spaces = [space for space in (module, namespace) if space in _BUILTIN]
     for space in spaces or _BUILTIN:
         item = lookup(space, name)
         if item is not None:

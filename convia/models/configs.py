@@ -4,66 +4,83 @@ from typing import Any
 
 from convia import registry, tree
 from convia.errors import explain
+from convia.models import operations
+from convia.saving.configs import from_keras
 from convia.symbolic import FunctionCall, KerasTensor, Node
+
+Tensors = dict[tuple[str, int], list[KerasTensor]]  # (name of the operation, which of its calls) → outputs
 
 
 def graph_config(model: Any) -> dict[str, Any]:
     """Return name, layers with the calls that belong to the graph, input and output layers."""
     graph = model.graph
     in_graph = {id(node) for node in graph.nodes} | {id(tensor.node) for tensor in graph.inputs}
-    numbers: dict[int, tuple[str, int]] = {}  # id(node) → (name of the operation, which of its calls in this graph)
+    numbers: dict[int, tuple[Any, int]] = {}  # id(node) → (operation, which of its calls in this graph)
     calls: dict[int, list[Node]] = {}
     for operation in graph.operations:
         calls[id(operation)] = [node for node in operation._inbound_nodes if id(node) in in_graph]
-        numbers.update({id(node): (operation.name, index) for index, node in enumerate(calls[id(operation)])})
+        numbers.update({id(node): (operation, index) for index, node in enumerate(calls[id(operation)])})
 
-    def key(tensor: KerasTensor) -> list[Any]:
-        return [*numbers[id(tensor.node)], tensor.index]
+    def place(tensor: KerasTensor) -> list[Any]:
+        operation, index = numbers[id(tensor.node)]
+        return [operation.name, index, tensor.index]
+
+    def outer_place(tensor: KerasTensor) -> list[Any]:
+        operation, index = numbers[id(tensor.node)]
+        return [operation.name, index + _own_calls(operation), tensor.index]
 
     def plain(value: Any) -> Any:
         if isinstance(value, KerasTensor):
-            return {
-                "class_name": "__keras_tensor__",
-                "config": {"shape": value.shape, "dtype": value.dtype, "keras_history": key(value)},
-            }
-        return registry.serialize(value)
+            described = {"shape": value.shape, "dtype": value.dtype, "keras_history": place(value)}
+            return {"class_name": "__keras_tensor__", "config": described}
+        return _plain(value)
 
     layers = []
     for operation in graph.operations:
-        entry = _operation_config(operation)
+        nodes = [node for node in calls[id(operation)] if not node.is_input]
+        entry = _operation_config(operation, nodes)
         entry["name"] = operation.name
-        entry["inbound_nodes"] = [
-            {"args": _walk(node.args, plain), "kwargs": _walk(node.kwargs, plain)}
-            for node in calls[id(operation)]
-            if not node.is_input
-        ]
-        if hasattr(operation, "get_build_config") and operation.get_build_config():
-            entry["build_config"] = registry.serialize(operation.get_build_config())
+        entry["inbound_nodes"] = [_call_config(operation, node, plain) for node in nodes]
         layers.append(entry)
     return {
         "name": model.name,
         "trainable": model.trainable,
         "layers": layers,
-        "input_layers": _walk(graph.input_tree, key),
-        "output_layers": _walk(graph.output_tree, key),
+        "input_layers": _walk(graph.input_tree, place),
+        "output_layers": _walk(graph.output_tree, outer_place),
     }
 
 
-def _operation_config(operation: Any) -> dict[str, Any]:
-    if not isinstance(operation, FunctionCall):
-        return registry.serialize(operation)
-    name = operation.function.__name__
-    if registry.lookup("keras.ops", name) is None:
-        raise ValueError(
-            explain("get_config", f"the function {name!r} in a graph", "a layer or a function of convia.ops",
-                    "Plain torch functions work in a graph but have no config; wrap them in a Layer.")
-        )
-    return {"module": "keras.ops", "class_name": "Function", "config": {"function": name}, "registered_name": None}
+def _own_calls(operation: Any) -> int:
+    """Keras counts a functional model's call of itself on its own inputs, but only in the list of outputs."""
+    return int(type(operation).__name__ == "Functional")
+
+
+def _operation_config(operation: Any, nodes: list[Node]) -> dict[str, Any]:
+    return (
+        operations.describe(operation, nodes[0])
+        if isinstance(operation, FunctionCall)
+        else registry.serialize(operation)
+    )
+
+
+def _call_config(operation: Any, node: Node, plain: Any) -> dict[str, Any]:
+    args, kwargs = (
+        operations.call_arguments(operation, node) if isinstance(operation, FunctionCall) else (node.args, node.kwargs)
+    )
+    return {"args": _walk(list(args), plain), "kwargs": _walk(kwargs, plain)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, slice):
+        parts = {"start": value.start, "stop": value.stop, "step": value.step}
+        return {"class_name": "__slice__", "config": parts}
+    if value is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    return registry.serialize(value)
 
 
 def _walk(structure: Any, function: Any) -> Any:
-    if isinstance(structure, KerasTensor):
-        return function(structure)
     if isinstance(structure, (list, tuple)):
         return [_walk(item, function) for item in structure]
     if isinstance(structure, dict):
@@ -77,70 +94,108 @@ def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any
     Raises:
         ValueError: calls whose inputs never come into being.
     """
-    operations: dict[str, Any] = {}
-    waiting: list[tuple[str, int, dict[str, Any]]] = []
-    tensors: dict[tuple[str, int], list[KerasTensor]] = {}
+    made: dict[str, Any] = {}
+    waiting: list[tuple[str, int, Any]] = []
+    tensors: Tensors = {}
     with registry.custom_object_scope(custom_objects or {}):
-        for entry in config["layers"]:
+        for entry in from_keras(config)["layers"]:
             name = entry.get("name") or entry["config"]["name"]
-            operations[name] = _operation_from_config(entry)
+            made[name] = _operation_from_config({**entry, "name": name})
             if not entry["inbound_nodes"]:
-                tensors[name, 0] = tree.flatten(operations[name].output)
+                tensors[name, 0] = tree.flatten(made[name].output)
             waiting += [(name, index, node) for index, node in enumerate(entry["inbound_nodes"])]
-    while waiting:
-        later = []
-        for name, index, node in waiting:
-            ready, args, kwargs = _arguments(node, tensors)
-            if not ready or (index and (name, index - 1) not in tensors):
-                later.append((name, index, node))
-                continue
-            tensors[name, index] = [
-                leaf for leaf in tree.flatten(operations[name](*args, **kwargs)) if isinstance(leaf, KerasTensor)
-            ]
-        if len(later) == len(waiting):
-            raise ValueError(
-                explain("from_config", f"calls of {sorted({name for name, *_ in later})} without their inputs",
-                        "a graph in which every call finds its inputs")
-            )
-        waiting = later
-    inputs, outputs = (_pick(config[key], tensors) for key in ("input_layers", "output_layers"))
+        _repeat_calls(made, waiting, tensors)
+    inputs, outputs = (_pick(config[key], made, tensors) for key in ("input_layers", "output_layers"))
     model = cls(inputs, outputs, name=config.get("name"))
     if config.get("trainable") is False:
         model.trainable = False
     return model
 
 
+def _repeat_calls(made: dict[str, Any], waiting: list[tuple[str, int, Any]], tensors: Tensors) -> None:
+    while waiting:
+        later = []
+        for name, index, node in waiting:
+            arguments = _arguments(node, made, tensors)
+            if arguments is None or (index and (name, index - 1) not in tensors):
+                later.append((name, index, node))
+                continue
+            args, kwargs = arguments
+            if isinstance(made[name], operations.Revived):
+                args, kwargs = made[name].completed(args, kwargs)
+            outputs = tree.flatten(made[name](*args, **kwargs))
+            tensors[name, index] = [leaf for leaf in outputs if isinstance(leaf, KerasTensor)]
+        if len(later) == len(waiting):
+            names = sorted({name for name, *_ in later})
+            raise ValueError(
+                explain(
+                    "from_config", f"calls of {names} without their inputs", "a graph whose calls find their inputs"
+                )
+            )
+        waiting = later
+
+
 def _operation_from_config(entry: dict[str, Any]) -> Any:
-    if entry["class_name"] == "Function":
-        return FunctionCall(registry.lookup("keras.ops", entry["config"]["function"]), name=entry["name"])
-    return registry.deserialize(entry, namespace="keras.layers")
+    operation = operations.revive(entry)
+    return registry.deserialize(entry, None, "keras.layers") if operation is None else operation
 
 
-def _arguments(node: dict[str, Any], tensors: dict[tuple[str, int], list[KerasTensor]]) -> tuple[bool, list[Any], dict[str, Any]]:
-    ready = True
+class _NotYetError(Exception):
+    """A call's input does not exist yet."""
+
+
+def _arguments(node: Any, made: dict[str, Any], tensors: Tensors) -> tuple[list[Any], dict[str, Any]] | None:
+    """Return a call's arguments, None while they do not all exist."""
 
     def resolve(value: Any) -> Any:
-        nonlocal ready
-        if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
-            name, index, position = value["config"]["keras_history"]
-            if (name, index) not in tensors:
-                ready = False
-                return None
-            return tensors[name, index][position]
-        if isinstance(value, dict) and "class_name" in value:
-            return registry.deserialize(value)
         if isinstance(value, list):
             return [resolve(item) for item in value]
-        return {key: resolve(item) for key, item in value.items()} if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        kind, inner = value.get("class_name"), value.get("config")
+        if kind == "__keras_tensor__":
+            return tensor(*inner["keras_history"])
+        if kind == "__slice__":
+            return slice(*(inner[part] for part in ("start", "stop", "step")))
+        if kind == "__ellipsis__":
+            return Ellipsis
+        return registry.deserialize(value) if kind else {key: resolve(item) for key, item in value.items()}
 
-    args = [resolve(value) for value in node["args"]]
-    return ready, args, {key: resolve(value) for key, value in node["kwargs"].items()}
+    def tensor(name: str, index: int, position: int) -> KerasTensor:
+        if (name, index) not in tensors:
+            raise _NotYetError
+        return tensors[name, index][position]
+
+    def first_era(name: str, index: int, position: int, *rest: Any) -> KerasTensor:
+        return tensor(name, index - int(hasattr(made.get(name), "get_layer")), position)
+
+    try:
+        if isinstance(node, list):  # Keras 1 and 2: [[name, call, output, keywords], …]
+            inputs = [first_era(*entry) for entry in node]
+            keywords = node[0][3] if len(node[0]) > 3 else {}
+            kwargs = {key: first_era(*item) if _is_place(item) else item for key, item in keywords.items()}
+            return [inputs[0] if len(inputs) == 1 else inputs], kwargs
+        return [resolve(value) for value in node["args"]], {
+            key: resolve(value) for key, value in node["kwargs"].items()
+        }
+    except _NotYetError:
+        return None
 
 
-def _pick(keys: Any, tensors: dict[tuple[str, int], list[KerasTensor]]) -> Any:
+def _is_place(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
+
+
+def _pick(keys: Any, made: dict[str, Any], tensors: Tensors) -> Any:
     """Replace ``[name, call, position]`` by the tensor, in any nesting."""
-    if isinstance(keys, (list, tuple)) and len(keys) == 3 and isinstance(keys[0], str):
-        return tensors[keys[0], keys[1]][keys[2]]
     if isinstance(keys, dict):
-        return {name: _pick(key, tensors) for name, key in keys.items()}
-    return [_pick(key, tensors) for key in keys]
+        return {name: _pick(key, made, tensors) for name, key in keys.items()}
+    if not (isinstance(keys, (list, tuple)) and len(keys) == 3 and isinstance(keys[0], str)):
+        return [_pick(key, made, tensors) for key in keys]
+    name, index, position = keys
+    counted_from_one = (
+        hasattr(made[name], "get_layer")
+        and (name, index - 1) in tensors
+        and (_own_calls(made[name]) or (name, index) not in tensors)
+    )
+    return tensors[name, index - int(counted_from_one)][position]

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from convia import config, symbolic, tree
+from convia import config, saving, symbolic, tree
 from convia.errors import explain, nearest
 from convia.graph import Graph
 from convia.input_spec import InputSpec
@@ -265,6 +265,24 @@ class Model(Trainer, Layer):
         if "layers" in config and "input_layers" in config:
             return configs.functional_from_config(Functional if cls is Model else cls, config, custom_objects)
         return cls(**config)
+
+    # -- files --------------------------------------------------------------------------------------------------
+
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """Write the model to a ``.keras`` (or ``.h5``) file: architecture, weights, state of training."""
+        saving.save_model(self, filepath, overwrite, zipped, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+        """Write the weights, and the optimizer's state, to a ``.weights.h5`` file."""
+        saving.save_weights(self, filepath, overwrite, max_shard_size)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, by_name: bool = False, **kwargs: Any) -> None:
+        """Read weights from a ``.weights.h5``, ``.keras`` or legacy ``.h5`` file; ``by_name`` is for the last."""
+        saving.load_weights(self, filepath, skip_mismatch, by_name or None, **kwargs)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return the architecture as JSON; ``kwargs`` go to ``json.dumps``."""
+        return saving.to_json(self, **kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         copy = type(self).from_config(self.get_config())

@@ -1,0 +1,295 @@
+"""Files on disk: replaced as a whole or not at all, and read with suspicion.
+
+What is written goes to a temporary file in the same folder, is flushed to the disk and then takes the name, so that
+an interrupted save leaves the old file. What is read may be broken or hostile: links out of an HDF5 file, and sizes
+that the bytes on disk cannot account for, are refused.
+"""
+
+import itertools
+import os
+import secrets
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+
+from convia.errors import explain
+
+_LARGE = 1 << 28  # bytes; smaller things cannot do harm
+_EXPANSION = 1000  # no honest array takes this many times its bytes on disk
+_BROKEN = "The file is damaged or incomplete: copy or download it again, or use a backup."
+_BROKEN_INSIDE = (OSError, RuntimeError, KeyError, TypeError, ValueError)
+
+
+class BadFileError(OSError, ValueError):
+    """A file that cannot be read as what it should be; Keras raises the one or the other of the two parents."""
+
+
+class MissingFileError(FileNotFoundError, BadFileError):
+    """There is no file at a path."""
+
+
+def check_readable(who: str, path: Path, expected: str) -> None:
+    """Raise unless there is a file.
+
+    Raises:
+        MissingFileError: nothing there. BadFileError: a folder, such as a TensorFlow SavedModel.
+    """
+    if path.is_dir():
+        is_saved_model = (path / "saved_model.pb").exists()
+        remedy = (
+            "In TensorFlow, load it and save it again: model.save('model.keras')."
+            if is_saved_model
+            else "Give the path of the file itself."
+        )
+        what = "a TensorFlow SavedModel" if is_saved_model else "a folder"
+        raise BadFileError(explain(who, f"{str(path)!r}, {what}", expected, remedy))
+    if not path.exists():
+        folder = path.absolute().parent
+        there = sorted(entry.name for entry in folder.iterdir())[:10] if folder.is_dir() else None
+        remedy = f"The folder {str(folder)!r} " + (
+            f"holds {', '.join(there) or 'nothing'}." if there is not None else "does not exist."
+        )
+        raise MissingFileError(explain(who, f"{str(path)!r}, which does not exist", expected, remedy))
+
+
+def may_write(path: Path, overwrite: bool) -> bool:
+    """Whether to write: asks at the terminal if there is a file and ``overwrite`` is false."""
+    if overwrite or not path.exists():
+        return True
+    try:
+        answer = input(f"[WARNING] {path} already exists - overwrite? [y/n] ").strip().lower()
+    except EOFError:
+        return False
+    return answer in ("y", "yes")
+
+
+@contextmanager
+def durable(who: str, path: Path) -> Iterator[Path]:
+    """Yield a temporary path; when the block ends well, the file there reaches the disk and takes the name ``path``.
+
+    Raises:
+        BadFileError: ``path`` is a folder.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise BadFileError(explain(who, f"{str(path)!r}, a folder", "the path of a file", "Add a file name."))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.touch(exist_ok=False)
+        yield temporary
+        if target.exists():
+            shutil.copymode(target, temporary)
+        _flush(temporary)
+        temporary.replace(target)
+        _flush(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# -- HDF5 -------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_hdf5(who: str, source: Path | BinaryIO, name: str | None = None) -> Iterator[h5py.File]:
+    """Open an HDF5 file, or a stream that holds one, for reading.
+
+    Raises:
+        BadFileError: not HDF5, or cut off.
+    """
+    label = name or str(source)
+    if isinstance(source, Path):
+        check_readable(who, source, "an HDF5 file")
+    try:
+        file = h5py.File(source, "r")
+    except OSError as error:
+        reason = str(error).strip("()")
+        raise BadFileError(explain(who, f"{label!r} ({reason})", "a whole HDF5 file", _BROKEN)) from error
+    with file:
+        yield file
+
+
+def group(who: str, parent: Any, path: str) -> h5py.Group | None:
+    """Return a group below another one, None if there is none; each step is checked.
+
+    Raises:
+        BadFileError: a link, or something that is not a group.
+    """
+    for part in filter(None, path.split("/")):
+        if not _step(who, parent, part):
+            return None
+        parent = _guarded(who, parent, part, lambda node, key: node[key])
+        if not isinstance(parent, h5py.Group):
+            raise BadFileError(explain(who, f"an array at {path!r} of {_label(parent)}", "a group", _BROKEN))
+    return parent
+
+
+def array(who: str, parent: h5py.Group, path: str) -> np.ndarray:
+    """Return an array of a file.
+
+    Raises:
+        BadFileError: not there, a link, data outside the file, or a size that the file cannot hold.
+    """
+    folder, _, name = path.rpartition("/")
+    place = group(who, parent, folder)
+    if place is None or not _step(who, place, name):
+        raise BadFileError(explain(who, f"{_label(parent)} without {path!r}", "an array there", _BROKEN))
+    data = _guarded(who, place, name, lambda node, key: node[key])
+    if not isinstance(data, h5py.Dataset):
+        raise BadFileError(explain(who, f"a group at {data.name!r} of {_label(parent)}", "an array", _BROKEN))
+    if data.external or data.is_virtual:
+        raise _refused(who, data, "an array kept in another file")
+    size = data.size * data.dtype.itemsize if data.size is not None else 0
+    if size > _LARGE and size > _EXPANSION * data.id.get_storage_size():
+        raise _refused(who, data, f"an array of {size:,} bytes that takes {data.id.get_storage_size():,} on disk")
+    return _plain(_guarded(who, place, name, lambda node, key: node[key][()]), data)
+
+
+def texts(parent: Any, name: str) -> list[str]:
+    """Return an attribute that is a list of texts; long ones are split over ``name0``, ``name1``, …"""
+    if name in parent.attrs:
+        return [_text(item) for item in np.ravel(parent.attrs[name])]
+    found: list[str] = []
+    for number in itertools.count():
+        if f"{name}{number}" not in parent.attrs:
+            break
+        found += [_text(item) for item in parent.attrs[f"{name}{number}"]]
+    return found
+
+
+def text(parent: Any, name: str) -> str | None:
+    """Return an attribute that is a text, None if there is none."""
+    return _text(parent.attrs[name]) if name in parent.attrs else None
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def _step(who: str, parent: Any, name: str) -> bool:
+    """Whether ``name`` is in a group, by a hard link."""
+    link = _guarded(who, parent, name, lambda node, key: node.get(key, getlink=True))
+    if isinstance(link, (h5py.ExternalLink, h5py.SoftLink)):
+        raise BadFileError(
+            explain(
+                who,
+                f"a link ({type(link).__name__}) at {name!r} of {_label(parent)}",
+                "data in the file itself",
+                "Links may point anywhere on this computer and are not followed; do not trust this file.",
+            )
+        )
+    return link is not None
+
+
+def _guarded(who: str, parent: Any, name: str, read: Any) -> Any:
+    try:
+        return read(parent, name)
+    except _BROKEN_INSIDE as error:
+        raise BadFileError(
+            explain(
+                who, f"{_label(parent)}, unreadable at {parent.name}/{name} ({error})", "a whole HDF5 file", _BROKEN
+            )
+        ) from error
+
+
+def _refused(who: str, data: Any, what: str) -> BadFileError:
+    return BadFileError(
+        explain(who, f"{what} at {data.name!r} of {_label(data)}", "data in the file itself", "Do not trust this file.")
+    )
+
+
+def _label(node: Any) -> str:
+    name = node.file.filename
+    return repr(name.decode() if isinstance(name, bytes) else name)
+
+
+def _plain(value: Any, data: h5py.Dataset) -> np.ndarray:
+    """bfloat16, which NumPy lacks, becomes float32."""
+    value = np.asarray(value)
+    if data.attrs.get("dtype") in ("bfloat16", b"bfloat16") and value.dtype.itemsize == 2:
+        return (value.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return value
+
+
+# -- zip --------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_zip(who: str, source: Path | BinaryIO, expected: str) -> Iterator[zipfile.ZipFile]:
+    """Open a zip archive for reading; its members have plain names, each once.
+
+    Raises:
+        BadFileError: not a zip archive, cut off, or with members that point out of it.
+    """
+    label = str(source) if isinstance(source, Path) else "a stream"
+    if isinstance(source, Path):
+        check_readable(who, source, expected)
+    try:
+        archive = zipfile.ZipFile(source)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise BadFileError(explain(who, f"{label!r} ({error})", expected, _not_zip(source))) from error
+    with archive:
+        names = archive.namelist()
+        odd = [name for name in names if name.startswith("/") or ".." in name.split("/") or "\\" in name or ":" in name]
+        if odd or len(set(names)) != len(names):
+            what = f"the member {odd[0]!r}" if odd else "two members of one name"
+            raise BadFileError(explain(who, f"{what} in {label!r}", expected, "Do not trust this file."))
+        yield archive
+
+
+def _not_zip(source: Any) -> str:
+    if isinstance(source, Path) and h5py.is_hdf5(source):
+        return "It is an HDF5 file: rename it to end in .h5."
+    return _BROKEN
+
+
+def member(who: str, archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return the bytes of a member, its checksum verified.
+
+    Raises:
+        BadFileError: not there, damaged, or larger than its bytes in the archive can account for.
+    """
+    label = repr(str(archive.filename or "a stream"))
+    if name not in archive.namelist():
+        have = ", ".join(archive.namelist()[:10]) or "nothing"
+        raise BadFileError(explain(who, f"{label} without {name!r}", "a model's archive", f"It holds {have}."))
+    info = archive.getinfo(name)
+    if info.file_size > _LARGE and info.file_size > _EXPANSION / 10 * max(info.compress_size, 1):
+        what = f"{name!r} of {info.file_size:,} bytes from {info.compress_size:,} in {label}"
+        raise BadFileError(explain(who, what, "an honest size", "Do not trust this file."))
+    try:
+        return archive.read(name)
+    except Exception as error:
+        raise BadFileError(
+            explain(who, f"{label}, damaged at {name!r} ({error})", "a whole archive", _BROKEN)
+        ) from error
+
+
+__all__ = [
+    "BadFileError",
+    "MissingFileError",
+    "array",
+    "durable",
+    "group",
+    "member",
+    "open_hdf5",
+    "open_zip",
+    "text",
+    "texts",
+]
