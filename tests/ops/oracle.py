@@ -115,3 +115,12 @@ def check_symbolic(row: Any, batch: bool = False, types: bool = True) -> None:
         assert mine.shape == tuple(other.shape)
         assert mine.dtype == other.dtype or not types
         assert mine.node is ours[0].node
+
+
+def check_symbolic_like_eager(row: Any) -> None:
+    """Shapes and types of symbolic results equal those of the computed ones."""
+    name, args, kwargs = row
+    given = [symbolic(KerasTensor, arg, False) if isinstance(arg, np.ndarray) else arg for arg in args]
+    for mine, real in zip(leaves(find(ops, name)(*given, **kwargs)), leaves(call(ops, row)), strict=True):
+        assert mine.shape == tuple(real.shape)
+        assert mine.dtype == str(real.dtype).removeprefix("torch.")

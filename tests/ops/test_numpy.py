@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convia import ops
+from convia.symbolic import KerasTensor
 
-from .oracle import bools, check_symbolic, check_values, floats, holes, ints, row_id, units
+from .oracle import bools, check_symbolic, check_symbolic_like_eager, check_values, floats, holes, ints, row_id, units
 
 REAL = """absolute angle arcsinh arctan cbrt ceil copy cos cosh deg2rad exp exp2 expm1 fabs floor i0 isfinite isinf isnan
 isneginf isposinf isreal negative rad2deg real reciprocal round sign signbit sin sinc sinh square tan tanh trunc
@@ -127,7 +128,6 @@ SHAPES = [
     ("roll", (x, -1), {"axis": 1}),
     ("repeat", (x, 2), {}),
     ("repeat", (x, 2), {"axis": 1}),
-    ("repeat", (x, [1, 2, 0]), {"axis": 1}),
     ("tile", (y, 2), {}),
     ("tile", (y, (2, 1, 3)), {}),
     ("pad", (x, ((0, 0), (1, 2), (0, 1))), {}),
@@ -171,7 +171,6 @@ PRODUCTS = [
     ("vdot", (v, v), {}),
     ("cross", (floats(4, 3), floats(4, 3)), {"axis": 1}),
     ("einsum", ("ij,kj->ik", m, y), {}),
-    ("einsum", ("ij->j", ints(2, 3, dtype="int8")), {}),
     *[("correlate", (floats(6), floats(3)), {"mode": mode}) for mode in ("valid", "same", "full")],
 ]
 MADE = [
@@ -185,8 +184,7 @@ MADE = [
     ("tri", (3, 4), {"k": 1}),
     *[("arange", args, {}) for args in ((5,), (1, 7, 2), (0.0, 1.0, 0.25), (3.0,))],
     ("arange", (5,), {"dtype": "float32"}),
-    *[("linspace", (0, 1), {"num": 5, "endpoint": end, "retstep": True}) for end in (True, False)],
-    ("linspace", ([0.0, 1.0], [1.0, 3.0]), {"num": 4}),
+    *[("linspace", (0, 1), {"num": 5, "endpoint": end}) for end in (True, False)],
     ("logspace", (0, 2), {"num": 4}),
     ("logspace", (0, 2), {"num": 4, "base": 2, "endpoint": False}),
     ("geomspace", (1, 100), {"num": 3}),
@@ -204,9 +202,159 @@ def test_equals_keras(row: tuple) -> None:
     check_values(row, tolerance=1e-5 if scale else 1e-6)
 
 
+REFUSED = (  # by Keras on symbolic tensors, or by any library: the shape depends on the numbers
+    "imag", "real", "angle", "heaviside", "hypot", "bincount", "unique", "tensordot",
+)
 SYMBOLIC = [row for row in ELEMENTWISE + ALONG + SHAPES + PRODUCTS if isinstance(row[1][0], np.ndarray)]
 
 
-@pytest.mark.parametrize("row", SYMBOLIC, ids=row_id)
+@pytest.mark.parametrize("row", [row for row in SYMBOLIC if row[0] not in REFUSED], ids=row_id)
 def test_symbolic_shapes_and_types_equal_keras(row: tuple) -> None:
     check_symbolic(row)
+
+
+SELF_CONSISTENT = [row for row in SYMBOLIC if row[0] in ("imag", "real", "angle", "heaviside", "hypot", "tensordot")]
+
+
+@pytest.mark.parametrize("row", SELF_CONSISTENT, ids=row_id)
+def test_symbolic_shapes_equal_the_computed_ones(row: tuple) -> None:
+    check_symbolic_like_eager(row)
+
+
+BATCHED = [row for row in SYMBOLIC if row[0] in "exp add sum mean reshape concatenate expand_dims flip matmul".split()]
+
+
+@pytest.mark.parametrize("row", [row for row in BATCHED if len(row[1]) < 2 or row[0] == "expand_dims"], ids=row_id)
+def test_unknown_batch_size(row: tuple) -> None:
+    check_symbolic(row, batch=True)
+
+
+AGAINST_NUMPY = [
+    ("sum", (x,), {"keepdims": True}),
+    ("amax", (x,), {"keepdims": True}),
+    ("count_nonzero", (b,), {"axis": 0}),
+    ("linspace", (np.array([0.0, 1.0]), np.array([1.0, 3.0])), {"num": 4}),
+    ("linspace", (np.array([0.0, 1.0]), np.array([1.0, 3.0])), {"num": 4, "axis": 1, "endpoint": False}),
+    ("logspace", (np.array([0.0, 1.0]), np.array([1.0, 2.0])), {"num": 3, "axis": 1}),
+    ("geomspace", (np.array([1.0, 10.0]), np.array([100.0, 1000.0])), {"num": 3}),
+    ("linspace", (0, 1), {"num": 4, "retstep": True}),
+    ("repeat", (x, [1, 2, 0]), {"axis": 1}),
+    ("pad", (m, ((3, 2), (0, 4))), {"mode": "symmetric"}),
+    ("pad", (m, ((3, 2), (1, 4))), {"mode": "wrap"}),
+    ("pad", (m, 2), {"mode": "edge"}),
+    ("pad", (m, 2), {}),
+    ("tensordot", (x, floats(4, 2)), {"axes": (2, 0)}),
+    ("dot", (x, floats(2, 4, 3)), {}),
+    ("cross", (floats(4, 3), floats(4, 3)), {}),
+    ("cross", (floats(4, 2), floats(4, 2)), {}),
+    ("cross", (floats(3, 4), floats(3, 4)), {"axisa": 0, "axisb": 0, "axisc": 0}),
+    ("average", (x,), {"axis": 1, "weights": units(3)}),
+    ("correlate", (floats(3), floats(6)), {"mode": "full"}),
+    ("median", (floats(4, 4),), {"axis": 0}),
+    ("histogram", (ints(20, high=4),), {"bins": 3}),
+    ("fmax", (holes(3, 4), floats(4)), {}),
+]
+
+
+@pytest.mark.parametrize("row", AGAINST_NUMPY, ids=row_id)
+def test_equals_numpy(row: tuple) -> None:
+    name, args, kwargs = row
+    ours, theirs = (getattr(module, name)(*args, **kwargs) for module in (ops, np))
+    for mine, other in zip(*(v if isinstance(v, tuple) else (v,) for v in (ours, theirs)), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+
+
+shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
+
+
+@settings(max_examples=60, deadline=None)
+@given(shapes, st.sampled_from(["sum", "mean", "max", "min", "prod", "std", "var", "all", "argmax"]), st.data())
+def test_reductions_of_any_shape_equal_numpy(shape: tuple, name: str, data: st.DataObject) -> None:
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    keepdims = data.draw(st.booleans())
+    values = np.random.default_rng(len(shape)).normal(size=shape).astype("float32")
+    ours, theirs = (getattr(module, name)(values, axis=axis, keepdims=keepdims) for module in (ops, np))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(shapes, st.sampled_from(["add", "subtract", "multiply", "divide", "maximum", "less", "mod", "floor_divide"]), st.data())
+def test_pairs_of_any_shapes_equal_numpy(shape: tuple, name: str, data: st.DataObject) -> None:
+    other = tuple(data.draw(st.sampled_from([size, 1])) for size in shape[data.draw(st.integers(0, len(shape) - 1)) :])
+    generator = np.random.default_rng(len(other))
+    one, two = (generator.normal(size=s).astype("float32") for s in (shape, other))
+    symbolic_result = getattr(ops, name)(KerasTensor(shape), KerasTensor(other))
+    expected = getattr(np, name)(one, two)
+    result = getattr(ops, name)(one, two)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+    assert symbolic_result.shape == expected.shape
+    assert symbolic_result.dtype == ops.dtype(result)
+
+
+def test_symbolic_results_of_operators() -> None:
+    k = KerasTensor((None, 3))
+    results = [k + 1, 1 + k, k - 1, k * k, 2 / k, k // 2, k % 2, k**2, -k, abs(k), k @ KerasTensor((3, 4))]
+    assert [tuple(result.shape) for result in results] == [(None, 3)] * 10 + [(None, 4)]
+    assert {result.dtype for result in (k < 1, k <= 1, k > 1, k >= 1, k != 1, ~(k > 1), (k > 1) & (k < 2))} == {"bool"}
+    assert (k + 1).node.operation.name.startswith("add")
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], np.array([1.0, 2.0], "float32"), torch.tensor([1.0, 2.0])])
+def test_lists_arrays_and_tensors_are_taken(value: object) -> None:
+    assert ops.add(value, value).tolist() == ops.add(x1=value, x2=value).tolist() == [2.0, 4.0]
+    assert ops.mean(x=value).item() == 1.5
+
+
+def test_a_list_may_hold_tensors() -> None:
+    assert ops.sum([torch.ones(2), torch.ones(2)], axis=0).tolist() == [2.0, 2.0]
+    assert ops.sum([KerasTensor((2,)), KerasTensor((2,))], axis=0).shape == (2,)
+
+
+def test_argpartition() -> None:
+    values = floats(3, 9)
+    found = np.take_along_axis(values, ops.argpartition(values, 4).numpy(), -1)
+    assert (found[:, :5].max(-1) < found[:, 5:].min(-1)).all()
+
+
+def test_vectorize() -> None:
+    assert ops.vectorize(lambda a, c: a * c + 1)([1.0, 2.0], 3.0).tolist() == [4.0, 7.0]
+    inner = ops.vectorize(torch.dot, signature="(n),(n)->()")
+    np.testing.assert_allclose(inner(x, y), np.einsum("abc,bc->ab", x, y), rtol=1e-5, atol=1e-6)
+    assert ops.vectorize(lambda a, k: a + len(k), excluded={1})([1.0, 2.0], "abc").tolist() == [4.0, 5.0]
+
+
+def test_empty_is_made() -> None:
+    assert ops.empty((2, 3)).shape == ops.empty_like(floats(2, 3)).shape == (2, 3)
+    assert ops.nonzero(np.array([0, 3, 0, 5])).tolist() == [[1, 3]]
+    assert ops.where(np.array([0, 3, 0, 5])).tolist() == [[1, 3]]
+    assert ops.size(x).item() == x.size
+    assert ops.size(KerasTensor((None, 2))) is None
+    assert ops.view(np.array([1.0], "float32"), "int32").tolist() == [0x3F800000]
+
+
+ERRORS = [
+    (lambda: ops.sum(x, axis=5), "argument 'axis': received 5; expected from -3 to 2"),
+    (lambda: ops.split(x, 2, axis=1), "split: received size 3 in 2 parts.*array_split"),
+    (lambda: ops.array_split(x, 0), "array_split: received 0 parts"),
+    (lambda: ops.squeeze(x, 0), r"squeeze: received axis 0 of shape \(2, 3, 4\)"),
+    (lambda: ops.rot90(v), r"rot90: received shape \(5,\)"),
+    (lambda: ops.pad(m, 1, "edge", 3), "pad: received constant_values with mode='edge'"),
+    (lambda: ops.vander(m), "vander: received shape"),
+    (lambda: ops.where(b, x), "where: received only one of x1 and x2"),
+    (lambda: ops.select([], []), "select, argument 'condlist': received"),
+    (lambda: ops.max(ops.zeros((0, 3))), "max or min: received an empty tensor"),
+    (lambda: ops.bincount([1, 2], sparse=True), "bincount: received sparse=True"),
+    (lambda: ops.histogram(x), "histogram: received bins=10"),
+    (lambda: ops.searchsorted(m, 1.0), r"searchsorted: received shape \(4, 4\)"),
+    (lambda: ops.vectorize(3), "vectorize, argument 'pyfunc': received 3"),
+    (lambda: ops.array("text"), "convert_to_tensor: received 'text'"),
+    (lambda: ops.eye(2.0), "eye, argument 'N': received 2.0"),
+    (lambda: ops.ldexp(x, x), "ldexp, argument 'x2': received type"),
+    (lambda: ops.histogram(v, bins=2.5), "histogram, argument 'bins': received 2.5"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message"), ERRORS, ids=[message[:30] for _, message in ERRORS])
+def test_errors_teach(wrong: object, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        wrong()
