@@ -1,5 +1,7 @@
 """Convolutions: full, depthwise, and the two in a row that are called separable."""
 
+# mypy: disable-error-code="misc"  # it thinks that redeclared arguments keep their place, see convia/args.py
+
 from typing import Annotated, Any
 
 import torch.nn.functional as F  # noqa: N812
@@ -9,6 +11,7 @@ from convia import activations, layout, registry
 from convia.args import PerAxis, PositiveInt, one_of
 from convia.errors import explain
 from convia.layers.arguments import Activation, Constraint, DataFormat, Initializer, Padding, Regularizer
+from convia.layers.floating import _Floating
 from convia.layers.spatial import _Spatial
 
 __all__ = [
@@ -29,7 +32,7 @@ __all__ = [
 _CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
-class _Convolving(_Spatial):
+class _Convolving(_Floating, _Spatial):
     """Windows of ``kernel_size`` that slide over the padded input."""
 
     _too_small_remedy = "Use a smaller kernel_size, padding='same', or fewer poolings and strides before this layer."

@@ -1,5 +1,7 @@
 """Transposed convolutions, which go the way of a convolution back: from its output's size to its input's."""
 
+# mypy: disable-error-code="misc"  # it thinks that redeclared arguments keep their place, see convia/args.py
+
 from typing import Annotated, Any
 
 import torch.nn.functional as F  # noqa: N812
@@ -9,6 +11,7 @@ from convia import activations, layout, registry
 from convia.args import Convert, PerAxis, PositiveInt, whole_tuple
 from convia.errors import explain
 from convia.layers.arguments import Activation, Constraint, DataFormat, Initializer, Padding, Regularizer
+from convia.layers.floating import _Floating
 from convia.layers.spatial import _Spatial
 
 __all__ = [
@@ -42,7 +45,7 @@ def crops(kernel: int, stride: int, padding: str, output_padding: int | None) ->
     return start, total - start
 
 
-class _ConvTranspose(_Spatial):
+class _ConvTranspose(_Floating, _Spatial):
     filters: PositiveInt
     kernel_size: PerAxis
     strides: PerAxis = 1

@@ -1,5 +1,7 @@
 """Fully connected layers, embeddings, and layers made of a function or around another layer."""
 
+# mypy: disable-error-code="misc"  # it thinks that redeclared arguments keep their place, see convia/args.py
+
 import inspect
 import math
 import re
@@ -18,6 +20,7 @@ from convia.input_spec import InputSpec
 from convia.layer import Layer
 from convia.layers.arguments import Activation as Function
 from convia.layers.arguments import Constraint, Initializer, Regularizer, Unquantized
+from convia.layers.floating import _Floating
 from convia.symbolic import KerasTensor
 
 __all__ = [
@@ -33,7 +36,7 @@ __all__ = [
 ]
 
 
-class Dense(Layer):
+class Dense(_Floating):
     """Fully connected: y = φ(x·W + b), (batch, …, features) → (batch, …, units).
 
     Args:
@@ -58,7 +61,7 @@ class Dense(Layer):
     activity_regularizer: Regularizer = None
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
-    quantization_config: Unquantized = field(None, kw_only=True)
+    quantization_config: Unquantized = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Decide whether there is an activation to apply."""
@@ -103,8 +106,6 @@ class Dense(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Multiply by the kernel, add the bias, apply the activation."""
-        if not inputs.is_floating_point():
-            inputs = inputs.to(self._input_dtype)
         y = F.linear(inputs, self.kernel.t(), self.bias)
         return self.activation(y) if self._active else y
 
@@ -150,8 +151,8 @@ class Embedding(Layer):
     embeddings_regularizer: Regularizer = None
     embeddings_constraint: Constraint = None
     mask_zero: bool = False
-    activity_regularizer: Regularizer = field(None, kw_only=True)
-    quantization_config: Unquantized = field(None, kw_only=True)
+    activity_regularizer: Regularizer = field(default=None, kw_only=True)
+    quantization_config: Unquantized = field(default=None, kw_only=True)
 
     def _accept(self, extra: dict[str, Any]) -> None:
         extra.pop("input_length", None)  # Keras 2 needed it, Keras 3 ignores it
@@ -204,7 +205,7 @@ class Embedding(Layer):
                 )
 
 
-class EinsumDense(Layer):
+class EinsumDense(_Floating):
     """Fully connected along the axes that an equation names, as in ``EinsumDense("abc,cd->abd", (None, 64))``.
 
     Args:
@@ -228,8 +229,8 @@ class EinsumDense(Layer):
     bias_regularizer: Regularizer = None
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
-    activity_regularizer: Regularizer = field(None, kw_only=True)
-    quantization_config: Unquantized = field(None, kw_only=True)
+    activity_regularizer: Regularizer = field(default=None, kw_only=True)
+    quantization_config: Unquantized = field(default=None, kw_only=True)
 
     @classmethod
     def _declares_regularizer(cls) -> bool:

@@ -11,9 +11,9 @@ from convia.args import Convert, Fraction, PositiveInt, converter, field
 from convia.errors import explain
 from convia.initializers import TruncatedNormal
 from convia.input_spec import InputSpec
-from convia.layer import Layer
 from convia.layers.arguments import Axes, Constraint, Initializer, Regularizer
 from convia.layers.core import Wrapper
+from convia.layers.floating import _Floating
 
 __all__ = [
     "BatchNormalization",
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-class _Normalization(Layer):
+class _Normalization(_Floating):
     """Base of layers with a learned scale γ and center β.
 
     In mixed policies the weights keep their type; torch computes in float32 inside.
@@ -247,7 +247,7 @@ class LayerNormalization(_AxesLast):
     gamma_regularizer: Regularizer = None
     beta_constraint: Constraint = None
     gamma_constraint: Constraint = None
-    rms_scaling: bool = field(False, kw_only=True)
+    rms_scaling: bool = field(default=False, kw_only=True)
 
     def build(self, input_shape: Any) -> None:
         """Create ``gamma`` and ``beta``, of the shape of the axes."""
@@ -343,7 +343,7 @@ class GroupNormalization(_Normalization):
         return y.permute(self._from_torch).to(self._input_dtype)
 
 
-class UnitNormalization(Layer):
+class UnitNormalization(_Floating):
     """Divide by the Euclidean length over an axis or several, so that it becomes 1."""
 
     axis: Axes = -1

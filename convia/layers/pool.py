@@ -1,5 +1,7 @@
 """Pooling: the maximum or the average of windows, of a grid of given size, or of the whole image."""
 
+# mypy: disable-error-code="misc"  # it thinks that redeclared arguments keep their place, see convia/args.py
+
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -10,6 +12,7 @@ from torch import Tensor
 from convia import layout, registry
 from convia.args import Convert, PerAxis, whole_tuple
 from convia.layers.arguments import DataFormat, Padding
+from convia.layers.floating import _Floating
 from convia.layers.spatial import _Spatial
 
 __all__ = [
@@ -106,7 +109,7 @@ class _MaxPooling(_Pooling):
     _dilation = (1,)
 
 
-class _AveragePooling(_Pooling):
+class _AveragePooling(_Floating, _Pooling):
     _functions = _AVERAGE
     _count_padding = (False,)
 
@@ -171,7 +174,7 @@ class _GlobalPooling(_Spatial):
         self._smallest = (1,) * self.rank
 
 
-class _GlobalAveragePooling(_GlobalPooling):
+class _GlobalAveragePooling(_Floating, _GlobalPooling):
     def call(self, inputs: Tensor) -> Tensor:
         """Average each channel."""
         y = inputs.permute(self._to_torch).mean(self._axes, self.keepdims)
@@ -255,7 +258,7 @@ class _AdaptiveMaxPooling(_AdaptivePooling):
     _functions = _ADAPTIVE_MAX
 
 
-class _AdaptiveAveragePooling(_AdaptivePooling):
+class _AdaptiveAveragePooling(_Floating, _AdaptivePooling):
     _functions = _ADAPTIVE_AVERAGE
 
 

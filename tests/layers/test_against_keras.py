@@ -3,6 +3,7 @@
 import inspect
 
 import keras
+import numpy as np
 import pytest
 from oracle import compare_config, compare_layer, compare_symbolic, random_inputs
 
@@ -269,3 +270,25 @@ def test_default_data_format_is_the_global_one():
             compare_layer(*pair, *random_inputs((2, 3, 8, 9)))
     finally:
         keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("Conv2D", (4, 3)),
+        ("Conv2DTranspose", (4, 3)),
+        ("AveragePooling2D", (2,)),
+        ("GlobalAveragePooling2D", ()),
+        ("AdaptiveAveragePooling2D", (2,)),
+        ("BatchNormalization", ()),
+        ("LayerNormalization", ()),
+        ("EinsumDense", ("...c,cd->...d", 3)),
+        ("Dense", (3,)),
+    ],
+)
+def test_bytes_of_images_are_taken_as_numbers(name, args):
+    """Keras on torch fails for some, so that the same numbers as floats are the oracle."""
+    layer = getattr(layers, name)(*args)
+    pixels = random_inputs((2, 8, 9, 3), dtype="uint8")[0]
+    np.testing.assert_array_equal(layer(pixels).detach(), layer(pixels.astype("float32")).detach())
+    assert layer(layers.Input((8, 9, 3), dtype="uint8")).dtype == "float32"
