@@ -68,7 +68,7 @@ class Books(nn.Module):
             return
         if isinstance(value, Metric):
             self._metrics.append(value)
-        elif isinstance(value, (nn.Module, list, tuple, dict)) and not name.startswith("_"):
+        elif isinstance(value, (nn.Module, list, tuple, dict)):
             self._tracked[name] = None
         super().__setattr__(name, value)
 
