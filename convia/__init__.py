@@ -22,6 +22,7 @@ from convia import (
     preprocessing,
     random,
     regularizers,
+    saving,
     tree,
     utils,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "preprocessing",
     "random",
     "regularizers",
+    "saving",
     "tree",
     "utils",
     "version",
