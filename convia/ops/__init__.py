@@ -3,12 +3,15 @@
 A call on symbolic tensors is recorded as one node of the graph.
 """
 
-from convia.ops import core, image, linalg, math, nn, numpy
+from convia.ops import image as image
+from convia.ops import linalg as linalg
+from convia.ops import nn as nn
+from convia.ops import numpy as numpy
 from convia.ops.core import *  # noqa: F403
+from convia.ops.door import publish
 from convia.ops.linalg import *  # noqa: F403
 from convia.ops.math import *  # noqa: F403
 from convia.ops.nn import *  # noqa: F403
 from convia.ops.numpy import *  # noqa: F403
 
-_MODULES = (core, linalg, math, nn, numpy)
-__all__ = sorted({"image", "linalg", "nn", "numpy", *(name for module in _MODULES for name in module.__all__)})
+__all__ = list(publish(globals(), more=("image", "linalg", "nn", "numpy")))

@@ -35,7 +35,7 @@ def convert_to_numpy(x: Any) -> Any:
     if not isinstance(x, Tensor):
         return np.array(x)
     x = x.detach().cpu()
-    return np.array(x.float() if x.dtype == torch.bfloat16 else x)
+    return (x.float() if x.dtype == torch.bfloat16 else x).resolve_conj().numpy().copy()
 
 
 @mark
@@ -287,8 +287,9 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
 
     The notation is that of Rogozhnikov 2022, "Einops". At most one axis of a group may have no given length.
     """
-    left, right = ([group.strip("()").split() for group in re.findall(r"\([^)]*\)|\w+", side)]
-                   for side in pattern.split("->"))
+    left, right = (
+        [group.strip("()").split() for group in re.findall(r"\([^)]*\)|\w+", side)] for side in pattern.split("->")
+    )
     sizes = dict(axes_lengths)
     for group, size in zip(left, tensor.shape, strict=True):
         known = int(np.prod([sizes[name] for name in group if name in sizes]))
@@ -299,4 +300,4 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
     return turned.reshape([int(np.prod([sizes[name] for name in group])) for group in right])
 
 
-__all__ = publish(globals())
+__all__ = list(publish(globals()))

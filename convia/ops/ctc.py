@@ -55,8 +55,10 @@ def ctc_decode(
     if tracing():
         return inputs.new_empty(top_paths, count, steps, dtype=torch.int32), inputs.new_empty(count, top_paths)
     scores = F.log_softmax(inputs, -1).double().cpu().numpy()
-    best = [_beams(row[:length], beam_width, mask_index)[:top_paths]
-            for row, length in zip(scores, sequence_lengths.tolist(), strict=True)]
+    best = [
+        _beams(row[:length], beam_width, mask_index)[:top_paths]
+        for row, length in zip(scores, sequence_lengths.tolist(), strict=True)
+    ]
     paths = np.full((top_paths, count, steps), -1, np.int32)
     values = np.full((count, top_paths), -np.inf)
     for sample, beams in enumerate(best):
@@ -101,4 +103,4 @@ def _beams(scores: np.ndarray, width: int, blank: int) -> list[tuple[tuple[int, 
     return [(path, float(np.logaddexp(*values))) for path, values in beams.items()]
 
 
-__all__ = publish(globals())
+__all__ = list(publish(globals()))

@@ -6,7 +6,7 @@ tensor they meet, and no result has 64 bits.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def tensor(value: Any, dtype: Any = None) -> Any:
         leaves = tree.flatten(value)
         if any(isinstance(leaf, Tensor) for leaf in leaves):
             return torch.stack([tensor(item, dtype) for item in value])
-        return torch.as_tensor(np.array(value), dtype=dtype or _common(leaves), device=place())
+        return torch.as_tensor(np.array(value), dtype=dtype or result_dtype(*map(kind_of, leaves)), device=place())
     if isinstance(value, (bool, int, float, complex)):
         return torch.as_tensor(value, dtype=dtype or _number_type(value), device=place())
     array = np.asarray(value)
@@ -63,11 +63,13 @@ def tensor(value: Any, dtype: Any = None) -> Any:
 def _number_type(value: Any) -> torch.dtype:
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**31) <= value < 2**31:
         return torch.int64
-    return result_dtype(type(value))
+    return result_dtype(kind_of(value))
 
 
-def _common(leaves: list[Any]) -> torch.dtype:
-    return result_dtype(*{getattr(leaf, "dtype", type(leaf)) for leaf in leaves})
+def kind_of(value: Any) -> Any:
+    """Return the type of a tensor, an array or a number for the promotion of types."""
+    python = next((kind for kind in (bool, int, float, complex) if isinstance(value, kind)), None)
+    return python or getattr(value, "dtype", type(value))
 
 
 def result_type(*dtypes: Any) -> str:
@@ -122,7 +124,7 @@ def counting(x: Tensor) -> Tensor:
 def together(*values: Any, also: tuple[Any, ...] = ()) -> list[Tensor]:
     """Make tensors of one type of several values; Python's numbers take the type of the others."""
     values = tuple(v if isinstance(v, (bool, int, float, complex)) else tensor(v) for v in values)
-    dtype = result_dtype(*(getattr(value, "dtype", type(value)) for value in values), *also)
+    dtype = result_dtype(*map(kind_of, values), *also)
     return [tensor(value, dtype) for value in values]
 
 
@@ -161,15 +163,22 @@ def mark(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def publish(module: dict[str, Any]) -> list[str]:
-    """Register a module's operations under the names that they have there, and return those names, sorted."""
-    names = [name for name, value in module.items() if id(value) in _public and not name.startswith("_")]
+def publish(module: dict[str, Any], more: Iterable[str] = (), without: Iterable[str] = ()) -> list[str]:
+    """Register a module's operations under the names that they have there, and return those names, sorted.
+
+    Operations of other modules that it imports count too, unless they are left out with ``without``.
+    """
+    names = [
+        name
+        for name, value in module.items()
+        if id(value) in _public and not name.startswith("_") and name not in without
+    ]
     for name in names:
         function = module[name]
         if function.__name__.startswith("_"):  # made from a row of a table
             _rename(function, name, module["__name__"])
         registry.register(_NAMESPACE, function, name)
-    return sorted(names)
+    return sorted([*names, *more])
 
 
 def _rename(function: Any, name: str, module: str) -> None:

@@ -7,11 +7,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from convia import config
 from convia.errors import explain
 from convia.ops import warp
 from convia.ops.core import saturate_cast
-from convia.ops.door import floating, public, publish, result_dtype, tensor
+from convia.ops.door import public, publish, result_dtype, tensor
 from convia.ops.spatial import conv, each_axis
 from convia.ops.warp import *  # noqa: F403
 from convia.ops.warp import batch_of_images, channel_axis_of
@@ -106,7 +105,9 @@ def _framed(who: str, images: Tensor, sides: Any, target: Any, data_format: str 
     x, back = batch_of_images(who, images, data_format, channels="first")
     top, left, bottom, right = _distances(who, sides, target, tuple(x.shape[2:]), sign)
     if sign < 0 and (top + bottom > x.shape[2] or left + right > x.shape[3]):
-        raise ValueError(explain(who, f"{top + bottom} rows and {left + right} columns to crop", f"≤ {tuple(x.shape[2:])}"))
+        raise ValueError(
+            explain(who, f"{top + bottom} rows and {left + right} columns to crop", f"≤ {tuple(x.shape[2:])}")
+        )
     return back(F.pad(x, [sign * side for side in (left, right, top, bottom)]))
 
 
@@ -150,14 +151,16 @@ def crop_images(
     return _framed("crop_images", images, sides, (target_height, target_width), data_format, -1)
 
 
-def _patches(who: str, x: Tensor, rank: int, size: Any, strides: Any, dilation_rate: Any, padding: str, order: Any) -> Any:
+def _patches(
+    who: str, x: Tensor, rank: int, size: Any, strides: Any, dilation_rate: Any, padding: str, order: Any
+) -> Any:
     size = each_axis(who, "size", size, rank)
     axis = channel_axis_of(order, x.ndim if x.ndim == rank + 1 else x.ndim - 1)
     batch = x if x.ndim == rank + 2 else x[None]
     channels = batch.shape[axis]
     count = channels * torch.Size(size).numel()
     picks = torch.eye(count, dtype=x.dtype, device=x.device).reshape(*size, channels, count)
-    patches = conv(batch, picks, size if not strides else strides, padding, order, dilation_rate)
+    patches = conv(batch, picks, strides or size, padding, order, dilation_rate)
     return patches if x.ndim == rank + 2 else patches[0]
 
 
@@ -217,7 +220,9 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
     axis = channel_axis_of(data_format, 3)
     if images.ndim not in (3, 4) or images.shape[axis] not in (1, 3):
         received = f"shape {tuple(images.shape)}"
-        raise ValueError(explain("rgb_to_grayscale", received, f"one image or a batch, with 1 or 3 channels on axis {axis}"))
+        raise ValueError(
+            explain("rgb_to_grayscale", received, f"one image or a batch, with 1 or 3 channels on axis {axis}")
+        )
     if images.shape[axis] == 1:
         return images.clone()
     red, green, blue = images.unbind(axis)
@@ -263,7 +268,7 @@ def gaussian_blur(
 ) -> Any:
     """Images convolved with a normal distribution, zeros around them; ``sigma`` is (horizontal, vertical) in pixels."""
     x, back = batch_of_images("gaussian_blur", images, data_format, channels="first")
-    return back(warp.blur(x, tuple(map(int, kernel_size)), tensor(sigma)))
+    return back(warp.blur(x, (int(kernel_size[0]), int(kernel_size[1])), tensor(sigma)))
 
 
 @public(1)
@@ -310,4 +315,4 @@ def ssim(
     return result if image1.ndim == 4 else result[0]
 
 
-__all__ = sorted({*publish(globals()) , *warp.__all__} - {"conv", "saturate_cast"})
+__all__ = list(publish(globals(), without=("conv", "saturate_cast")))

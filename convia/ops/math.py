@@ -9,6 +9,7 @@ from torch import Tensor
 
 from convia.errors import explain
 from convia.ops.door import axes_of, public, publish, tensor, tracing
+from convia.ops.linalg import logdet  # noqa: F401  (published here)
 
 
 def _segments(reduction: str, doc: str) -> Any:
@@ -237,4 +238,4 @@ def view_as_real(x: Any) -> Any:
     return torch.stack([x.real, x.imag], -1)
 
 
-__all__ = publish(globals())
+__all__ = list(publish(globals()))

@@ -1,4 +1,4 @@
-"""Neural networks: activations, normalization, attention, labels, crossentropies; convolution and CTC from elsewhere."""
+"""Neural networks: activations, normalization, attention, labels, crossentropies; with convolution and CTC."""
 
 import inspect
 from collections.abc import Callable
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from convia import activations, config
 from convia.errors import explain
-from convia.ops import ctc, spatial
 from convia.ops.ctc import *  # noqa: F403
 from convia.ops.door import axes_of, floating, public, publish, result_dtype, tensor
 from convia.ops.spatial import *  # noqa: F403
@@ -278,4 +277,4 @@ def polar(abs_: Any, angle: Any) -> Any:
     return torch.complex(abs_ * torch.cos(angle), abs_ * torch.sin(angle))
 
 
-__all__ = sorted({*publish(globals()), *ctc.__all__, *spatial.__all__})
+__all__ = list(publish(globals()))

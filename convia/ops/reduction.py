@@ -1,4 +1,4 @@
-"""Functions along axes: sums, extremes, statistics, cumulative and sorted ones. ``axis=None`` stands for all elements."""
+"""Functions along axes: sums, extremes, statistics, cumulative and sorted ones; ``axis=None`` means all elements."""
 
 import builtins
 from collections.abc import Callable
@@ -132,7 +132,9 @@ def _extreme(function: Any, pairwise: Any, doc: str) -> Any:
             kept = sizes if keepdims else [size for dim, size in enumerate(sizes) if dim not in axes]
             return x.new_full(kept, initial)
         if x.numel() == 0:
-            raise ValueError(explain("max or min", f"an empty tensor of shape {tuple(x.shape)}", "elements, or initial"))
+            raise ValueError(
+                explain("max or min", f"an empty tensor of shape {tuple(x.shape)}", "elements, or initial")
+            )
         result = function(x, axes, keepdims) if axes or axis is None else x
         return result if initial is None else pairwise(result, tensor(initial, x.dtype))
 
@@ -350,4 +352,4 @@ def digitize(x: Any, bins: Any) -> Any:
     return torch.bucketize(counting(x), bins, right=True).to(torch.int32)
 
 
-__all__ = publish(globals())
+__all__ = list(publish(globals()))

@@ -231,9 +231,7 @@ def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride
 
 
 @public(1)
-def fold(
-    x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
-) -> Any:
+def fold(x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """Columns (N, C·kernel, windows) added up to images (N, C, *output_size).
 
     Raises:
@@ -273,4 +271,4 @@ def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") 
     return x.reshape(n, h, b, w, b, c).permute(0, 1, 3, 2, 4, 5).reshape(n, h, w, c * b**2)
 
 
-__all__ = publish(globals())
+__all__ = list(publish(globals()))

@@ -76,9 +76,7 @@ _EDGES: dict[str, Callable[[Tensor, int], Tensor]] = {  # where a coordinate out
 
 
 @public(1)
-def map_coordinates(
-    inputs: Any, coordinates: Any, order: int, fill_mode: str = "constant", fill_value: Any = 0
-) -> Any:
+def map_coordinates(inputs: Any, coordinates: Any, order: int, fill_mode: str = "constant", fill_value: Any = 0) -> Any:
     """Read a tensor at coordinates, one tensor of them per axis, by the nearest (0) or linearly between (1) elements.
 
     Args:
@@ -318,8 +316,12 @@ def scale_and_translate(
     result = images if images.is_floating_point() else images.float()
     for index, axis in enumerate(spatial_dims):
         weights = _weights(
-            images.shape[axis], output_shape[axis], scale[index].to(kind), translation[index].to(kind),
-            _KERNELS[method], antialias,
+            images.shape[axis],
+            output_shape[axis],
+            scale[index].to(kind),
+            translation[index].to(kind),
+            _KERNELS[method],
+            antialias,
         )
         result = torch.tensordot(result, weights.to(result), ([axis], [0])).movedim(-1, axis)
     if images.is_floating_point():
@@ -327,4 +329,4 @@ def scale_and_translate(
     return torch.clip(torch.round(result), images.min(), images.max()).to(images.dtype)
 
 
-__all__ = publish(globals())
+__all__ = list(publish(globals()))

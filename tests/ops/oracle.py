@@ -55,7 +55,7 @@ def row_id(row: Any) -> str:
 def find(module: Any, name: str) -> Any:
     """Follow a dotted name."""
     for part in name.split("."):
-        module = getattr(module, part)
+        module = getattr(module, part, None) or getattr(module.image, part)
     return module
 
 
@@ -96,7 +96,7 @@ def check_values(row: Any, tolerance: float = 1e-6, types: bool = True) -> None:
 
 def symbolic(kind: Any, value: np.ndarray, batch: bool) -> Any:
     """A symbolic tensor of the shape of an array, the first dimension unknown if asked."""
-    shape = ((None, *value.shape[1:]) if batch and value.ndim else value.shape)
+    shape = (None, *value.shape[1:]) if batch and value.ndim else value.shape
     return kind(shape, dtype=str(value.dtype))
 
 
@@ -105,8 +105,10 @@ def check_symbolic(row: Any, batch: bool = False, types: bool = True) -> None:
     name, args, kwargs = row
     results = []
     for module, kind in ((ops, KerasTensor), (keras.ops, keras.KerasTensor)):
-        given = [symbolic(kind, arg, batch and index == 0) if isinstance(arg, np.ndarray) else arg
-                 for index, arg in enumerate(args)]
+        given = [
+            symbolic(kind, arg, batch and index == 0) if isinstance(arg, np.ndarray) else arg
+            for index, arg in enumerate(args)
+        ]
         results.append(leaves(find(module, name)(*given, **kwargs)))
     ours, theirs = results
     assert len(ours) == len(theirs)

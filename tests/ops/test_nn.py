@@ -16,9 +16,35 @@ from .oracle import check_symbolic, check_symbolic_like_eager, check_values, flo
 
 x, p, t = floats(2, 3, 4), units(4, 5), np.eye(5, dtype="float32")[[0, 2, 4, 1]]
 image, odd, line, volume = floats(2, 8, 8, 3), floats(2, 7, 9, 4), floats(2, 9, 4), floats(1, 5, 6, 7, 2)
-ACTIVATIONS = """celu elu gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu log_sigmoid
-log_softmax relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax
-squareplus swish tanh_shrink""".split()
+ACTIVATIONS = [
+    "celu",
+    "elu",
+    "gelu",
+    "glu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "swish",
+    "tanh_shrink",
+]
 VALUES_WRONG_IN_KERAS = ("sparsemax",)  # does not sum to 1 there; see the tests of activations
 SHAPES_WRONG_IN_KERAS = ("multi_hot", "polar", "adaptive_average_pool", "adaptive_max_pool")
 STRIDED = [{"strides": s, "padding": q} for s in (1, 2, 3) for q in ("valid", "same")]
@@ -28,7 +54,10 @@ ROWS = [
     ("threshold", (x, 0.5, -2.0), {}),
     ("gelu", (x,), {"approximate": False}),
     *[(name, (x,), {"axis": axis}) for name in ("softmax", "log_softmax") for axis in (1, None, (0, 2))],
-    *[("one_hot", (ints(2, 3, low=-1, high=5), 5), options) for options in ({}, {"axis": 0}, {"axis": 1, "dtype": "int32"})],
+    *[
+        ("one_hot", (ints(2, 3, low=-1, high=5), 5), options)
+        for options in ({}, {"axis": 0}, {"axis": 1, "dtype": "int32"})
+    ],
     ("multi_hot", (ints(4, 3, low=0, high=5), 5), {}),
     ("multi_hot", (ints(3, low=0, high=5), 5), {}),
     *[("categorical_crossentropy", pair, {}) for pair in ((t, p), (t, p * 0.1))],
@@ -66,25 +95,43 @@ ROWS = [
     ("depth_to_space", (floats(2, 8, 3, 3), 2), {"data_format": "channels_first"}),
 ]
 SPATIAL = [
-    *[("conv", (data, kernel), options) for options in STRIDED for data, kernel in (
-        (line, floats(3, 4, 6)), (odd, floats(3, 2, 4, 6)), (volume, floats(2, 3, 3, 2, 4)))],
+    *[
+        ("conv", (data, kernel), options)
+        for options in STRIDED
+        for data, kernel in ((line, floats(3, 4, 6)), (odd, floats(3, 2, 4, 6)), (volume, floats(2, 3, 3, 2, 4)))
+    ],
     ("conv", (odd, floats(3, 3, 4, 6)), {"dilation_rate": 2, "padding": "SAME"}),
     ("conv", (floats(2, 4, 7, 9), floats(3, 3, 4, 6)), {"data_format": "channels_first", "padding": "same"}),
-    *[("depthwise_conv", (data, kernel), options) for options in STRIDED for data, kernel in (
-        (line, floats(3, 4, 2)), (odd, floats(3, 3, 4, 2)))],
+    *[
+        ("depthwise_conv", (data, kernel), options)
+        for options in STRIDED
+        for data, kernel in ((line, floats(3, 4, 2)), (odd, floats(3, 3, 4, 2)))
+    ],
     ("separable_conv", (odd, floats(3, 3, 4, 2), floats(1, 1, 8, 5)), {"padding": "same", "strides": 2}),
-    *[("conv_transpose", (data, kernel), options) for options in STRIDED for data, kernel in (
-        (line, floats(3, 6, 4)), (odd, floats(3, 2, 6, 4)), (volume, floats(2, 3, 3, 4, 2)))],
+    *[
+        ("conv_transpose", (data, kernel), options)
+        for options in STRIDED
+        for data, kernel in ((line, floats(3, 6, 4)), (odd, floats(3, 2, 6, 4)), (volume, floats(2, 3, 3, 4, 2)))
+    ],
     ("conv_transpose", (odd, floats(3, 3, 6, 4)), {"strides": 2, "output_padding": 1}),
     ("conv_transpose", (odd, floats(3, 3, 6, 4)), {"strides": 2, "output_padding": (1, 0), "padding": "same"}),
     ("conv_transpose", (odd, floats(3, 3, 6, 4)), {"dilation_rate": 2, "padding": "same"}),
-    *[("max_pool", (data, size), options) for options in ({}, *STRIDED) for data, size in
-      ((line, 2), (odd, (3, 2)), (volume, 2))],
+    *[
+        ("max_pool", (data, size), options)
+        for options in ({}, *STRIDED)
+        for data, size in ((line, 2), (odd, (3, 2)), (volume, 2))
+    ],
     ("max_pool", (floats(2, 3, 8, 8), 2), {"data_format": "channels_first"}),
-    *[("average_pool", (data, size), {"strides": s}) for s in (None, 1, 2) for data, size in
-      ((line, 2), (odd, (3, 2)), (volume, 2))],
-    *[(name, (data, size), {}) for name in ("adaptive_average_pool", "adaptive_max_pool") for data, size in
-      ((line, 4), (odd, (3, 2)), (odd, 3), (volume, 2))],
+    *[
+        ("average_pool", (data, size), {"strides": s})
+        for s in (None, 1, 2)
+        for data, size in ((line, 2), (odd, (3, 2)), (volume, 2))
+    ],
+    *[
+        (name, (data, size), {})
+        for name in ("adaptive_average_pool", "adaptive_max_pool")
+        for data, size in ((line, 4), (odd, (3, 2)), (odd, 3), (volume, 2))
+    ],
 ]
 
 ONLY_VALUES = [  # Keras refuses symbolic tensors here, or computes another shape than from numbers
@@ -104,9 +151,7 @@ def test_convolution_and_pooling_equal_keras(row: tuple) -> None:
     check_values(row, 1e-5)
 
 
-@pytest.mark.parametrize(
-    "row", [row for row in ROWS + SPATIAL if row[0] not in SHAPES_WRONG_IN_KERAS], ids=row_id
-)
+@pytest.mark.parametrize("row", [row for row in ROWS + SPATIAL if row[0] not in SHAPES_WRONG_IN_KERAS], ids=row_id)
 def test_symbolic_shapes_and_types_equal_keras(row: tuple) -> None:
     check_symbolic(row)
     if any(row is spatial for spatial in SPATIAL):
@@ -142,10 +187,14 @@ LABELS = ints(3, 4, low=1, high=5)
 CTC = [
     ("ctc_loss", (LABELS, floats(3, 9, 6), np.array([4, 3, 2]), np.array([9, 8, 9])), {}),
     ("ctc_loss", (LABELS, floats(3, 9, 6), np.array([4, 3, 2]), np.array([9, 8, 9])), {"mask_index": 5}),
-    *[("ctc_decode", (floats(3, 9, 6), np.array([9, 8, 5])), options) for options in (
-        {}, {"merge_repeated": False}, {"mask_index": 5}, {"mask_index": None})],
-    *[("ctc_decode", (floats(3, 6, 4), np.array([6, 5, 3])), {"strategy": "beam_search", "top_paths": 2, **options})
-      for options in ({}, {"mask_index": 3})],
+    *[
+        ("ctc_decode", (floats(3, 9, 6), np.array([9, 8, 5])), options)
+        for options in ({}, {"merge_repeated": False}, {"mask_index": 5}, {"mask_index": None})
+    ],
+    *[
+        ("ctc_decode", (floats(3, 6, 4), np.array([6, 5, 3])), {"strategy": "beam_search", "top_paths": 2, **options})
+        for options in ({}, {"mask_index": 3})
+    ],
 ]
 
 
@@ -190,5 +239,3 @@ def test_batch_normalization_has_gradients() -> None:
     data = torch.randn(4, 3, requires_grad=True)
     ops.batch_normalization(data, [0.0] * 3, [1.0] * 3, -1).sum().backward()
     assert data.grad is not None
-
-
