@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 import keras  # isort: skip
+from convia import optimizers
 from convia.layer import Layer
 from convia.symbolic import KerasTensor
 
@@ -58,7 +59,7 @@ def compare_layer(
     grads: bool = True,
     tolerance: float = TOLERANCE,
 ) -> None:
-    """Call both layers with the same weights; compare outputs, gradients and the weights' names, shapes and values.
+    """Call both layers with the same weights; compare outputs, gradients, a training step, and the weights' names and shapes.
 
     A layer of several inputs takes them as one list. The weights are set to random positive numbers first, so
     that biases and statistics take part.
@@ -112,6 +113,17 @@ def _compare_gradients(ours: Layer, theirs: Any, mine: Any, other: Any, toleranc
         assert (a is None) == (b is None), f"gradient {number}"
         if a is not None:
             assert_close(a, b, f"gradient {number}", tolerance)
+    _compare_step(ours, theirs, *found, tolerance)
+
+
+def _compare_step(ours: Layer, theirs: Any, mine: Any, other: Any, tolerance: float) -> None:
+    """Make one training step of both with their gradients (of the inputs, then of the weights), constraints included."""
+    count = len(ours.trainable_weights)
+    for layer, gradients, library in ((ours, mine, optimizers), (theirs, other, keras.optimizers)):
+        if count and all(gradient is not None for gradient in gradients[-count:]):
+            with torch.no_grad():
+                library.SGD(0.1, momentum=0.9).apply(list(gradients[-count:]), layer.trainable_weights)
+    assert_close(ours.get_weights(), theirs.get_weights(), "weight after a training step", tolerance)
 
 
 def compare_symbolic(ours: Layer, theirs: Any, *shapes: tuple[int | None, ...], dtype: str = "float32") -> None:
