@@ -132,9 +132,9 @@ def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
 
 @contextmanager
 def object_sharing() -> Iterator[None]:
-    """Within the block an object stays one: its configs, if there are several, bear one ``shared_object_id``."""
+    """Within the block configs have a ``shared_object_id``, and those with the same one become one object again."""
     before = _scopes.__dict__.get("shared")
-    _scopes.shared = {}, {}  # id → (object, its first config); id in the file → object
+    _scopes.shared = {}, {}  # id → object, which keeps it alive and the id its own; id in a file → object
     try:
         yield
     finally:
@@ -179,9 +179,8 @@ def _described(item: Any) -> dict[str, Any]:
     if build_config:
         config["build_config"] = serialize(build_config)
     if shared := _shared():
-        _, first = shared[0].setdefault(id(item), (item, config))
-        if first is not config:
-            first["shared_object_id"] = config["shared_object_id"] = id(item)
+        shared[0][id(item)] = item
+        config["shared_object_id"] = id(item)
     return config
 
 

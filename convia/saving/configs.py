@@ -5,7 +5,8 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from convia import registry
@@ -91,6 +92,48 @@ def _revive(value: Any, namespace: str) -> Any:
     if isinstance(value, Mapping):
         return {key: _revive(item, namespace) for key, item in value.items()}
     return [_revive(item, namespace) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+# -- objects that occur several times ---------------------------------------------------------------------------------
+
+
+def _dictionaries(config: Any) -> Iterator[Config]:
+    """Yield the dictionaries in a config, outer ones before inner ones."""
+    if isinstance(config, dict):
+        yield config
+    for item in config.values() if isinstance(config, dict) else config if isinstance(config, (list, tuple)) else ():
+        yield from _dictionaries(item)
+
+
+def only_shared_ids(config: Any) -> Any:
+    """Drop the ids of objects that occur once."""
+    entries = [entry for entry in _dictionaries(config) if "shared_object_id" in entry]
+    counts = Counter(entry["shared_object_id"] for entry in entries)
+    for entry in entries:
+        if counts[entry["shared_object_id"]] == 1:
+            del entry["shared_object_id"]
+    return config
+
+
+def with_lost_ids(config: Any) -> Any:
+    """Find the first occurrence of shared layers: Keras forgets to mark it when it is in another model."""
+    entries = [entry for entry in _dictionaries(config) if isinstance(entry.get("config"), dict)]
+    counts = Counter(entry.get("shared_object_id") for entry in entries)
+    for place, entry in enumerate(entries):
+        key = entry.get("shared_object_id")
+        if key is None or counts[key] > 1 or "name" not in entry["config"]:
+            continue
+        for earlier in entries[:place]:
+            if "shared_object_id" not in earlier and _without_ids(earlier) == _without_ids(entry):
+                earlier["shared_object_id"] = key
+                break
+    return config
+
+
+def _without_ids(config: Any) -> Any:
+    if isinstance(config, dict):
+        return {key: _without_ids(value) for key, value in config.items() if key != "shared_object_id"}
+    return [_without_ids(item) for item in config] if isinstance(config, list) else config
 
 
 # -- as Keras 3 writes them -------------------------------------------------------------------------------------------
@@ -204,6 +247,8 @@ def from_legacy(config: Any) -> Any:
         inner = {"layers": inner}
     if not isinstance(inner, dict):
         return config
+    if "inbound_nodes" in config and "trainable" not in inner and name != "InputLayer" and "layers" not in inner:
+        return config  # a function, not a layer
     own = registry.get_registered_object(config.get("registered_name") or name) is not None
     plain = name.rpartition(">")[2] if not own else name
     plain = plain if own else _CLASSES.get(plain, plain)
@@ -275,9 +320,11 @@ __all__ = [
     "from_keras",
     "from_legacy",
     "legacy_compile_arguments",
+    "only_shared_ids",
     "parsed",
     "revived_compile_config",
     "serialize_keras_object",
     "to_keras",
     "to_legacy",
+    "with_lost_ids",
 ]

@@ -49,10 +49,12 @@ def _visit(item: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[str, An
 
 def _attributes(item: Any) -> Iterator[tuple[str, Any]]:
     """Layers of a graph or a stack first; then the attributes by name, private ones last."""
-    names = {*vars(item), *getattr(item, "_modules", ())} - _BASE
+    modules = getattr(item, "_modules", {})
+    names = {*vars(item), *modules} - _BASE
     if isinstance(getattr(type(item), "layers", None), property):
         if getattr(item, "graph", None) is not None or "_stack" in names:
             yield "layers", item.layers
+            names -= {name for name, module in modules.items() if name not in item._tracked}
         else:
             names.add("layers")
     for name in sorted(names, key=lambda name: f"~{name}" if name.startswith("_") else name):

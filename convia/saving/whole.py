@@ -97,7 +97,7 @@ def load_model(
 
 def _texts(model: Any) -> dict[str, str]:
     with registry.object_sharing():
-        config = configs.serialize_keras_object(model)
+        config = configs.only_shared_ids(configs.serialize_keras_object(model))
     now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     metadata = {"keras_version": legacy.KERAS_VERSION, "date_saved": now}
     return {_METADATA: json.dumps(metadata), _CONFIG: json.dumps(config)}
@@ -133,7 +133,7 @@ def _from_text(who: str, text: str | bytes, custom_objects: Any, compile: bool) 
     if not compile:
         config["compile_config"] = None
     with registry.object_sharing():
-        return configs.deserialize_keras_object(config, custom_objects)
+        return configs.deserialize_keras_object(configs.with_lost_ids(config), custom_objects)
 
 
 def _write_folder(model: Any, path: Path) -> None:
