@@ -1,0 +1,12 @@
+"""Pictures of a training and of what a network has learned; each function returns a matplotlib Figure.
+
+In a notebook a figure shows itself; elsewhere ``figure.savefig("curves.png")``. matplotlib is imported when the first
+picture is drawn.
+"""
+
+from convia.report.confusion import confusion_matrix
+from convia.report.curves import learning_curves
+from convia.report.examples import predictions
+from convia.report.network import feature_maps, filters
+
+__all__ = ["confusion_matrix", "feature_maps", "filters", "learning_curves", "predictions"]
