@@ -20,6 +20,11 @@ _settings: dict[str, Any] = {
     "dtype_policy": None,
     "interactive_logging": True,
     "traceback_filtering": True,
+    "flash_attention": None,
+    "nnx": False,
+    "unsafe_deserialization": False,
+    "max_epochs": None,
+    "max_steps_per_epoch": None,
 }
 
 
@@ -223,3 +228,18 @@ def enable_traceback_filtering() -> None:
 def disable_traceback_filtering() -> None:
     """Show all frames in tracebacks."""
     _settings["traceback_filtering"] = False
+
+
+def is_flash_attention_enabled() -> bool | None:
+    """Return whether attention insists on torch's flash kernel; None where torch chooses."""
+    return _settings["flash_attention"]
+
+
+def enable_flash_attention() -> None:
+    """Let layers of attention made from now on insist on torch's flash kernel."""
+    _settings["flash_attention"] = True
+
+
+def disable_flash_attention() -> None:
+    """Let torch choose the kernel of layers of attention made from now on."""
+    _settings["flash_attention"] = False

@@ -4,6 +4,7 @@ from convia.graph import Input, InputLayer
 from convia.input_spec import InputSpec
 from convia.layer import Layer
 from convia.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from convia.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
 from convia.layers.augmentation import Pipeline
 from convia.layers.augmentation_color import (
     AutoContrast,
@@ -149,6 +150,7 @@ from convia.layers.shape import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from convia.layers.spectral import MelSpectrogram, STFTSpectrogram
 
 __all__ = [
     "ELU",
@@ -161,7 +163,9 @@ __all__ = [
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "AugMix",
     "AutoContrast",
     "Average",
@@ -214,6 +218,7 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
     "Identity",
     "Input",
     "InputLayer",
@@ -229,8 +234,10 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MelSpectrogram",
     "Minimum",
     "MixUp",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
@@ -263,6 +270,7 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "Resizing",
+    "STFTSpectrogram",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
