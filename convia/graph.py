@@ -257,7 +257,8 @@ class Graph:
             for slot in step.dead:
                 values[slot] = None
         outputs = [values[slot] for slot in self.output_slots]
-        return outputs[0] if isinstance(self.output_tree, KerasTensor) else tree.pack(self.output_tree, outputs)
+        alone = len(outputs) == 1 and not isinstance(self.output_tree, dict)  # Keras unpacks a list of one
+        return outputs[0] if alone else tree.pack(self.output_tree, outputs)
 
 
 def _step(node: Node, slots: dict[int, int]) -> Step:

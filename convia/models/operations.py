@@ -172,13 +172,24 @@ _BY_NAME = {name: (module, keys.split()) for module, keys, names in _ROWS for na
 _BY_CLASS = {(_BY_NAME[name][0], _class_name(name)): name for name in reversed(_BY_NAME)}
 
 
+def _name_of(function: Any) -> str:
+    """The name in the table of a function of ``ops``; others may have the same name."""
+    name = getattr(function, "__name__", repr(function))
+    if name in _OURS:
+        return _OURS[name]
+    known = registry.registered("keras.ops").get(name)
+    while known is not None and known is not function:
+        known = getattr(known, "__wrapped__", None)
+    return name if known is not None else f"{getattr(function, '__module__', None) or 'torch'}.{name}"
+
+
 def describe(operation: FunctionCall, node: Any) -> dict[str, Any]:
     """Return Keras's config of a function in a graph, with the arguments of its call ``node``.
 
     Raises:
         ValueError: not a function of ``ops``.
     """
-    name = _OURS.get(operation.function.__name__, operation.function.__name__)
+    name = _name_of(operation.function)
     if name not in _BY_NAME:
         raise ValueError(
             explain(
@@ -197,7 +208,7 @@ def describe(operation: FunctionCall, node: Any) -> dict[str, Any]:
 
 def call_arguments(operation: FunctionCall, node: Any) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments of a call that are not in the config, as Keras's class takes them."""
-    keys = _BY_NAME[_OURS.get(operation.function.__name__, operation.function.__name__)][1]
+    keys = _BY_NAME[_name_of(operation.function)][1]
     given = _bound(operation.function, node.args, node.kwargs)
     return _split(operation.function, {key: value for key, value in given.items() if key not in keys}, keys)
 

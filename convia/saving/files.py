@@ -122,7 +122,21 @@ def open_hdf5(who: str, source: Path | BinaryIO, name: str | None = None) -> Ite
         reason = str(error).strip("()")
         raise BadFileError(explain(who, f"{label!r} ({reason})", "a whole HDF5 file", _BROKEN)) from error
     with file:
-        yield file
+        try:
+            yield file
+        except BadFileError:
+            raise
+        except Exception as error:
+            if not _is_from_h5py(error):
+                raise
+            raise BadFileError(explain(who, f"{label!r} ({error})", "a whole HDF5 file", _BROKEN)) from error
+
+
+def _is_from_h5py(error: Exception) -> bool:
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return place is not None and str(place.tb_frame.f_globals.get("__name__", "")).startswith("h5py")
 
 
 def group(who: str, parent: Any, path: str) -> h5py.Group | None:

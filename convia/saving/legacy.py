@@ -92,11 +92,16 @@ def in_legacy_order(layer: Any) -> list[Any]:
 
 def _order(layer: Any, arrays: list[np.ndarray]) -> list[Any]:
     """The order that fits: freezing layers after saving changes which weights come first."""
-    by_kind = [*(v for v in layer.weights if v._trainable), *(v for v in layer.weights if not v._trainable)]
+    books = [(inner._trainable_variables, inner._non_trainable_variables) for inner in _layers_in(layer)]
+    by_kind = [*(v for learned, _ in books for v in learned), *(v for _, others in books for v in others)]
     for order in (in_legacy_order(layer), by_kind, layer.weights):
         if [tuple(variable.shape) for variable in order] == [array.shape for array in arrays]:
             return order
     return in_legacy_order(layer)
+
+
+def _layers_in(layer: Any) -> list[Any]:
+    return list(dict.fromkeys(layer._flatten_layers())) if hasattr(layer, "_flatten_layers") else []
 
 
 def _complaint(layer: Any, arrays: list[np.ndarray]) -> str | None:

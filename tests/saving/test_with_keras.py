@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import keras
 import numpy as np
 import pytest
 from architectures import (
@@ -19,7 +20,6 @@ from architectures import (
 )
 
 import convia
-import keras
 
 every_model = pytest.mark.parametrize("make", ARCHITECTURES, ids=lambda make: make.__name__)
 formats = pytest.mark.parametrize("ending", [".keras", ".h5"])
