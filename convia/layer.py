@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convia import config, regularizers, symbolic, tree
+from convia import config, masks, regularizers, symbolic, tree
 from convia.args import Configured, converter, field
 from convia.books import Books
 from convia.errors import explain
@@ -53,6 +53,9 @@ class Layer(_Arguments, Books):
     """
 
     _namespace = "keras.layers"
+    supports_masking = False  # whether masks of the inputs go on to the outputs, through compute_mask
+    _makes_masks = False  # whether outputs have masks although the inputs have none
+    _takes_mask: ClassVar[bool] = False
     _takes_training: ClassVar[bool] = False
     _call_names: ClassVar[tuple[str, ...]] = ()
 
@@ -67,7 +70,6 @@ class Layer(_Arguments, Books):
         quiet(self, "_build_shapes", None)
         quiet(self, "_name", None)
         quiet(self, "input_spec", None)
-        quiet(self, "supports_masking", False)
         quiet(self, "dtype_policy", config.dtype_policy())
         quiet(self, "_input_dtype", config.torch_dtype(self.dtype_policy.compute_dtype))
         return self
@@ -80,6 +82,10 @@ class Layer(_Arguments, Books):
             arguments = inspect.signature(cls.__dict__["call"]).parameters
             cls._call_names = tuple(name for name in arguments if name != "self")
             cls._takes_training = "training" in arguments
+            cls._takes_mask = any(name == "mask" or name.endswith("_mask") for name in arguments)
+        if "compute_mask" in cls.__dict__:
+            cls.supports_masking = cls.__dict__.get("supports_masking", True)
+            cls._makes_masks = cls.__dict__.get("_makes_masks", not cls.__module__.startswith("convia."))
 
     def _accept(self, extra: dict[str, Any]) -> None:
         """Take the hints about the input that older programs give to the first layer."""
@@ -172,7 +178,8 @@ class Layer(_Arguments, Books):
             self.set_weights(self._hints.pop("weights"))
         plain = self.activity_regularizer is None and self.compute_dtype == self.variable_dtype
         ours = type(self).__module__.startswith("convia.")
-        object.__setattr__(self, "_simple", plain and ours and not self.sublayers() and self.autocast)
+        simple = plain and ours and self.autocast and not self._makes_masks and not self.sublayers()
+        object.__setattr__(self, "_simple", simple)
 
     def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         names = self._call_names or ("inputs",)
@@ -188,7 +195,8 @@ class Layer(_Arguments, Books):
         """Run the layer: convert and check what needs it, build on the first call, record symbolic calls."""
         if self._simple and len(args) == 1 and not kwargs:
             inputs = args[0]
-            if type(inputs) is Tensor and inputs.dtype is self._input_dtype:
+            plain = type(inputs) is Tensor and inputs.dtype is self._input_dtype
+            if plain and not (masks.in_use and masks.mask_of(inputs) is not None):
                 try:
                     return (
                         self.call(inputs, training=self._is_training()) if self._takes_training else self.call(inputs)
@@ -211,6 +219,7 @@ class Layer(_Arguments, Books):
         self._ensure_built(args, kwargs)
         if self._takes_training:
             kwargs["training"] = training
+        previous = masks.fill(self, args, kwargs)
         with _entered(self, training):
             try:
                 with self._working_weights(args, kwargs):
@@ -220,13 +229,19 @@ class Layer(_Arguments, Books):
                 raise
             if self.activity_regularizer is not None:
                 self._add_activity_losses(outputs)
+        if masks.in_use or self._makes_masks:
+            masks.pass_on(self, args, kwargs, outputs, previous)
         return outputs
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """Return the masks of the outputs, given the inputs and their masks; the base passes the masks on."""
+        return previous_mask
 
     def _converted(self, structure: Any) -> Any:
         """NumPy arrays become tensors; floating tensors take the compute type."""
         if isinstance(structure, Tensor):
             wrong = self.autocast and structure.is_floating_point() and structure.dtype is not self._input_dtype
-            return structure.to(self._input_dtype) if wrong else structure
+            return masks.carry(structure, structure.to(self._input_dtype)) if wrong else structure
         if isinstance(structure, np.ndarray):
             return self._converted(torch.as_tensor(structure, device=config.device()))
         if isinstance(structure, dict):
@@ -238,8 +253,12 @@ class Layer(_Arguments, Books):
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._ensure_built(args, kwargs)
         self._check_inputs(args)
-        outputs = self.compute_output_spec(*args, **kwargs)
+        filled = dict(kwargs)
+        previous = masks.fill(self, args, filled)
+        outputs = self.compute_output_spec(*args, **filled)
         Node(self, args, kwargs, outputs)
+        if masks.in_use or self._makes_masks:
+            masks.pass_on(self, args, kwargs, outputs, previous)
         return outputs
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:

@@ -23,7 +23,7 @@ FLOORS = [
         "pixels",
     },
     {"losses", "metrics", "optimizers", "schedules"},
-    {"input_spec", "books", "layer", "graph", "layers"},
+    {"input_spec", "books", "masks", "layer", "graph", "layers"},
     {"images"},
     {"callbacks", "saving", "training"},
     {"models"},

@@ -39,6 +39,7 @@ class ReLU(Layer):
         ValueError: a negative argument.
     """
 
+    supports_masking = True
     max_value: Annotated[float | None, Convert(_not_negative_or_none)] = None
     negative_slope: NotNegative = 0.0
     threshold: NotNegative = 0.0
@@ -55,6 +56,7 @@ class LeakyReLU(Layer):
         ValueError: a negative slope below 0.
     """
 
+    supports_masking = True
     negative_slope: NotNegative = 0.3
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -71,6 +73,7 @@ class PReLU(Layer):
             image. By default every element of a sample has its own.
     """
 
+    supports_masking = True
     alpha_initializer: Annotated[Any, converter(initializers.get)] = "zeros"
     alpha_regularizer: Annotated[Any, converter(regularizers.get)] = None
     alpha_constraint: Annotated[Any, converter(constraints.get)] = None
@@ -101,6 +104,7 @@ class PReLU(Layer):
 class ELU(Layer):
     """x for x > 0, alpha·(eˣ − 1) otherwise (Clevert et al. 2016)."""
 
+    supports_masking = True
     alpha: float = 1.0
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -115,6 +119,7 @@ class Softmax(Layer):
         axis: one axis or a list of them.
     """
 
+    supports_masking = True
     axis: Any = -1
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -1,6 +1,7 @@
 """Convolutions: full, depthwise, and the two in a row that are called separable."""
 
-# mypy: disable-error-code="misc"  # it thinks that redeclared arguments keep their place, see convia/args.py
+# It thinks that redeclared arguments keep their place, see convia/args.py:
+# mypy: disable-error-code="misc"
 
 from typing import Annotated, Any
 

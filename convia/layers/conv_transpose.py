@@ -1,6 +1,7 @@
 """Transposed convolutions, which go the way of a convolution back: from its output's size to its input's."""
 
-# mypy: disable-error-code="misc"  # it thinks that redeclared arguments keep their place, see convia/args.py
+# It thinks that redeclared arguments keep their place, see convia/args.py:
+# mypy: disable-error-code="misc"
 
 from typing import Annotated, Any
 

@@ -1,11 +1,11 @@
 """Fully connected layers, embeddings, and layers made of a function or around another layer."""
 
-# mypy: disable-error-code="misc"  # it thinks that redeclared arguments keep their place, see convia/args.py
+# It thinks that redeclared arguments keep their place, see convia/args.py:
+# mypy: disable-error-code="misc"
 
 import inspect
 import math
 import re
-import warnings
 from typing import Annotated, Any
 
 import torch
@@ -51,6 +51,7 @@ class Dense(_Floating):
         ValueError: the number of features is unknown, or not that of the first call.
     """
 
+    supports_masking = True
     units: PositiveInt
     activation: Function = None
     use_bias: bool = True
@@ -119,6 +120,7 @@ class Dense(_Floating):
 class Activation(Layer):
     """Apply an activation function by name ("relu") or itself."""
 
+    supports_masking = True
     activation: Function
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -128,6 +130,8 @@ class Activation(Layer):
 
 class Identity(Layer):
     """Return the inputs, whatever they are."""
+
+    supports_masking = True
 
     def call(self, inputs: Any) -> Any:
         """Pass the inputs on."""
@@ -141,7 +145,7 @@ class Embedding(Layer):
         input_dim: number of vectors; inputs are from 0 to input_dim − 1.
         output_dim: length of a vector.
         embeddings_initializer, embeddings_regularizer, embeddings_constraint: of the matrix of vectors.
-        mask_zero: kept in the config. Masks are not passed on to other layers; a warning says so.
+        mask_zero: whether 0 stands for "nothing here": layers after this one skip such steps (see ``masks.py``).
         weights: (keyword) the matrix to start from.
     """
 
@@ -164,11 +168,7 @@ class Embedding(Layer):
         given = self._hints.get("weights")
         if given is not None and not isinstance(given, list):
             self._hints["weights"] = [given]
-        if self.mask_zero:
-            warnings.warn(
-                f"Embedding layer {self.name!r}: mask_zero=True has no effect, layers after it see all steps.",
-                stacklevel=3,
-            )
+        self.supports_masking = self._makes_masks = self.mask_zero
 
     @classmethod
     def _declares_regularizer(cls) -> bool:
@@ -188,6 +188,10 @@ class Embedding(Layer):
         """Look up the vectors."""
         indices = inputs if inputs.dtype in (torch.int32, torch.int64) else inputs.long()
         return F.embedding(indices, self.embeddings).to(self._input_dtype)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return where the numbers are not 0, None without ``mask_zero``."""
+        return torch.ne(inputs, 0) if self.mask_zero else None
 
     def _check_inputs(self, args: tuple[Any, ...]) -> None:
         super()._check_inputs(args)
@@ -323,7 +327,7 @@ class Lambda(Layer):
     Args:
         function: of the inputs; takes also ``mask`` and ``training`` if it has arguments of these names.
         output_shape: shape without the batch, or a function of the input's shape; found by itself when None.
-        mask: kept in the config.
+        mask: what :meth:`compute_mask` returns: a mask, or a function of the inputs and their masks.
         arguments: further keyword arguments of the function.
     """
 
@@ -340,11 +344,16 @@ class Lambda(Layer):
         except ValueError:  # written in C
             names = {}  # type: ignore[assignment]
         self._wanted = tuple(name for name in ("mask", "training") if name in names)
+        self.supports_masking = self._makes_masks = self.mask is not None
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         """Call the function."""
         given = {"mask": mask, "training": training}
         return self.function(inputs, **self.arguments, **{name: given[name] for name in self._wanted})
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the mask of the output: that of the constructor, or what the function given there makes of it."""
+        return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Return a symbolic output of the given shape, or of the one that the function has on such inputs."""

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from convia import config
+from convia import config, masks
 from convia.args import Convert
 from convia.errors import explain
 from convia.layer import Layer
@@ -38,6 +38,7 @@ Shape = tuple[int | None, ...]
 class _Merge(Layer):
     """Base of layers of several inputs: checks their number and shapes before torch sees them."""
 
+    supports_masking = True
     _count: ClassVar[int | None] = None  # how many inputs, None for any number
 
     def build(self, input_shape: Any) -> None:
@@ -74,7 +75,7 @@ class _Merge(Layer):
             plain, dtype = True, self._input_dtype
             for x in args[0]:
                 plain = plain and type(x) is Tensor and x.dtype is dtype
-            if plain:
+            if plain and not (masks.in_use and any(masks.mask_of(x) is not None for x in args[0])):
                 try:
                     return self.call(args[0])
                 except (RuntimeError, IndexError, TypeError):
@@ -83,6 +84,10 @@ class _Merge(Layer):
 
     def _join(self, shapes: list[Shape]) -> Shape:
         raise NotImplementedError
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return where any input counts, None when one of them has no mask."""
+        return None if mask is None or any(each is None for each in mask) else reduce(torch.logical_or, mask)
 
     def _check_inputs(self, args: tuple[Any, ...]) -> None:
         if args and isinstance(args[0], (list, tuple)):
@@ -206,6 +211,20 @@ class Concatenate(_Merge):
         """Join the inputs."""
         return torch.cat(inputs, self.axis)
 
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the joined masks, or where any of the joined features counts; all do in inputs without a mask."""
+        if mask is None or all(each is None for each in mask):
+            return None
+        whole = [_spread(each, x) for each, x in zip(mask, inputs, strict=True)]
+        return torch.any(torch.cat(whole, self.axis), -1)
+
+
+def _spread(mask: Any, x: Any) -> Any:
+    """Return a mask of all elements of x."""
+    if mask is None:
+        return torch.ones_like(x, dtype=torch.bool)
+    return mask if mask.ndim == x.ndim else torch.logical_or(mask[..., None], torch.zeros_like(x, dtype=torch.bool))
+
 
 def _dot_axes(value: Any, owner: Any, name: str) -> Any:
     given = [value] if isinstance(value, int) else value
@@ -229,6 +248,7 @@ class Dot(_Merge):
         ValueError: axis 0; more or fewer than two axes. TypeError: axes that are not whole numbers.
     """
 
+    supports_masking = True
     _count = 2
     axes: Annotated[Any, Convert(_dot_axes)]
     normalize: bool = False
@@ -246,6 +266,9 @@ class Dot(_Merge):
             raise self._mistake(shapes, f"equal sizes on axis {axes[0]} of the first and axis {axes[1]} of the second")
         x, y = (shape[:axis] + shape[axis + 1 :] for axis, shape in zip(axes, shapes, strict=True))
         return x + y[1:] if len(x + y) > 2 else (x[0], 1)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Return None: the summed axis is gone."""
 
     def call(self, inputs: list[Tensor]) -> Tensor:
         """Multiply and sum."""

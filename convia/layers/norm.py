@@ -97,6 +97,7 @@ class BatchNormalization(_Normalization):
         ValueError: a momentum outside [0, 1], unknown or contradictory limits.
     """
 
+    supports_masking = True
     axis: int = -1
     momentum: Fraction = 0.99
     epsilon: Annotated[float, converter(float)] = 1e-3
@@ -237,6 +238,7 @@ class LayerNormalization(_AxesLast):
         rms_scaling: (keyword) divide by √(σ² + ε) without subtracting μ and without β; for old configs.
     """
 
+    supports_masking = True
     axis: Axes = -1
     epsilon: float = 1e-3
     center: bool = True
@@ -306,6 +308,7 @@ class GroupNormalization(_Normalization):
         ValueError: channels that are no multiple of groups.
     """
 
+    supports_masking = True
     groups: Annotated[int, Convert(_groups)] = 32
     axis: int = -1
     epsilon: float = 1e-3
@@ -346,6 +349,7 @@ class GroupNormalization(_Normalization):
 class UnitNormalization(_Floating):
     """Divide by the Euclidean length over an axis or several, so that it becomes 1."""
 
+    supports_masking = True
     axis: Axes = -1
 
     def call(self, inputs: Tensor) -> Tensor:

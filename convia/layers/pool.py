@@ -1,6 +1,7 @@
 """Pooling: the maximum or the average of windows, of a grid of given size, or of the whole image."""
 
-# mypy: disable-error-code="misc"  # it thinks that redeclared arguments keep their place, see convia/args.py
+# It thinks that redeclared arguments keep their place, see convia/args.py:
+# mypy: disable-error-code="misc"
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
@@ -192,6 +193,10 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
     """Average over the steps of a sequence. See :class:`GlobalAveragePooling2D`."""
 
     rank = 1
+    supports_masking = True  # uses them; its output has no steps and no mask
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Return None: no steps are left."""
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Average over the steps where the mask (batch, steps) is not 0, over all without a mask."""

@@ -27,6 +27,7 @@ class Rescaling(Layer):
         offset: a number, or one per channel.
     """
 
+    supports_masking = True
     _input_dtype: torch.dtype
     scale: Annotated[Any, converter(registry.deserialize)]
     offset: Annotated[Any, converter(registry.deserialize)] = 0.0
@@ -62,6 +63,7 @@ class Normalization(Layer):
         ValueError: one of mean and variance without the other, or of different shapes, or with too many dimensions.
     """
 
+    supports_masking = True
     _input_dtype: torch.dtype
 
     def __init__(

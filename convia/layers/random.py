@@ -40,6 +40,8 @@ NoiseShape = Annotated[Any, Convert(_noise_shape)]
 class _Random(Layer):
     """Base of layers with a seed: None draws from torch's global generator, a whole number starts its own sequence."""
 
+    supports_masking = True
+
     def __post_init__(self) -> None:
         seed: Any = self.seed
         self.seed_generator = random.SeedGenerator(seed) if isinstance(seed, int) else seed
@@ -205,6 +207,7 @@ class AlphaDropout(_Random):
 class ActivityRegularization(Layer):
     """Passes the inputs on and adds l1·Σ|x| + l2·Σx², divided by the batch size, to the loss."""
 
+    supports_masking = True
     l1: float = 0.0
     l2: float = 0.0
 

@@ -31,8 +31,6 @@ def test_embedding_takes_weights_and_floats():
 def test_embedding_says_which_numbers_it_takes():
     with pytest.raises(ValueError, match=r"Embedding layer 'e': received numbers from -1 to 5; expected from 0 to 4"):
         layers.Embedding(5, 2, name="e")(np.array([[-1, 5]]))
-    with pytest.warns(UserWarning, match="mask_zero=True has no effect"):
-        layers.Embedding(5, 2, mask_zero=True)
 
 
 def test_dense_takes_whole_numbers():
