@@ -228,7 +228,7 @@ class IterableBatches(Batches):
         self._indexed = isinstance(source, PyDataset) or (hasattr(source, "__getitem__") and hasattr(source, "__len__"))
         self._iterator = iter(source) if not self._indexed and iter(source) is source else None
         length = _length(source)
-        self.steps = int(math.ceil(steps)) if steps is not None else length
+        self.steps = math.ceil(steps) if steps is not None else length
         self.samples = None
         self._class_weight = class_weight
         self._shuffle = bool(shuffle) and isinstance(source, PyDataset)
@@ -321,7 +321,7 @@ class _limited(Batches):  # noqa: N801
     """The first ``steps`` batches of every epoch, going through the arrays again when they are too short."""
 
     def __init__(self, batches: ArrayBatches, steps: int) -> None:
-        self._batches, self.steps = batches, int(math.ceil(steps))
+        self._batches, self.steps = batches, math.ceil(steps)
         self.samples = batches.samples
 
     def epoch(self) -> Iterator[Batch]:

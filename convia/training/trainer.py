@@ -1,4 +1,4 @@
-"""The training loop: compile, fit, evaluate, predict, and the steps they are made of."""
+"""The training loop: fit, evaluate, predict, and the steps they are made of."""
 
 import math
 import warnings
@@ -10,214 +10,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convia import config, optimizers, tree
+from convia import config, tree
 from convia.callbacks import CallbackList, History
 from convia.errors import explain
-from convia.training import data
-from convia.training.data import Batches
-from convia.training.objective import Objective
+from convia.training.compiled import Compiled
+from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack
 
 Logs = dict[str, float]
 
 
-class Trainer:
+class Trainer(Compiled):
     """What makes a layer trainable: mixed into ``Model``."""
-
-    optimizer: Any
-    stop_training: bool
-    history: History | None
-
-    def _start_training_books(self) -> None:
-        quiet = object.__setattr__
-        for name, value in (
-            ("optimizer", None),
-            ("objective", None),
-            ("history", None),
-            ("stop_training", False),
-            ("_compile_args", None),
-            ("_learned", None),
-            ("_regularized", None),
-            ("_first_step", True),
-            ("steps_per_execution", 1),
-            ("run_eagerly", False),
-            ("jit_compile", False),
-            ("_resume_epoch", 0),
-            ("_resume_step", 0),
-        ):
-            quiet(self, name, value)
-
-    # -- compile ------------------------------------------------------------------------------------------------
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int | str = 1,
-        jit_compile: bool | str = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Say how to train.
-
-        Args:
-            optimizer: a name or an Optimizer.
-            loss: a name, function or Loss; with several outputs a list or dict of them.
-            loss_weights: factors of the outputs' losses.
-            metrics, weighted_metrics: lists; with several outputs lists or dicts of lists.
-            run_eagerly, jit_compile: accepted; convia always runs eagerly, on torch's kernels.
-            steps_per_execution: steps between calls of the callbacks' batch methods.
-            auto_scale_loss: scale the loss when the policy is mixed_float16.
-
-        Raises:
-            ValueError: an unknown name of an optimizer, a loss or a metric.
-        """
-        chosen = optimizers.get(optimizer)
-        mixed = getattr(self, "dtype_policy", None) is not None and self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
-        if auto_scale_loss and mixed and not isinstance(chosen, optimizers.LossScaleOptimizer):
-            chosen = optimizers.LossScaleOptimizer(chosen)
-        self._compile_args = {
-            "optimizer": optimizer,
-            "loss": loss,
-            "loss_weights": loss_weights,
-            "metrics": metrics,
-            "weighted_metrics": weighted_metrics,
-            "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution,
-            "jit_compile": jit_compile,
-        }
-        object.__setattr__(self, "optimizer", chosen)
-        object.__setattr__(self, "objective", Objective(loss, loss_weights, metrics, weighted_metrics))
-        object.__setattr__(self, "stop_training", False)
-        self.run_eagerly, self.jit_compile = run_eagerly, bool(jit_compile) and jit_compile != "auto"
-        self.steps_per_execution = 1 if steps_per_execution == "auto" else int(steps_per_execution)
-        self._forget_compiled_functions()
-
-    @property
-    def compiled(self) -> bool:
-        """Whether ``compile`` has been called."""
-        return self.objective is not None
-
-    @property
-    def loss(self) -> Any:
-        """The loss as it was given to ``compile``."""
-        return self._compile_args["loss"] if self._compile_args else None
-
-    def _forget_compiled_functions(self) -> None:
-        """The layers or what learns may have changed: look again at the next step."""
-        object.__setattr__(self, "_learned", None)
-        object.__setattr__(self, "_regularized", None)
-        object.__setattr__(self, "_first_step", True)
-
-    def get_compile_config(self) -> dict[str, Any]:
-        """Return the arguments of ``compile`` as plain values."""
-        from_args = dict(self._compile_args or {})
-        if self.optimizer is not None:
-            from_args["optimizer"] = self.optimizer
-        return _plain(from_args)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile with what ``get_compile_config`` returned."""
-        self.compile(**config)
-
-    def _require_compiled(self, method: str) -> None:
-        if not self.compiled:
-            raise ValueError(
-                explain(
-                    f"{method} of {self.name!r}",
-                    "a model that is not compiled",
-                    "a compiled one",  # type: ignore[attr-defined]
-                    "Call model.compile(optimizer, loss) first.",
-                )
-            )
-
-    # -- metrics ------------------------------------------------------------------------------------------------
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The loss's mean, the metrics of ``compile`` and those of the layers."""
-        compiled = self.objective.metrics if self.objective is not None else []
-        return [*compiled, *super().metrics]  # type: ignore[misc]
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of the results of ``evaluate``, in its order."""
-        losses = self.objective.trackers if self.objective is not None else []
-        others = [metric.name for metric in self.metrics if not any(metric is loss for loss in losses)]
-        return [metric.name for metric in losses] + sorted(others)
-
-    def reset_metrics(self) -> None:
-        """Start all metrics anew."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """Return the metrics' values by name."""
-        results: dict[str, Any] = {}
-        for metric in self.metrics:
-            result = metric.result()
-            results.update(result if isinstance(result, dict) else {metric.name: result})
-        return results
 
     # -- one step -----------------------------------------------------------------------------------------------
 
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Tensor:
-        """Return what training minimizes: the losses of ``compile`` and the penalties of layers and weights."""
-        if not self.objective.built:
-            self.objective.build(y, y_pred, self._output_names())
-        total = self.objective.loss(y, y_pred, sample_weight)
-        for penalty in self._penalties():
-            penalty = penalty.mean() if penalty.ndim else penalty  # noqa: PLW2901
-            total = penalty if total is None else total + penalty
-        if total is None:
-            raise ValueError(
-                explain(
-                    f"fit of {self.name!r}",
-                    "a model without any loss",
-                    "a loss to minimize",  # type: ignore[attr-defined]
-                    "Pass loss= to compile(), or call add_loss() in a layer.",
-                )
-            )
-        return total
-
-    def _penalties(self) -> list[Tensor]:
-        """The penalties of the last call and of the weights' regularizers; the weights are looked through once."""
-        if self._regularized is None:
-            object.__setattr__(self, "_regularized", [v for v in self.trainable_weights if v.regularizer is not None])  # type: ignore[attr-defined]
-        added = [loss for layer in self._loss_layers for loss in layer._losses]  # type: ignore[attr-defined]
-        return added + [variable.regularizer(variable) for variable in self._regularized]  # type: ignore[union-attr]
-
-    def _output_names(self) -> list[str] | None:
-        return self.output_names if getattr(self, "graph", None) is not None else None  # type: ignore[attr-defined]
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Feed the metrics of ``compile`` with a batch and return all values."""
-        with torch.no_grad():
-            self.objective.update(y, y_pred, sample_weight)
-        return self.get_metrics_result()
-
-    def train_step(self, data_: Any) -> dict[str, Any]:
+    def train_step(self, data: Any) -> dict[str, Any]:
         """Learn from one batch (x, y, sample_weight); override it for an algorithm of your own."""
-        self._learn(*data.unpack(data_))
+        self._learn(*unpack(data))
         return self.get_metrics_result()
 
-    def test_step(self, data_: Any) -> dict[str, Any]:
+    def test_step(self, data: Any) -> dict[str, Any]:
         """Measure one batch without learning; override it for an algorithm of your own."""
-        self._measure(*data.unpack(data_))
+        self._measure(*unpack(data))
         return self.get_metrics_result()
 
-    def predict_step(self, data_: Any) -> Any:
+    def predict_step(self, data: Any) -> Any:
         """Return the outputs for one batch; override it for an algorithm of your own."""
-        return self(data.unpack(data_)[0], training=False)  # type: ignore[operator]
+        return self(unpack(data)[0], training=False)  # type: ignore[operator]
 
     def _learn(self, x: Any, y: Any, weight: Any) -> None:
         """One step: outputs, loss, gradients, update."""
         outputs = self(x, training=True)  # type: ignore[operator]
-        loss = self.compute_loss(x, y, outputs, weight, training=True)
+        loss = self._compute_loss(x, y, outputs, weight, training=True)
         if self._first_step:
             self._check_first_step(loss, x, outputs)
         variables = self._learned_variables()
@@ -230,55 +54,17 @@ class Trainer:
                 self.optimizer.apply([variable.grad for variable in variables], variables)
         with torch.no_grad():
             self._note_loss(loss, outputs)
-            self.objective.update(y, outputs, weight)
+            self._update_metrics(x, y, outputs, weight)
 
     def _measure(self, x: Any, y: Any, weight: Any) -> None:
         with torch.no_grad():
             outputs = self(x, training=False)  # type: ignore[operator]
-            self._note_loss(self.compute_loss(x, y, outputs, weight, training=False), outputs)
-            self.objective.update(y, outputs, weight)
+            self._note_loss(self._compute_loss(x, y, outputs, weight, training=False), outputs)
+            self._update_metrics(x, y, outputs, weight)
 
     def _note_loss(self, loss: Tensor, outputs: Any) -> None:
         first = outputs if isinstance(outputs, Tensor) else tree.flatten(outputs)[0]
         self.objective.tracker.update_state(loss.detach(), sample_weight=first.shape[0] if first.ndim else 1)
-
-    def _learned_variables(self) -> list[Any]:
-        """The variables that learn, noted once; changing ``trainable`` later needs a new ``compile``."""
-        if self._learned is None:
-            object.__setattr__(self, "_learned", list(self.trainable_variables))  # type: ignore[attr-defined]
-            if self._learned and not self.optimizer.built:
-                self.optimizer.build(self._learned)
-        return self._learned  # type: ignore[return-value]
-
-    def _check_first_step(self, loss: Tensor, x: Any, outputs: Any) -> None:
-        object.__setattr__(self, "_first_step", False)
-        if loss.ndim:
-            raise ValueError(
-                explain(
-                    f"fit of {self.name!r}",
-                    f"a loss of shape {tuple(loss.shape)}",
-                    "one number",  # type: ignore[attr-defined]
-                    "Use a reduction such as 'sum_over_batch_size', or take the mean in your loss.",
-                )
-            )
-        if bool(torch.isfinite(loss)):
-            return
-        bad_input = any(
-            leaf.is_floating_point() and not bool(torch.isfinite(leaf).all())
-            for leaf in tree.flatten(x)
-            if isinstance(leaf, Tensor)
-        )
-        remedy = (
-            "Clean the data: numpy.nan_to_num, or drop those samples."
-            if bad_input
-            else ("Scale the inputs (images: divide by 255) and check the initial weights and the loss function.")
-        )
-        cause = "x holds NaN or infinity" if bad_input else "x is finite"
-        raise ValueError(
-            explain(
-                f"fit of {self.name!r}", f"a loss of {float(loss)} in the first step ({cause})", "a finite loss", remedy
-            )  # type: ignore[attr-defined]
-        )
 
     # -- fit ----------------------------------------------------------------------------------------------------
 
@@ -320,8 +106,8 @@ class Trainer:
         """
         self._require_compiled("fit")
         if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = data.split(x, y, sample_weight, validation_split)
-        batches = data.adapt(
+            (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
+        batches = adapt(
             x,
             y,
             sample_weight,
@@ -356,7 +142,7 @@ class Trainer:
     def _epoch(self, batches: Batches, hooks: CallbackList) -> Logs:
         """Train on the batches of one epoch."""
         own_step = type(self).train_step is not Trainer.train_step
-        learn: Callable[..., Any] = (lambda *parts: self.train_step(data.pack(*parts))) if own_step else self._learn
+        learn: Callable[..., Any] = (lambda *parts: self.train_step(pack(*parts))) if own_step else self._learn
         returned = self._walk(batches, learn, hooks, "train", batches.steps)
         logs = _numbers(returned if own_step and isinstance(returned, dict) else self.get_metrics_result())
         self._warn_of_nan(logs)
@@ -408,7 +194,7 @@ class Trainer:
                     f"fit of {self.name!r}",
                     "a loss of NaN",
                     "a finite loss",  # type: ignore[attr-defined]
-                    "Lower the learning rate, scale the inputs, or use clipnorm; callbacks.TerminateOnNaN() stops at once.",
+                    "Lower the learning rate, scale the inputs, or use clipnorm; TerminateOnNaN() stops at once.",
                 ),
                 stacklevel=4,
             )
@@ -435,8 +221,8 @@ class Trainer:
         if given is None:
             return None
         is_batch = isinstance(given, (tuple, list)) and len(given) in (2, 3)
-        x, y, weight = data.unpack(tuple(given)) if is_batch else (given, None, None)
-        return data.adapt(x, y, weight, batch_size=batch_size, steps=steps)
+        x, y, weight = unpack(tuple(given)) if is_batch else (given, None, None)
+        return adapt(x, y, weight, batch_size=batch_size, steps=steps)
 
     # -- evaluate and predict -----------------------------------------------------------------------------------
 
@@ -454,7 +240,7 @@ class Trainer:
     ) -> Any:
         """Return the loss and the metrics on data: a list (one number if only the loss), or a dict by name."""
         self._require_compiled("evaluate")
-        batches = data.adapt(x, y, sample_weight, batch_size=batch_size, steps=steps)
+        batches = adapt(x, y, sample_weight, batch_size=batch_size, steps=steps)
         hooks = self._hooks(callbacks, verbose, 1, batches)
         logs = self._test_epoch(batches, hooks)
         if return_dict:
@@ -465,7 +251,7 @@ class Trainer:
 
     def _test_epoch(self, batches: Batches, hooks: CallbackList) -> Logs:
         own_step = type(self).test_step is not Trainer.test_step
-        measure: Callable[..., Any] = (lambda *parts: self.test_step(data.pack(*parts))) if own_step else self._measure
+        measure: Callable[..., Any] = (lambda *parts: self.test_step(pack(*parts))) if own_step else self._measure
         self.reset_metrics()
         hooks.on_test_begin()
         returned = self._walk(batches, measure, hooks, "test", batches.steps)
@@ -482,12 +268,12 @@ class Trainer:
         callbacks: Any = None,
     ) -> Any:
         """Return the outputs for data as NumPy arrays, in the structure of the model's outputs."""
-        batches = data.adapt(x, batch_size=batch_size, steps=steps)
+        batches = adapt(x, batch_size=batch_size, steps=steps)
         hooks = self._hooks(callbacks, verbose, 1, batches)
         parts: list[Any] = []
 
         def step(*batch: Any) -> dict[str, Any]:
-            parts.append(self.predict_step(data.pack(*batch)))
+            parts.append(self.predict_step(pack(*batch)))
             return {"outputs": parts[-1]} if hooks.wants_predict_batches else {}
 
         hooks.on_predict_begin()
@@ -506,23 +292,23 @@ class Trainer:
         x, y, weight = self._one_batch(x, y, sample_weight)
         self.reset_metrics()
         if class_weight:
-            weight = data.class_weights(y, class_weight, weight)
-        return self._results(self.train_step(data.pack(x, y, weight)), return_dict)
+            weight = class_weights(y, class_weight, weight)
+        return self._results(self.train_step(pack(x, y, weight)), return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Measure one batch and return its loss and metrics."""
         self._require_compiled("test_on_batch")
         self.reset_metrics()
-        return self._results(self.test_step(data.pack(*self._one_batch(x, y, sample_weight))), return_dict)
+        return self._results(self.test_step(pack(*self._one_batch(x, y, sample_weight))), return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch as NumPy arrays."""
         with torch.no_grad():
-            outputs = self.predict_step(data.pack(data.as_tensors(x, config.device()), None, None))
+            outputs = self.predict_step(pack(as_tensors(x, config.device()), None, None))
         return tree.map_structure(_array, outputs)
 
     def _one_batch(self, *parts: Any) -> Iterator[Any]:
-        return (data.as_tensors(part, config.device()) for part in parts)
+        return (as_tensors(part, config.device()) for part in parts)
 
     def _results(self, logs: dict[str, Any], return_dict: bool) -> Any:
         numbers = _numbers(logs)
@@ -550,10 +336,3 @@ def _array(tensor: Any) -> np.ndarray:
 
 def _due(epoch: int, frequency: Any) -> bool:
     return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else (epoch + 1) in frequency
-
-
-def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {key: tree.map_structure(optimizers.serialize, value) for key, value in arguments.items()}
-
-
-__all__ = ["Trainer"]

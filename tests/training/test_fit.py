@@ -79,7 +79,9 @@ def two_outputs(k):
     image, number = k.Input((8, 8, 1), name="image"), k.Input((2,), name="number")
     x = k.layers.concatenate([k.layers.Flatten()(image), number])
     x = k.layers.Dense(5, activation="relu")(x)
-    return k.Model([image, number], [k.layers.Dense(3, activation="softmax", name="kind")(x), k.layers.Dense(1, name="size")(x)])
+    return k.Model(
+        [image, number], [k.layers.Dense(3, activation="softmax", name="kind")(x), k.layers.Dense(1, name="size")(x)]
+    )
 
 
 SIZES = rng.random((40, 1), dtype=np.float32)
@@ -146,10 +148,16 @@ def test_every_kind_of_data_trains_alike(source):
     for model in (ours, reference):
         model.compile("sgd", "sparse_categorical_crossentropy")
     expected = reference.fit(X, Y, batch_size=8, epochs=2, shuffle=False, verbose=0).history
-    assert ours.fit(make(), epochs=2, shuffle=False, verbose=0, **kwargs).history["loss"] == pytest.approx(expected["loss"], rel=1e-6)
+    assert ours.fit(make(), epochs=2, shuffle=False, verbose=0, **kwargs).history["loss"] == pytest.approx(
+        expected["loss"], rel=1e-6
+    )
     with_steps = {"steps": 5} if "steps_per_epoch" in kwargs else {}
-    np.testing.assert_allclose(ours.predict(make(), verbose=0, **with_steps), reference.predict(X, verbose=0), rtol=1e-5)
-    assert ours.evaluate(make(), verbose=0, **with_steps) == pytest.approx(reference.evaluate(X, Y, verbose=0), rel=1e-6)
+    np.testing.assert_allclose(
+        ours.predict(make(), verbose=0, **with_steps), reference.predict(X, verbose=0), rtol=1e-5
+    )
+    assert ours.evaluate(make(), verbose=0, **with_steps) == pytest.approx(
+        reference.evaluate(X, Y, verbose=0), rel=1e-6
+    )
 
 
 def test_shuffling_draws_from_the_seed():
@@ -268,3 +276,33 @@ def test_nan_later_in_training_warns():
     model.compile(convia.optimizers.SGD(1e30), "sparse_categorical_crossentropy")
     with pytest.warns(UserWarning, match="NaN"):
         model.fit(X, Y, epochs=2, batch_size=8, verbose=0)
+
+
+def test_compute_loss_and_metrics_may_be_replaced():
+    class Doubled(convia.Sequential):
+        seen = 0
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            return 2 * super().compute_loss(x, y, y_pred, sample_weight)
+
+        def compute_metrics(self, x, y, y_pred, sample_weight=None):
+            self.seen += len(x)
+            return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    layers = [convia.Input((8, 8, 1)), convia.layers.Flatten(), convia.layers.Dense(3, activation="softmax")]
+    doubled, plain = Doubled(layers), convia.Sequential(layers)
+    for model in (doubled, plain):
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    assert doubled.evaluate(X, Y, verbose=0)[0] == pytest.approx(2 * plain.evaluate(X, Y, verbose=0)[0])
+    assert doubled.seen == 40
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "float64"])
+def test_dtype_policies_train(policy):
+    convia.config.set_dtype_policy(policy)
+    model = network(convia)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    losses = model.fit(X, Y, batch_size=8, epochs=4, verbose=0).history["loss"]
+    kept = torch.float32 if policy.startswith("mixed") else getattr(torch, policy)
+    assert losses[-1] < losses[0] and all(w.dtype is kept for w in model.trainable_weights)
+    assert model(X[:2]).dtype is getattr(torch, policy.removeprefix("mixed_"))

@@ -1,0 +1,254 @@
+"""What ``compile`` sets up: the optimizer, the losses, the metrics, and what a first step is checked for."""
+
+import inspect
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from convia import optimizers, tree
+from convia.callbacks import History
+from convia.errors import explain
+from convia.training.objective import Objective
+
+
+class Compiled:
+    """The half of a trainable layer that knows what to minimize and what to report."""
+
+    _loss_takes_training: ClassVar[bool] = True
+    optimizer: Any
+    stop_training: bool
+    history: History | None
+
+    def _start_training_books(self) -> None:
+        quiet = object.__setattr__
+        for name, value in (
+            ("optimizer", None),
+            ("objective", None),
+            ("history", None),
+            ("stop_training", False),
+            ("_compile_args", None),
+            ("_learned", None),
+            ("_regularized", None),
+            ("_first_step", True),
+            ("steps_per_execution", 1),
+            ("run_eagerly", False),
+            ("jit_compile", False),
+            ("_resume_epoch", 0),
+            ("_resume_step", 0),
+        ):
+            quiet(self, name, value)
+
+    # -- compile ------------------------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int | str = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say how to train.
+
+        Args:
+            optimizer: a name or an Optimizer.
+            loss: a name, function or Loss; with several outputs a list or dict of them.
+            loss_weights: factors of the outputs' losses.
+            metrics, weighted_metrics: lists; with several outputs lists or dicts of lists.
+            run_eagerly, jit_compile: accepted; convia always runs eagerly, on torch's kernels.
+            steps_per_execution: steps between calls of the callbacks' batch methods.
+            auto_scale_loss: scale the loss when the policy is mixed_float16.
+
+        Raises:
+            ValueError: an unknown name of an optimizer, a loss or a metric.
+        """
+        chosen = optimizers.get(optimizer)
+        mixed = getattr(self, "dtype_policy", None) is not None and self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
+        if auto_scale_loss and mixed and not isinstance(chosen, optimizers.LossScaleOptimizer):
+            chosen = optimizers.LossScaleOptimizer(chosen)
+        self._compile_args = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+        }
+        object.__setattr__(self, "optimizer", chosen)
+        object.__setattr__(self, "objective", Objective(loss, loss_weights, metrics, weighted_metrics))
+        object.__setattr__(self, "stop_training", False)
+        self.run_eagerly, self.jit_compile = run_eagerly, bool(jit_compile) and jit_compile != "auto"
+        self.steps_per_execution = 1 if steps_per_execution == "auto" else int(steps_per_execution)
+        self._forget_compiled_functions()
+
+    @property
+    def compiled(self) -> bool:
+        """Whether ``compile`` has been called."""
+        return self.objective is not None
+
+    @property
+    def loss(self) -> Any:
+        """The loss as it was given to ``compile``."""
+        return self._compile_args["loss"] if self._compile_args else None
+
+    def _forget_compiled_functions(self) -> None:
+        """The layers or what learns may have changed: look again at the next step."""
+        object.__setattr__(self, "_learned", None)
+        object.__setattr__(self, "_regularized", None)
+        object.__setattr__(self, "_first_step", True)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Return the arguments of ``compile`` as plain values."""
+        from_args = dict(self._compile_args or {})
+        if self.optimizer is not None:
+            from_args["optimizer"] = self.optimizer
+        return _plain(from_args)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with what ``get_compile_config`` returned."""
+        self.compile(**config)
+
+    def _require_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(
+                explain(
+                    f"{method} of {self.name!r}",
+                    "a model that is not compiled",
+                    "a compiled one",  # type: ignore[attr-defined]
+                    "Call model.compile(optimizer, loss) first.",
+                )
+            )
+
+    # -- metrics ------------------------------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The loss's mean, the metrics of ``compile`` and those of the layers."""
+        compiled = self.objective.metrics if self.objective is not None else []
+        return [*compiled, *super().metrics]  # type: ignore[misc]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of the results of ``evaluate``, in its order."""
+        losses = self.objective.trackers if self.objective is not None else []
+        others = [metric.name for metric in self.metrics if not any(metric is loss for loss in losses)]
+        return [metric.name for metric in losses] + sorted(others)
+
+    def reset_metrics(self) -> None:
+        """Start all metrics anew."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the metrics' values by name."""
+        results: dict[str, Any] = {}
+        for metric in self.metrics:
+            result = metric.result()
+            results.update(result if isinstance(result, dict) else {metric.name: result})
+        return results
+
+    # -- what is minimized --------------------------------------------------------------------------------------
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
+        """Return what training minimizes: the losses of ``compile`` and the penalties of layers and weights."""
+        if not self.objective.built:
+            self.objective.build(y, y_pred, self._output_names())
+        total = self.objective.loss(y, y_pred, sample_weight)
+        for penalty in self._penalties():
+            penalty = penalty.mean() if penalty.ndim else penalty  # noqa: PLW2901
+            total = penalty if total is None else total + penalty
+        if total is None:
+            raise ValueError(
+                explain(
+                    f"fit of {self.name!r}",
+                    "a model without any loss",
+                    "a loss to minimize",  # type: ignore[attr-defined]
+                    "Pass loss= to compile(), or call add_loss() in a layer.",
+                )
+            )
+        return total
+
+    def _compute_loss(self, x: Any, y: Any, outputs: Any, weight: Any, training: bool) -> Tensor:
+        """Call ``compute_loss``, which a subclass may have replaced by one without ``training``."""
+        named: dict[str, Any] = {"x": x, "y": y, "y_pred": outputs, "sample_weight": weight}
+        if self._loss_takes_training:
+            named["training"] = training
+        return self.compute_loss(**named)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._loss_takes_training = "training" in inspect.signature(cls.compute_loss).parameters
+
+    def _update_metrics(self, x: Any, y: Any, outputs: Any, weight: Any) -> None:
+        """Feed the metrics, through ``compute_metrics`` where a subclass has replaced it."""
+        if type(self).compute_metrics is Compiled.compute_metrics:
+            self.objective.update(y, outputs, weight)
+        else:
+            self.compute_metrics(x, y, outputs, weight)
+
+    def _penalties(self) -> list[Tensor]:
+        """The penalties of the last call and of the weights' regularizers; the weights are looked through once."""
+        if self._regularized is None:
+            object.__setattr__(self, "_regularized", [v for v in self.trainable_weights if v.regularizer is not None])  # type: ignore[attr-defined]
+        added = [loss for layer in self._loss_layers for loss in layer._losses]  # type: ignore[attr-defined]
+        return added + [variable.regularizer(variable) for variable in self._regularized]  # type: ignore[union-attr]
+
+    def _output_names(self) -> list[str] | None:
+        return self.output_names if getattr(self, "graph", None) is not None else None  # type: ignore[attr-defined]
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Feed the metrics of ``compile`` with a batch and return all values."""
+        with torch.no_grad():
+            self.objective.update(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def _learned_variables(self) -> list[Any]:
+        """The variables that learn, noted once; changing ``trainable`` later needs a new ``compile``."""
+        if self._learned is None:
+            object.__setattr__(self, "_learned", list(self.trainable_variables))  # type: ignore[attr-defined]
+            if self._learned and not self.optimizer.built:
+                self.optimizer.build(self._learned)
+        return self._learned  # type: ignore[return-value]
+
+    def _check_first_step(self, loss: Tensor, x: Any, outputs: Any) -> None:
+        object.__setattr__(self, "_first_step", False)
+        if loss.ndim:
+            raise ValueError(
+                explain(
+                    f"fit of {self.name!r}",
+                    f"a loss of shape {tuple(loss.shape)}",
+                    "one number",  # type: ignore[attr-defined]
+                    "Use a reduction such as 'sum_over_batch_size', or take the mean in your loss.",
+                )
+            )
+        if bool(torch.isfinite(loss)):
+            return
+        bad_input = any(
+            leaf.is_floating_point() and not bool(torch.isfinite(leaf).all())
+            for leaf in tree.flatten(x)
+            if isinstance(leaf, Tensor)
+        )
+        remedy = (
+            "Clean the data: numpy.nan_to_num, or drop those samples."
+            if bad_input
+            else ("Scale the inputs (images: divide by 255) and check the initial weights and the loss function.")
+        )
+        cause = "x holds NaN or infinity" if bad_input else "x is finite"
+        raise ValueError(
+            explain(
+                f"fit of {self.name!r}", f"a loss of {float(loss)} in the first step ({cause})", "a finite loss", remedy
+            )  # type: ignore[attr-defined]
+        )
+
+
+def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {key: tree.map_structure(optimizers.serialize, value) for key, value in arguments.items()}
