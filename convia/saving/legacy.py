@@ -82,7 +82,8 @@ class _OwnWeights:
     def __init__(self, model: Any) -> None:
         self.name = model.name
         self.weights = [*model._trainable_variables, *model._non_trainable_variables]
-        self.trainable_weights, self.non_trainable_weights = self.weights, []
+        self.trainable_weights: list[Any] = self.weights
+        self.non_trainable_weights: list[Any] = []
 
 
 def in_legacy_order(layer: Any) -> list[Any]:

@@ -159,7 +159,9 @@ def reader(who: str, file: h5py.File) -> Callable[[str], Arrays | None]:
 
 def _write_shards(model: Any, path: Path, size: float) -> None:
     """Write shards under new names' temporary files, then the list of what is where."""
-    limit, shards, places, total = size * _GIBI, [], {}, 0
+    shards: list[str] = []
+    places: dict[str, list[str]] = {}
+    limit, total = size * _GIBI, 0
     stem = path.name.removesuffix(".json").replace(".weights", "")
     filled = limit + 1.0
     with ExitStack() as stack:
