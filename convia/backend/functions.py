@@ -281,7 +281,8 @@ def rnn(
     series = tree.map_structure(by_step, inputs)
     steps = range(len(tree.flatten(series)[0]))
     kept = None if mask is None else by_step(mask)[..., 0] if ops.ndim(mask) == 3 else by_step(mask)
-    states, output, outputs = list(initial_states), None, []
+    states, output = list(initial_states), None
+    outputs: list[Any] = []
     for number in reversed(steps) if go_backwards else steps:
         item = tree.map_structure(lambda x, n=number: x[n], series)
         new, new_states = step_function(item, [*states, *(constants or ())])

@@ -14,4 +14,4 @@ from convia.ops.math import *  # noqa: F403
 from convia.ops.nn import *  # noqa: F403
 from convia.ops.numpy import *  # noqa: F403
 
-__all__ = list(publish(globals(), more=("image", "linalg", "nn", "numpy")))
+publish(globals(), more=("image", "linalg", "nn", "numpy"))

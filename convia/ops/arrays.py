@@ -326,4 +326,4 @@ def _sized(x: Tensor, axis: int, size: int, fill: Any) -> Tensor:
     return torch.nn.functional.pad(x, widths, value=fill)
 
 
-__all__ = list(publish(globals()))
+publish(globals())

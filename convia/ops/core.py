@@ -300,4 +300,4 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
     return turned.reshape([int(np.prod([sizes[name] for name in group])) for group in right])
 
 
-__all__ = list(publish(globals()))
+publish(globals())

@@ -198,4 +198,4 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return torch.diagonal(x, offset, axis1, axis2)
 
 
-__all__ = list(publish(globals()))
+publish(globals())

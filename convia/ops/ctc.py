@@ -103,4 +103,4 @@ def _beams(scores: np.ndarray, width: int, blank: int) -> list[tuple[tuple[int, 
     return [(path, float(np.logaddexp(*values))) for path, values in beams.items()]
 
 
-__all__ = list(publish(globals()))
+publish(globals())

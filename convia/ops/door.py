@@ -163,8 +163,8 @@ def mark(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def publish(module: dict[str, Any], more: Iterable[str] = (), without: Iterable[str] = ()) -> list[str]:
-    """Register a module's operations under the names that they have there, and return those names, sorted.
+def publish(module: dict[str, Any], more: Iterable[str] = (), without: Iterable[str] = ()) -> None:
+    """Register a module's operations under the names that they have there, and make those names its ``__all__``.
 
     Operations of other modules that it imports count too, unless they are left out with ``without``.
     """
@@ -178,7 +178,7 @@ def publish(module: dict[str, Any], more: Iterable[str] = (), without: Iterable[
         if function.__name__.startswith("_"):  # made from a row of a table
             _rename(function, name, module["__name__"])
         registry.register(_NAMESPACE, function, name)
-    return sorted([*names, *more])
+    module["__all__"] = sorted([*names, *more])
 
 
 def _rename(function: Any, name: str, module: str) -> None:

@@ -260,4 +260,4 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     return result
 
 
-__all__ = list(publish(globals()))
+publish(globals())

@@ -315,4 +315,4 @@ def ssim(
     return result if image1.ndim == 4 else result[0]
 
 
-__all__ = list(publish(globals(), without=("conv", "saturate_cast")))
+publish(globals(), without=("conv", "saturate_cast"))

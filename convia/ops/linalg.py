@@ -137,4 +137,4 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
     return torch.func.jvp(fun, tuple(map(tensor, primals)), tuple(map(tensor, tangents)), has_aux=has_aux)
 
 
-__all__ = list(publish(globals(), without=("logdet", "slogdet")))  # which belong to math and numpy
+publish(globals(), without=("logdet", "slogdet"))  # which belong to math and numpy

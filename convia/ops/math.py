@@ -238,4 +238,4 @@ def view_as_real(x: Any) -> Any:
     return torch.stack([x.real, x.imag], -1)
 
 
-__all__ = list(publish(globals()))
+publish(globals())

@@ -277,4 +277,4 @@ def polar(abs_: Any, angle: Any) -> Any:
     return torch.complex(abs_ * torch.cos(angle), abs_ * torch.sin(angle))
 
 
-__all__ = list(publish(globals()))
+publish(globals())

@@ -8,4 +8,4 @@ from convia.ops.linalg import slogdet  # noqa: F401
 from convia.ops.products import *  # noqa: F403
 from convia.ops.reduction import *  # noqa: F403
 
-__all__ = list(publish(globals()))
+publish(globals())

@@ -134,4 +134,4 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: st
     return vectorized
 
 
-__all__ = list(publish(globals()))
+publish(globals())

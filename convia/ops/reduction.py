@@ -352,4 +352,4 @@ def digitize(x: Any, bins: Any) -> Any:
     return torch.bucketize(counting(x), bins, right=True).to(torch.int32)
 
 
-__all__ = list(publish(globals()))
+publish(globals())

@@ -271,4 +271,4 @@ def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") 
     return x.reshape(n, h, b, w, b, c).permute(0, 1, 3, 2, 4, 5).reshape(n, h, w, c * b**2)
 
 
-__all__ = list(publish(globals()))
+publish(globals())

@@ -329,4 +329,4 @@ def scale_and_translate(
     return torch.clip(torch.round(result), images.min(), images.max()).to(images.dtype)
 
 
-__all__ = list(publish(globals()))
+publish(globals())

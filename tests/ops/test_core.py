@@ -206,3 +206,16 @@ ERRORS = [
 def test_errors_teach(kind: type, wrong: object, message: str) -> None:
     with pytest.raises(kind, match=message):
         wrong()
+
+
+def test_graphs_of_operations_have_configs() -> None:
+    from convia.graph import Input
+    from convia.models import Model
+
+    k = Input((4, 4, 2))
+    h = ops.abs(ops.average_pool(k * 2, 2, padding="same")) @ np.ones((2, 3), "float32")
+    model = Model(k, ops.concatenate([ops.mean(h, axis=(1, 2)), ops.image.rgb_to_grayscale(h)[:, 0, 0]], axis=-1))
+    copy = Model.from_config(model.get_config())
+    data = torch.rand(2, 4, 4, 2)
+    assert [layer.name for layer in copy.graph.operations] == [layer.name for layer in model.graph.operations]
+    torch.testing.assert_close(copy(data), model(data))
