@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
+import torch
 from torch import nn
 
 from convia import config, initializers, symbolic, tree
 from convia.errors import explain
 from convia.layout import Perm
-from convia.metrics import Metric
+from convia.metrics import Mean, Metric
 from convia.variable import Variable
 
 
@@ -25,6 +26,7 @@ class Books(nn.Module):
     built: bool
     variable_dtype: str
     _trainable: bool
+    losses: list[Any]
     _tracked: dict[str, None]  # names of attributes that hold layers, in order of assignment
     _trainable_variables: list[Variable]
     _non_trainable_variables: list[Variable]
@@ -227,6 +229,50 @@ class Books(nn.Module):
             if id(variable) not in held:
                 register = self.register_parameter if variable.trainable else self.register_buffer
                 register(_free_name(self, variable.name), variable)
+
+    def add_metric(self, value: Any, name: str | None = None, aggregation: str | None = "mean") -> None:
+        """Report a number computed in ``call``: its mean over the batches of an epoch, under ``name``."""
+        name = name or getattr(value, "name", None) or "metric"
+        metric = next((metric for metric in self._metrics if metric.name == name), None)
+        if metric is None:
+            with symbolic.outside_tracing():
+                metric = Mean(name=name)
+            self._metrics.append(metric)
+        if not isinstance(value, symbolic.KerasTensor) and not symbolic.tracing():
+            metric.update_state(value)
+
+    def stateless_call(
+        self,
+        trainable_variables: Any,
+        non_trainable_variables: Any,
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Call the layer with other values for its weights, which themselves do not change.
+
+        Args:
+            trainable_variables, non_trainable_variables: tensors in the order of the properties of these names.
+            return_losses: whether to return the penalties as well.
+
+        Returns:
+            (outputs, values of the non-trainable variables after the call[, penalties]).
+
+        Raises:
+            ValueError: not one tensor per variable.
+        """
+        own = [*self.trainable_weights, *self.non_trainable_weights]
+        given = [*trainable_variables, *(torch.as_tensor(value).clone() for value in non_trainable_variables)]
+        if len(given) != len(own):
+            raise ValueError(
+                explain(f"stateless_call of {self.name!r}", f"{len(given)} tensors", f"{len(own)}, one per variable")
+            )
+        values = dict(zip(map(id, own), given, strict=True))
+        named = [*self.named_parameters(remove_duplicate=False), *self.named_buffers(remove_duplicate=False)]
+        with_values = {name: values[id(variable)] for name, variable in named if id(variable) in values}
+        outputs = torch.func.functional_call(self, with_values, args, kwargs)
+        state = given[len(self.trainable_weights) :]
+        return (outputs, state, self.losses) if return_losses else (outputs, state)
 
     def save_own_variables(self, store: Any) -> None:
         """Write one's own weights (not those of the layers inside) into a dictionary of arrays, by number."""
