@@ -253,6 +253,10 @@ def show(x: Any, message: str) -> Any:
     return x
 
 
+def _where_kept(row: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    return torch.where(row.bool().reshape(-1, *[1] * (one.ndim - 1)), one, other)
+
+
 def rnn(
     step_function: Callable[[Any, Any], Any],
     inputs: Any,
@@ -287,14 +291,9 @@ def rnn(
         item = tree.map_structure(lambda x, n=number: x[n], series)
         new, new_states = step_function(item, [*states, *(constants or ())])
         if kept is not None:
-            row = kept[number].bool()
-
-            def chosen(one: Any, other: Any, row: Any = row) -> Any:
-                return torch.where(row.reshape(-1, *[1] * (one.ndim - 1)), one, other)
-
             idle = torch.zeros_like(new) if zero_output_for_mask or output is None else output
-            new = chosen(new, idle)
-            new_states = [chosen(one, other) for one, other in zip(new_states, states, strict=True)]
+            new = _where_kept(kept[number], new, idle)
+            new_states = [_where_kept(kept[number], *pair) for pair in zip(new_states, states, strict=True)]
         output, states = new, list(new_states)
         outputs = [*outputs, output] if return_all_outputs else [output]
     return output, torch.stack(outputs, 0 if time_major else 1), states
