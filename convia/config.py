@@ -12,6 +12,12 @@ from convia.errors import explain, nearest
 _FLOATS = ("bfloat16", "float16", "float32", "float64")
 _ORDERS = ("channels_first", "channels_last")
 
+
+def _number(variable: str) -> int | None:
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdigit() and int(text) else None
+
+
 _settings: dict[str, Any] = {
     "floatx": "float32",
     "epsilon": 1e-7,
@@ -21,10 +27,9 @@ _settings: dict[str, Any] = {
     "interactive_logging": True,
     "traceback_filtering": True,
     "flash_attention": None,
-    "nnx": False,
     "unsafe_deserialization": False,
-    "max_epochs": None,
-    "max_steps_per_epoch": None,
+    "max_epochs": _number("KERAS_MAX_EPOCHS"),
+    "max_steps_per_epoch": _number("KERAS_MAX_STEPS_PER_EPOCH"),
 }
 
 
@@ -243,3 +248,49 @@ def enable_flash_attention() -> None:
 def disable_flash_attention() -> None:
     """Let torch choose the kernel of layers of attention made from now on."""
     _settings["flash_attention"] = False
+
+
+def is_unsafe_deserialization_enabled() -> bool:
+    """Return whether pickled torch modules in configs are loaded."""
+    return _settings["unsafe_deserialization"]
+
+
+def enable_unsafe_deserialization() -> None:
+    """Load pickled torch modules in configs, which may run any code. Functions written as code stay refused."""
+    _settings["unsafe_deserialization"] = True
+
+
+def max_epochs() -> int | None:
+    """Return the most epochs that any ``fit`` runs, ``$KERAS_MAX_EPOCHS`` at first; None for no limit."""
+    return _settings["max_epochs"]
+
+
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Limit the epochs of every ``fit``, for quick trials of long programs; None lifts the limit."""
+    _limit("max_epochs", max_epochs)
+
+
+def max_steps_per_epoch() -> int | None:
+    """Return the most steps of an epoch or evaluation, ``$KERAS_MAX_STEPS_PER_EPOCH`` at first; None for no limit."""
+    return _settings["max_steps_per_epoch"]
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Limit the steps of every epoch of ``fit``, ``evaluate`` and ``predict``; None lifts the limit."""
+    _limit("max_steps_per_epoch", max_steps_per_epoch)
+
+
+def _limit(setting: str, value: int | None) -> None:
+    if value is not None and (not isinstance(value, int) or value < 1):
+        raise ValueError(explain(f"set_{setting}", repr(value), "a whole number ≥ 1, or None"))
+    _settings[setting] = value
+
+
+def set_backend(backend: str) -> None:
+    """Accept ``"torch"``, the only one there is.
+
+    Raises:
+        ValueError: another backend.
+    """
+    if backend != "torch":
+        raise ValueError(explain("set_backend", repr(backend), "'torch'", "convia computes with PyTorch."))

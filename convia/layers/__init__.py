@@ -4,7 +4,8 @@ from convia.graph import Input, InputLayer
 from convia.input_spec import InputSpec
 from convia.layer import Layer
 from convia.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
-from convia.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
+from convia.layers.attention import AdditiveAttention, Attention
+from convia.layers.attention_heads import GroupQueryAttention, MultiHeadAttention
 from convia.layers.augmentation import Pipeline
 from convia.layers.augmentation_color import (
     AutoContrast,
@@ -151,6 +152,7 @@ from convia.layers.shape import (
     ZeroPadding3D,
 )
 from convia.layers.spectral import MelSpectrogram, STFTSpectrogram
+from convia.layers.wrappers import TorchModuleWrapper
 
 __all__ = [
     "ELU",
@@ -282,6 +284,7 @@ __all__ = [
     "SpatialDropout3D",
     "SpectralNormalization",
     "Subtract",
+    "TorchModuleWrapper",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
