@@ -217,7 +217,8 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None, na
 
 
 def _instantiate(config: Mapping[str, Any], namespace: str | None) -> Any:
-    name, inner = config["class_name"], config.get("config")
+    name = config["class_name"]
+    inner: Any = config.get("config")
     if name in ("__numpy__", "__tensor__"):
         array = np.array(inner["value"], inner["dtype"])
         return torch.from_numpy(array) if name == "__tensor__" else array

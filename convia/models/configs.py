@@ -121,6 +121,8 @@ def _repeat_calls(made: dict[str, Any], waiting: list[tuple[str, int, Any]], ten
                 later.append((name, index, node))
                 continue
             args, kwargs = arguments
+            if kwargs.get("mask", ...) is None:  # Keras notes it for layers that never get one
+                del kwargs["mask"]
             if isinstance(made[name], operations.Revived):
                 args, kwargs = made[name].completed(args, kwargs)
             outputs = tree.flatten(made[name](*args, **kwargs))
@@ -152,7 +154,7 @@ def _arguments(node: Any, made: dict[str, Any], tensors: Tensors) -> tuple[list[
             return [resolve(item) for item in value]
         if not isinstance(value, dict):
             return value
-        kind, inner = value.get("class_name"), value.get("config")
+        kind, inner = value.get("class_name"), value.get("config") or {}
         if kind == "__keras_tensor__":
             return tensor(*inner["keras_history"])
         if kind == "__slice__":

@@ -216,7 +216,9 @@ def to_legacy(config: Any) -> Any:
     if not isinstance(config, Mapping) or str(config.get("module")).startswith("keras.src.ops"):
         return config  # functions keep their module: some have the names of layers
     inner = config["config"]
-    if isinstance(inner, Mapping) and isinstance(inner.get("layers"), list):
+    if isinstance(inner, Mapping) and (
+        config["class_name"] in _MODELS or {"input_layers", "build_input_shape"} & inner.keys()
+    ):
         inner = {**inner, "layers": [to_legacy(layer) for layer in inner["layers"]]}
     name = config.get("registered_name") or config["class_name"]
     kept = {key: config[key] for key in ("name", "inbound_nodes") if key in config}
