@@ -24,7 +24,7 @@ class _Conv:
 
 @dataclass(frozen=True)
 class _Pool:
-    layer: Callable[[int], Layer]
+    layer: Callable[..., Layer]
     size: int = 2
 
 
@@ -84,8 +84,8 @@ def _fitted(size: int, rows: Sequence[_Row]) -> Iterator[_Row]:
 
 def _layer(row: _Row) -> Layer:
     if isinstance(row, _Conv):
-        return Conv2D(row.filters, row.kernel_size, padding=row.padding, activation=row.activation)
-    return row.layer(row.size) if isinstance(row, _Pool) else Dropout(row)
+        return Conv2D(filters=row.filters, kernel_size=row.kernel_size, padding=row.padding, activation=row.activation)
+    return row.layer(pool_size=row.size) if isinstance(row, _Pool) else Dropout(row)
 
 
 def layers_of(name: str, input_shape: Sequence[int], classes: int) -> list[Layer]:
@@ -109,8 +109,8 @@ def layers_of(name: str, input_shape: Sequence[int], classes: int) -> list[Layer
     rows, top = NETWORKS[name]
     layers = [_layer(row) for row in _fitted(side, rows)] + [Flatten()]
     for units in top.units:
-        layers += [Dense(units, activation=top.activation), *([Dropout(top.dropout)] if top.dropout else [])]
-    return [*layers, Dense(classes, activation="softmax")]
+        layers += [Dense(units=units, activation=top.activation), *([Dropout(top.dropout)] if top.dropout else [])]
+    return [*layers, Dense(units=classes, activation="softmax")]
 
 
 def build(name: str, input_shape: Sequence[int] = (28, 28, 1), classes: int = 10) -> Sequential:

@@ -4,9 +4,9 @@ In a notebook a figure shows itself; elsewhere ``figure.savefig("curves.png")``.
 picture is drawn.
 """
 
-from convia.report.confusion import confusion_matrix
+from convia.report.confusion import confusion_matrix, count_confusions
 from convia.report.curves import learning_curves
 from convia.report.examples import predictions
 from convia.report.network import feature_maps, filters
 
-__all__ = ["confusion_matrix", "feature_maps", "filters", "learning_curves", "predictions"]
+__all__ = ["confusion_matrix", "count_confusions", "feature_maps", "filters", "learning_curves", "predictions"]

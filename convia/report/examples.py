@@ -57,7 +57,10 @@ def predictions(
         raise ValueError(explain("predictions", received, "the same number of each, at least one"))
     certainty = _certainty(probabilities, predicted)
     names = [shortened(name, 14) for name in names_for(int(max(true.max(), predicted.max())) + 1, class_names)]
-    captions = [_caption(names[i], names[j], sure) for i, j, sure in zip(true, predicted, certainty, strict=True)]
+    captions = [
+        _caption(names[i] if i != j else None, names[j], sure)
+        for i, j, sure in zip(true, predicted, certainty, strict=True)
+    ]
     return _gallery(images, _groups(true, predicted, certainty, 2 * columns), captions, columns)
 
 
@@ -71,11 +74,9 @@ def _certainty(probabilities: Any, predicted: npt.NDArray[Any]) -> npt.NDArray[A
     return values.reshape(-1)
 
 
-def _caption(true: str, predicted: str, certainty: float) -> tuple[str, str]:
+def _caption(mistaken: str | None, predicted: str, certainty: float) -> tuple[str, str]:
     sure = "" if np.isnan(certainty) else f" ({certainty:.0%})"
-    if predicted == true:
-        return f"✓ {predicted}{sure}", BLUE
-    return f"✗ {predicted}{sure}\nis {true}", ORANGE
+    return (f"✓ {predicted}{sure}", BLUE) if mistaken is None else (f"✗ {predicted}{sure}\nis {mistaken}", ORANGE)
 
 
 def _groups(true: Any, predicted: Any, certainty: Any, most: int) -> list[tuple[str, npt.NDArray[Any]]]:
@@ -91,7 +92,7 @@ def _groups(true: Any, predicted: Any, certainty: Any, most: int) -> list[tuple[
 
 def _spread(indices: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Put examples of all classes in turn."""
-    turn = np.zeros(len(indices), dtype=np.int64)
+    turn: npt.NDArray[np.int64] = np.zeros(len(indices), dtype=np.int64)
     for number in np.unique(classes[indices]):
         of_class = classes[indices] == number
         turn[of_class] = np.arange(of_class.sum())

@@ -21,7 +21,7 @@ BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 MAP = "cividis"
 DPI = 100
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, and has ✓ and ✗
     "font.size": 9.5,

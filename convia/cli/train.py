@@ -1,0 +1,268 @@
+"""Training a network on images from beginning to end: read, split, build, fit, test, and write everything down.
+
+``train(Settings("digits"))`` does what ``convia train digits`` does.
+"""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from convia import config, report
+from convia.applications import MODELS, layers_of
+from convia.callbacks import CSVLogger, EarlyStopping, ReduceLROnPlateau
+from convia.cli import data
+from convia.cli.data import Arrays, ImageData
+from convia.cli.progress import EpochBar, EpochLines, Timer
+from convia.cli.runs import new_run, write_json
+from convia.errors import explain, nearest
+from convia.graph import Input
+from convia.layers import Rescaling
+from convia.models import Sequential
+from convia.optimizers import Adam
+from convia.random import set_random_seed
+
+MANY_IMAGES = 10_000  # with more, the quick network is the default
+_SLOWER, _WAIT = 0.3, 3  # the learning rate is multiplied by the one after so many epochs without progress
+_PICTURES = ("learning_curves", "confusion_matrix", "filters", "feature_maps", "predictions")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be chosen; see ``convia train --help``.
+
+    Raises:
+        ValueError: a value that makes no sense.
+    """
+
+    data: str
+    model: str | None = None
+    epochs: int = 30
+    batch_size: int = 32
+    image_size: int | None = None
+    learning_rate: float = 1e-3
+    patience: int = 7
+    seed: int = 0
+    validation_split: float = 0.15
+    test_split: float = 0.15
+    output: str | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.model is not None and self.model not in MODELS:
+            raise ValueError(
+                explain("--model", repr(self.model), f"one of {list(MODELS)}", nearest(self.model, MODELS))
+            )
+        for name in ("epochs", "batch_size", "patience"):
+            _require(getattr(self, name) >= 1, name, self, "a whole number ≥ 1")
+        _require(self.image_size is None or self.image_size >= 4, "image_size", self, "a number of pixels ≥ 4")
+        _require(self.learning_rate > 0, "learning_rate", self, "a number > 0")
+        _require(0 <= self.seed < 2**32, "seed", self, "a whole number from 0 to 2³² − 1")
+        for name in ("validation_split", "test_split"):
+            _require(0 < getattr(self, name) < 1, name, self, "a share between 0 and 1")
+        if self.validation_split + self.test_split >= 1:
+            received = f"{self.validation_split} and {self.test_split}"
+            raise ValueError(
+                explain("--validation-split and --test-split", received, "shares that leave some to train")
+            )
+
+
+def _require(holds: bool, name: str, settings: Settings, expected: str) -> None:
+    if not holds:
+        raise ValueError(explain(f"--{name.replace('_', '-')}", repr(getattr(settings, name)), expected))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training; ``facts`` is the content of result.json."""
+
+    folder: Path
+    model: Sequential
+    images: ImageData
+    history: dict[str, list[float]]
+    probabilities: Arrays  # of the test images, (N, classes)
+    facts: dict[str, Any]
+
+    @property
+    def accuracy(self) -> float:
+        """The share of test images that is classified rightly."""
+        return float(self.facts["test"]["accuracy"])
+
+
+def train(settings: Settings, console: Console | None = None, command: Sequence[str] = ()) -> Outcome:
+    """Train, test and write the run folder.
+
+    Args:
+        settings: what was chosen.
+        console: where progress is shown; nowhere by default.
+        command: the words of the command line, to be written down.
+
+    Raises:
+        ValueError, OSError: data that cannot be used; see :func:`convia.cli.data.load`.
+    """
+    console = console or Console(quiet=True)
+    if settings.device is not None:
+        config.set_device(settings.device)
+    set_random_seed(settings.seed)
+    began = datetime.now(UTC)
+    images = data.load(
+        settings.data, settings.image_size, settings.validation_split, settings.test_split, settings.seed
+    )
+    name = settings.model or ("lenet" if len(images.training) > MANY_IMAGES else "deep")
+    _introduce(console, images, name)
+    model = build(name, images, settings.learning_rate)
+    with new_run(Path(settings.output or Path("runs", images.name)).expanduser()) as run:
+        timer = Timer()
+        history = _fit(model, images, settings, run.draft / "history.csv", console, timer)
+        test = _judge(model, images, settings.batch_size)
+        facts = _facts(settings, command, began, images, model, name, history, timer, test)
+        _draw(run.draft, model, images, history, test["probabilities"])
+        model.save(run.draft / "model.keras")
+        write_json(run.draft / "result.json", facts)
+    assert run.folder is not None
+    return Outcome(run.folder, model, images, history, test["probabilities"], facts)
+
+
+def _introduce(console: Console, images: ImageData, model: str) -> None:
+    height, width, channels = images.input_shape
+    kind = "grey" if channels == 1 else "colour"
+    counts = [f"{len(part):,} {what}" for part, what in _parts(images)]
+    console.print(
+        f"{images.name}: {len(images.class_names)} classes, {kind} images of {height}×{width} "
+        f"({', '.join(counts)}); model {model} on {config.device()}",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    if images.unreadable:
+        _name_unreadable(console, images.unreadable)
+
+
+def _parts(images: ImageData) -> list[tuple[data.Part, str]]:
+    return [(images.training, "for training"), (images.validation, "for validation"), (images.test, "for testing")]
+
+
+def _name_unreadable(console: Console, unreadable: dict[str, str], most: int = 5) -> None:
+    files = "1 file" if len(unreadable) == 1 else f"{len(unreadable)} files"
+    lines = [f"{files} could not be read and {'is' if len(unreadable) == 1 else 'are'} left out:"]
+    lines += [f"  {path}" for path in list(unreadable)[:most]]
+    lines += [f"  … and {len(unreadable) - most} more, named in result.json"] if len(unreadable) > most else []
+    for line in lines:
+        console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+
+def build(name: str, images: ImageData, learning_rate: float) -> Sequential:
+    """Make a network for images as they are: its first layer brings pixels to 0…1."""
+    layers = layers_of(name, images.input_shape, len(images.class_names))
+    model = Sequential([Input(images.input_shape), Rescaling(scale=1 / images.largest), *layers], name=name)  # type: ignore[call-arg]
+    model.compile(Adam(learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _fit(
+    model: Sequential, images: ImageData, settings: Settings, log: Path, console: Console, timer: Timer
+) -> dict[str, list[float]]:
+    shown = EpochBar(console) if console.is_terminal else EpochLines(console)
+    stop = EarlyStopping(patience=settings.patience, restore_best_weights=True)
+    slow_down = ReduceLROnPlateau(factor=_SLOWER, patience=_WAIT)
+    try:
+        history = model.fit(
+            images.training.images,
+            images.training.labels,
+            batch_size=settings.batch_size,
+            epochs=settings.epochs,
+            validation_data=(images.validation.images, images.validation.labels),
+            callbacks=[timer, stop, slow_down, CSVLogger(log), shown],
+            verbose=0,
+        )
+    finally:
+        if isinstance(shown, EpochBar):
+            shown.close()
+    return dict(history.history)
+
+
+def _judge(model: Sequential, images: ImageData, batch_size: int) -> dict[str, Any]:
+    loss, accuracy = model.evaluate(images.test.images, images.test.labels, batch_size=batch_size, verbose=0)
+    began = perf_counter()
+    probabilities = model.predict(images.test.images, batch_size=batch_size, verbose=0)
+    seconds = perf_counter() - began
+    counts = report.count_confusions(images.test.labels, probabilities, len(images.class_names))
+    classes = {
+        name: {"images": int(row.sum()), "right": int(row[number])}
+        for number, (name, row) in enumerate(zip(images.class_names, counts, strict=True))
+    }
+    return {
+        "loss": float(loss),
+        "accuracy": float(accuracy),
+        "seconds": seconds,
+        "classes": classes,
+        "probabilities": probabilities,
+    }
+
+
+def _facts(
+    settings: Settings,
+    command: Sequence[str],
+    began: datetime,
+    images: ImageData,
+    model: Sequential,
+    name: str,
+    history: dict[str, list[float]],
+    timer: Timer,
+    test: dict[str, Any],
+) -> dict[str, Any]:
+    best = int(np.argmin(history["val_loss"]))
+    return {
+        "command": list(command),
+        "settings": asdict(settings) | {"model": name},
+        "seed": settings.seed,
+        "class_names": images.class_names,
+        "input_shape": list(images.input_shape),
+        "pixels": {"from": 0, "to": images.largest, "scaled_by": "the model's first layer"},
+        "images": {what.removeprefix("for "): len(part) for part, what in _parts(images)},
+        "unreadable": images.unreadable,
+        "parameters": model.count_params(),
+        "epochs": {"run": timer.epochs, "best": best + 1},
+        "best_epoch": {key: float(values[best]) for key, values in history.items()},
+        "test": {key: test[key] for key in ("loss", "accuracy", "classes")},
+        "seconds": {
+            "training": round(timer.seconds, 3),
+            "total": round((datetime.now(UTC) - began).total_seconds(), 3),
+        },
+        "images_per_second": {
+            "training": round(len(images.training) * timer.epochs / max(timer.seconds, 1e-9), 1),
+            "prediction": round(len(images.test) / max(test["seconds"], 1e-9), 1),
+        },
+        "began": began.isoformat(timespec="seconds"),
+        "device": str(config.device()),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides the results."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in ("convia", "torch", "numpy"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # a source tree that is not installed
+            found[name] = "not installed"
+    return found
+
+
+def _draw(folder: Path, model: Sequential, images: ImageData, history: Any, probabilities: Arrays) -> None:
+    test, names = images.test, images.class_names
+    pictures = {
+        "learning_curves": lambda: report.learning_curves(history),
+        "confusion_matrix": lambda: report.confusion_matrix(test.labels, probabilities, names),
+        "filters": lambda: report.filters(model),
+        "feature_maps": lambda: report.feature_maps(model, test.images[0]),
+        "predictions": lambda: report.predictions(test.images, test.labels, None, probabilities, names),
+    }
+    for name in _PICTURES:
+        pictures[name]().savefig(folder / f"{name}.png")
