@@ -5,6 +5,7 @@
 
 from convia import (
     activations,
+    backend,
     callbacks,
     config,
     constraints,
@@ -64,6 +65,7 @@ __all__ = [
     "Sequential",
     "Variable",
     "activations",
+    "backend",
     "callbacks",
     "config",
     "constraints",

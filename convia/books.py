@@ -15,16 +15,18 @@ from convia import config, initializers, symbolic, tree
 from convia.errors import explain
 from convia.layout import Perm
 from convia.metrics import Mean, Metric
+from convia.naming import auto_name
 from convia.variable import Variable
 
 
 class Books(nn.Module):
     """A torch module that knows its weights and layers as Keras does."""
 
-    name: str
     path: str
     built: bool
-    variable_dtype: str
+    dtype_policy: config.DTypePolicy
+    _input_dtype: torch.dtype
+    _name: str | None
     _trainable: bool
     losses: list[Any]
     _tracked: dict[str, None]  # names of attributes that hold layers, in order of assignment
@@ -44,7 +46,40 @@ class Books(nn.Module):
         quiet(self, "_trainable", True)
         quiet(self, "built", False)
         quiet(self, "path", "")
+        quiet(self, "_name", None)
+        quiet(self, "dtype_policy", config.dtype_policy())
+        quiet(self, "_input_dtype", config.torch_dtype(self.dtype_policy.compute_dtype))
         return self
+
+    @property
+    def name(self) -> str:
+        """The layer's name, unique within a model."""
+        name = self._name
+        if name is None:
+            name = auto_name(type(self).__name__)
+            object.__setattr__(self, "_name", name)
+        return name
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        if value is not None and (not isinstance(value, str) or "/" in value):
+            raise ValueError(explain(type(self).__name__, f"name={value!r}", "a text without '/'"))
+        object.__setattr__(self, "_name", value or auto_name(type(self).__name__))
+
+    @property
+    def dtype(self) -> str:
+        """The type of the weights."""
+        return self.dtype_policy.variable_dtype
+
+    @dtype.setter
+    def dtype(self, value: Any) -> None:
+        object.__setattr__(self, "dtype_policy", config.policy(value))
+        object.__setattr__(self, "_input_dtype", config.torch_dtype(self.dtype_policy.compute_dtype))
+
+    @property
+    def variable_dtype(self) -> str:
+        """The type of the weights."""
+        return self.dtype_policy.variable_dtype
 
     @property
     def trainable(self) -> bool:

@@ -32,34 +32,24 @@ class InputLayer(Layer):
         if shape is None and batch_shape is None:
             batch_shape = kwargs.pop("batch_input_shape", None)
         kind = config.dtype_name(dtype) if dtype is not None else config.floatx()
-        super().__init__(name=name or getattr(input_tensor, "name", None), **kwargs)
         if input_tensor is not None:
             batch_shape, kind = input_tensor.shape, input_tensor.dtype
+        super().__init__(name=name or getattr(input_tensor, "name", None), dtype=kind, **kwargs)
         if (shape is None) == (batch_shape is None):
             received = "both shape and batch_shape" if shape is not None else "neither shape nor batch_shape"
             raise ValueError(explain("Input", received, "one of them, such as shape=(28, 28, 1)"))
         self.batch_shape = tuple(batch_shape) if batch_shape is not None else (batch_size, *_sizes(shape))
         self.batch_size = self.batch_shape[0] if self.batch_shape else None
         self.sparse, self.ragged, self.optional = bool(sparse), bool(ragged), optional
-        self._kind = kind
         self.built = True
         symbol = input_tensor or KerasTensor(self.batch_shape, kind, name=self.name)
         Node(self, (), {}, symbol)
-
-    @property
-    def dtype(self) -> str:  # type: ignore[override]
-        """The type of the data."""
-        return self._kind
-
-    @dtype.setter
-    def dtype(self, value: Any) -> None:
-        """The type is fixed at construction."""
 
     def get_config(self) -> dict[str, Any]:
         """Return the batch shape, the type and the name."""
         return {
             "batch_shape": self.batch_shape,
-            "dtype": self._kind,
+            "dtype": self.dtype,
             "sparse": self.sparse,
             "ragged": self.ragged,
             "name": self.name,

@@ -14,7 +14,6 @@ from convia import config, masks, regularizers, symbolic, tree
 from convia.args import Configured, converter, field
 from convia.books import Books
 from convia.errors import explain
-from convia.naming import auto_name
 from convia.symbolic import KerasTensor, Node
 
 _HINTS = ("input_shape", "batch_input_shape", "input_dim", "batch_size", "input_dtype", "weights")
@@ -38,10 +37,10 @@ class _Arguments(Configured):
     trainable: bool = field(default=True, kw_only=True)
     dtype: Any = field(default=None, kw_only=True)
     autocast: bool = field(default=True, kw_only=True)
-    name: str | None = field(default=None, kw_only=True)
+    name: Any = field(default=None, kw_only=True)
 
 
-class Layer(_Arguments, Books):
+class Layer(_Arguments, Books):  # type: ignore[misc]  # the arguments are properties of Books
     """Base of all layers. Subclass it, create weights in ``build(input_shape)`` and compute in ``call(inputs)``.
 
     Args:
@@ -52,7 +51,7 @@ class Layer(_Arguments, Books):
         name: unique within a model; made from the class name when None.
     """
 
-    _namespace = "keras.layers"
+    _namespace: ClassVar[str | None] = "keras.layers"
     supports_masking = False  # whether masks of the inputs go on to the outputs, through compute_mask
     _makes_masks = False  # whether outputs have masks although the inputs have none
     _takes_mask: ClassVar[bool] = False
@@ -68,10 +67,7 @@ class Layer(_Arguments, Books):
         quiet(self, "_hints", {})
         quiet(self, "_simple", False)
         quiet(self, "_build_shapes", None)
-        quiet(self, "_name", None)
         quiet(self, "input_spec", None)
-        quiet(self, "dtype_policy", config.dtype_policy())
-        quiet(self, "_input_dtype", config.torch_dtype(self.dtype_policy.compute_dtype))
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -93,34 +89,6 @@ class Layer(_Arguments, Books):
         super()._accept(extra)
 
     # -- what it is ---------------------------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:  # type: ignore[no-redef]
-        """The layer's name, unique within a model."""
-        if self._name is None:
-            object.__setattr__(self, "_name", auto_name(type(self).__name__))
-        return self._name
-
-    @name.setter
-    def name(self, value: str | None) -> None:
-        if value is not None and (not isinstance(value, str) or "/" in value):
-            raise ValueError(explain(type(self).__name__, f"name={value!r}", "a text without '/'"))
-        object.__setattr__(self, "_name", value or auto_name(type(self).__name__))
-
-    @property
-    def dtype(self) -> str:  # type: ignore[no-redef]
-        """The type of the weights."""
-        return self.dtype_policy.variable_dtype
-
-    @dtype.setter
-    def dtype(self, value: Any) -> None:
-        object.__setattr__(self, "dtype_policy", config.policy(value))
-        object.__setattr__(self, "_input_dtype", config.torch_dtype(self.dtype_policy.compute_dtype))
-
-    @property
-    def variable_dtype(self) -> str:
-        """The type of the weights."""
-        return self.dtype_policy.variable_dtype
 
     @property
     def compute_dtype(self) -> str:
@@ -354,7 +322,7 @@ class Layer(_Arguments, Books):
                 self.add_loss(self.activity_regularizer(output) / max(output.shape[0] if output.ndim else 1, 1))
 
     @property
-    def losses(self) -> list[Any]:
+    def losses(self) -> list[Any]:  # type: ignore[override]
         """The penalties of the last call, and those of the weights' regularizers."""
         added = [loss for layer in self._flatten_layers() for loss in layer._losses]
         penalized = [v for v in self.trainable_weights if getattr(v, "regularizer", None) is not None]

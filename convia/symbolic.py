@@ -121,6 +121,7 @@ _UNARY = {"neg": "negative", "abs": "absolute", "invert": "logical_not"}
 def _operator(name: str, swapped: bool = False) -> Callable[..., Any]:
     def apply(*operands: Any) -> Any:
         function = registry.lookup("keras.ops", name)
+        assert function is not None, f"convia.ops.{name} is not imported"
         return function(*reversed(operands)) if swapped else function(*operands)
 
     return apply

@@ -27,9 +27,12 @@ class Variable(torch.nn.Parameter):
 
     name: str  # type: ignore[assignment]
     path: str
+    autocast: bool
+    aggregation: str
+    synchronization: str
     regularizer: Any
     constraint: Any
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     def __new__(
         cls,

@@ -14,7 +14,7 @@ from convia.symbolic import KerasTensor
 from convia.training.trainer import Trainer
 
 
-class Model(Trainer, Layer):
+class Model(Trainer):
     """A network that can be trained.
 
     Either functional, ``Model(inputs, outputs)`` from symbolic tensors (or lists and dicts of them), or a subclass
@@ -139,12 +139,12 @@ class Model(Trainer, Layer):
     @property
     def input_names(self) -> list[str]:
         """The names of the inputs."""
-        return [tensor.node.operation.name for tensor in self.inputs]
+        return [tensor.node.operation.name for tensor in self.inputs if tensor.node]
 
     @property
     def output_names(self) -> list[str]:
         """The names of the layers that make the outputs."""
-        return [tensor.node.operation.name for tensor in self.outputs]
+        return [tensor.node.operation.name for tensor in self.outputs if tensor.node]
 
     # -- building and calling -----------------------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ class Sequential(Model):
     _namespace = "keras"
 
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
+        self._stack: list[Layer]
+        self._input: KerasTensor | None
         object.__setattr__(self, "_stack", [])
         object.__setattr__(self, "_input", None)
         super().__init__(name=name)
@@ -31,9 +33,6 @@ class Sequential(Model):
         self._rebuild()
         if not trainable:
             self.trainable = False
-
-    _stack: list[Layer]
-    _input: KerasTensor | None
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Put a layer on top.

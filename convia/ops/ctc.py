@@ -98,7 +98,7 @@ def _beams(scores: np.ndarray, width: int, blank: int) -> list[tuple[tuple[int, 
                 longer = after[(*path, label)]
                 before = in_blank if path and label == path[-1] else whole
                 longer[1] = np.logaddexp(longer[1], before + step[label])
-        ranked = sorted(after.items(), key=lambda item: -np.logaddexp(*item[1]))
+        ranked = sorted(after.items(), key=lambda item: -np.logaddexp(item[1][0], item[1][1]))
         beams = {path: (values[0], values[1]) for path, values in ranked[:width]}
     return [(path, float(np.logaddexp(*values))) for path, values in beams.items()]
 

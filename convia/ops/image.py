@@ -103,7 +103,7 @@ def _distances(
 
 def _framed(who: str, images: Tensor, sides: Any, target: Any, data_format: str | None, sign: int) -> Tensor:
     x, back = batch_of_images(who, images, data_format, channels="first")
-    top, left, bottom, right = _distances(who, sides, target, tuple(x.shape[2:]), sign)
+    top, left, bottom, right = _distances(who, sides, target, (x.shape[2], x.shape[3]), sign)
     if sign < 0 and (top + bottom > x.shape[2] or left + right > x.shape[3]):
         raise ValueError(
             explain(who, f"{top + bottom} rows and {left + right} columns to crop", f"≤ {tuple(x.shape[2:])}")

@@ -57,7 +57,7 @@ class Adam(Optimizer):
             return
         means, squares, *largest = zip(*(self.slots(variable) for variable in variables), strict=True)
         step = self.local_step
-        torch._fused_adam_(
+        torch._fused_adam_(  # type: ignore[call-overload]
             list(variables),
             gradients,
             means,

@@ -7,20 +7,29 @@ import torch
 from torch import Tensor
 
 from convia import optimizers, tree
-from convia.callbacks import History
 from convia.errors import explain
+from convia.layer import Layer
 from convia.training.objective import Objective
 
 
-class Compiled:
+class Compiled(Layer):
     """The half of a trainable layer that knows what to minimize and what to report."""
 
+    _namespace: ClassVar[str | None] = None
+
     _loss_takes_training: ClassVar[bool] = True
-    optimizer: Any
-    stop_training: bool
-    history: History | None
 
     def _start_training_books(self) -> None:
+        self.optimizer: Any
+        self.objective: Any
+        self.history: Any
+        self.stop_training: bool
+        self._compile_args: dict[str, Any] | None
+        self._learned: list[Any] | None
+        self._regularized: list[Any] | None
+        self._first_step: bool
+        self._resume_epoch: int
+        self._resume_step: int
         quiet = object.__setattr__
         for name, value in (
             ("optimizer", None),
@@ -68,7 +77,7 @@ class Compiled:
             ValueError: an unknown name of an optimizer, a loss or a metric.
         """
         chosen = optimizers.get(optimizer)
-        mixed = getattr(self, "dtype_policy", None) is not None and self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
+        mixed = self.dtype_policy.name == "mixed_float16"
         if auto_scale_loss and mixed and not isinstance(chosen, optimizers.LossScaleOptimizer):
             chosen = optimizers.LossScaleOptimizer(chosen)
         self._compile_args = {
@@ -121,7 +130,7 @@ class Compiled:
                 explain(
                     f"{method} of {self.name!r}",
                     "a model that is not compiled",
-                    "a compiled one",  # type: ignore[attr-defined]
+                    "a compiled one",
                     "Call model.compile(optimizer, loss) first.",
                 )
             )
@@ -132,7 +141,7 @@ class Compiled:
     def metrics(self) -> list[Any]:
         """The loss's mean, the metrics of ``compile`` and those of the layers."""
         compiled = self.objective.metrics if self.objective is not None else []
-        return [*compiled, *super().metrics]  # type: ignore[misc]
+        return [*compiled, *super().metrics]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -171,7 +180,7 @@ class Compiled:
                 explain(
                     f"fit of {self.name!r}",
                     "a model without any loss",
-                    "a loss to minimize",  # type: ignore[attr-defined]
+                    "a loss to minimize",
                     "Pass loss= to compile(), or call add_loss() in a layer.",
                 )
             )
@@ -197,13 +206,15 @@ class Compiled:
 
     def _penalties(self) -> list[Tensor]:
         """The penalties of the last call and of the weights' regularizers; the weights are looked through once."""
-        if self._regularized is None:
-            object.__setattr__(self, "_regularized", [v for v in self.trainable_weights if v.regularizer is not None])  # type: ignore[attr-defined]
-        added = [loss for layer in self._loss_layers for loss in layer._losses]  # type: ignore[attr-defined]
-        return added + [variable.regularizer(variable) for variable in self._regularized]  # type: ignore[union-attr]
+        regularized = self._regularized
+        if regularized is None:
+            regularized = [v for v in self.trainable_weights if v.regularizer is not None]
+            object.__setattr__(self, "_regularized", regularized)
+        added = [loss for layer in self._loss_layers for loss in layer._losses]
+        return added + [variable.regularizer(variable) for variable in regularized]
 
     def _output_names(self) -> list[str] | None:
-        return self.output_names if getattr(self, "graph", None) is not None else None  # type: ignore[attr-defined]
+        return self.output_names if getattr(self, "graph", None) is not None else None
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Feed the metrics of ``compile`` with a batch and return all values."""
@@ -213,11 +224,13 @@ class Compiled:
 
     def _learned_variables(self) -> list[Any]:
         """The variables that learn, noted once; changing ``trainable`` later needs a new ``compile``."""
-        if self._learned is None:
-            object.__setattr__(self, "_learned", list(self.trainable_variables))  # type: ignore[attr-defined]
-            if self._learned and not self.optimizer.built:
-                self.optimizer.build(self._learned)
-        return self._learned  # type: ignore[return-value]
+        learned = self._learned
+        if learned is None:
+            learned = list(self.trainable_variables)
+            object.__setattr__(self, "_learned", learned)
+            if learned and not self.optimizer.built:
+                self.optimizer.build(learned)
+        return learned
 
     def _check_first_step(self, loss: Tensor, x: Any, outputs: Any) -> None:
         object.__setattr__(self, "_first_step", False)
@@ -226,7 +239,7 @@ class Compiled:
                 explain(
                     f"fit of {self.name!r}",
                     f"a loss of shape {tuple(loss.shape)}",
-                    "one number",  # type: ignore[attr-defined]
+                    "one number",
                     "Use a reduction such as 'sum_over_batch_size', or take the mean in your loss.",
                 )
             )
@@ -246,7 +259,7 @@ class Compiled:
         raise ValueError(
             explain(
                 f"fit of {self.name!r}", f"a loss of {float(loss)} in the first step ({cause})", "a finite loss", remedy
-            )  # type: ignore[attr-defined]
+            )
         )
 
 

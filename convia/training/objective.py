@@ -211,8 +211,8 @@ def _shape(tensor: Any) -> tuple[int, ...]:
 
 def _metric(item: Any, target: Any, output: Tensor, prefix: str) -> Any:
     metric = metrics.resolve(item, _shape(target), _shape(output))
-    if prefix and not metric.name.startswith(prefix):
-        metric.name = prefix + metric.name
+    if prefix and not str(metric.name).startswith(prefix):
+        metric.name = f"{prefix}{metric.name}"
     return metric
 
 

@@ -36,11 +36,11 @@ class Trainer(Compiled):
 
     def predict_step(self, data: Any) -> Any:
         """Return the outputs for one batch; override it for an algorithm of your own."""
-        return self(unpack(data)[0], training=False)  # type: ignore[operator]
+        return self(unpack(data)[0], training=False)
 
     def _learn(self, x: Any, y: Any, weight: Any) -> None:
         """One step: outputs, loss, gradients, update."""
-        outputs = self(x, training=True)  # type: ignore[operator]
+        outputs = self(x, training=True)
         loss = self._compute_loss(x, y, outputs, weight, training=True)
         if self._first_step:
             self._check_first_step(loss, x, outputs)
@@ -58,7 +58,7 @@ class Trainer(Compiled):
 
     def _measure(self, x: Any, y: Any, weight: Any) -> None:
         with torch.no_grad():
-            outputs = self(x, training=False)  # type: ignore[operator]
+            outputs = self(x, training=False)
             self._note_loss(self._compute_loss(x, y, outputs, weight, training=False), outputs)
             self._update_metrics(x, y, outputs, weight)
 
@@ -137,7 +137,7 @@ class Trainer(Compiled):
         if self._learned:
             self.optimizer.finalize_variable_values(self._learned)
         hooks.on_train_end(logs)
-        return self.history  # type: ignore[return-value]
+        return self.history
 
     def _epoch(self, batches: Batches, hooks: CallbackList) -> Logs:
         """Train on the batches of one epoch."""
@@ -168,7 +168,7 @@ class Trainer(Compiled):
             last = count % every == every - 1 or count + 1 == expected
             if wants and last:
                 end(count, self._step_logs(result))
-            elif draw is not None and progress.due(count):  # type: ignore[union-attr]
+            elif progress is not None and draw is not None and progress.due(count):
                 draw(count, self._step_logs(result))
             count += 1
             if self.stop_training and mode == "train":
@@ -193,7 +193,7 @@ class Trainer(Compiled):
                 explain(
                     f"fit of {self.name!r}",
                     "a loss of NaN",
-                    "a finite loss",  # type: ignore[attr-defined]
+                    "a finite loss",
                     "Lower the learning rate, scale the inputs, or use clipnorm; TerminateOnNaN() stops at once.",
                 ),
                 stacklevel=4,

@@ -1,5 +1,6 @@
 """Helpers around models and data, gathered from where they are at home."""
 
+from convia.backend import clear_session
 from convia.callbacks import Progbar
 from convia.config import (
     disable_interactive_logging,
@@ -10,7 +11,6 @@ from convia.config import dtype_name as standardize_dtype
 from convia.fetch import get_file
 from convia.images import array_to_img, image_dataset_from_directory, img_to_array, load_img, save_img
 from convia.models.plot import model_to_dot, plot_model
-from convia.naming import reset_uids as clear_session
 from convia.numerical import normalize, to_categorical
 from convia.random import set_random_seed
 from convia.registry import custom_object_scope as CustomObjectScope  # noqa: N812
