@@ -1,8 +1,8 @@
-# One word each: setup · demo · check · test · bench. Everything lives in .venv; only Python, make and a C++ compiler are needed.
+# One word each: setup · demo · check · test · bench · api. Everything lives in .venv; only Python, make and a C++ compiler are needed.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo check test bench clean
+.PHONY: setup demo check test bench api clean
 
 setup: .venv/.ready
 
@@ -25,6 +25,9 @@ test: setup
 
 bench: setup
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+api: setup
+	$(BIN)/python tools/api.py $(NAMES)
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
