@@ -146,9 +146,7 @@ class Compiled(Layer):
     @property
     def metrics_names(self) -> list[str]:
         """The names of the results of ``evaluate``, in its order."""
-        losses = self.objective.trackers if self.objective is not None else []
-        others = [metric.name for metric in self.metrics if not any(metric is loss for loss in losses)]
-        return [metric.name for metric in losses] + sorted(others)
+        return [metric.name for metric in self.metrics]
 
     def reset_metrics(self) -> None:
         """Start all metrics anew."""

@@ -160,6 +160,14 @@ def test_every_kind_of_data_trains_alike(source):
     )
 
 
+def test_results_come_in_the_order_of_compile():
+    ours, theirs = twins()
+    for model in (ours, theirs):
+        model.compile("sgd", "categorical_crossentropy", metrics=["mse", "accuracy", "mae"])
+    np.testing.assert_allclose(ours.evaluate(X, ONE_HOT, verbose=0), theirs.evaluate(X, ONE_HOT, verbose=0), rtol=2e-5)
+    assert ours.metrics_names == ["loss", "mse", "accuracy", "mae"]
+
+
 def test_shuffling_draws_from_the_seed():
     histories = []
     for _ in range(2):
