@@ -21,6 +21,7 @@ FLOORS = [
         "convolution",
         "numerical",
         "pixels",
+        "boxes",
     },
     {"losses", "metrics", "optimizers", "schedules"},
     {"input_spec", "books", "masks", "layer", "graph", "layers"},
