@@ -179,7 +179,7 @@ def _listings(root: Path) -> dict[str, Listing]:
         unknown = sorted(set(listing.class_names or ()) - set(names))
         if unknown:
             raise ValueError(
-                explain(f"{folders[part]}", f"the class {unknown[0]!r}", f"the classes of training: {names}")
+                explain(f"{folders[part]}", f"the class {unknown[0]!r}", f"the classes of training: {', '.join(names)}")
             )
     return listings
 

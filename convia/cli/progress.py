@@ -4,7 +4,7 @@ from time import perf_counter
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from convia.callbacks import Callback
 
@@ -71,10 +71,8 @@ class EpochBar(Callback):
     def __init__(self, console: Console) -> None:
         columns = (
             TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=20),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
             TextColumn("{task.description}"),
         )
         self._bar = Progress(*columns, console=console, transient=False)
@@ -96,7 +94,9 @@ class EpochBar(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Show the results."""
-        self._bar.update(self._task, description=summary(logs))
+        logs = logs or {}
+        text = f"loss {logs['loss']:.4f}  validation accuracy {logs['val_accuracy']:.1%}"
+        self._bar.update(self._task, description=text)
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Leave the bar where it is."""

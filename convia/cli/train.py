@@ -4,7 +4,8 @@
 """
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -13,6 +14,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from convia import config, report
@@ -31,6 +33,7 @@ from convia.random import set_random_seed
 
 MANY_IMAGES = 10_000  # with more, the quick network is the default
 _SLOWER, _WAIT = 0.3, 3  # the learning rate is multiplied by the one after so many epochs without progress
+_FEW_PIXELS = 1 << 14  # per step
 _PICTURES = ("learning_curves", "confusion_matrix", "filters", "feature_maps", "predictions")
 
 
@@ -120,8 +123,9 @@ def train(settings: Settings, console: Console | None = None, command: Sequence[
     model = build(name, images, settings.learning_rate)
     with new_run(Path(settings.output or Path("runs", images.name)).expanduser()) as run:
         timer = Timer()
-        history = _fit(model, images, settings, run.draft / "history.csv", console, timer)
-        test = _judge(model, images, settings.batch_size)
+        with _threads(settings.batch_size * images.input_shape[0] * images.input_shape[1]):
+            history = _fit(model, images, settings, run.draft / "history.csv", console, timer)
+            test = _judge(model, images, settings.batch_size)
         facts = _facts(settings, command, began, images, model, name, history, timer, test)
         _draw(run.draft, model, images, history, test["probabilities"])
         model.save(run.draft / "model.keras")
@@ -162,6 +166,18 @@ def build(name: str, images: ImageData, learning_rate: float) -> Sequential:
     model = Sequential([Input(images.input_shape), Rescaling(scale=1 / images.largest), *layers], name=name)  # type: ignore[call-arg]
     model.compile(Adam(learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
+
+
+@contextmanager
+def _threads(pixels: int) -> Iterator[None]:
+    """Use one thread for steps of few pixels: more would mostly wait for each other, and long on a busy machine."""
+    before = torch.get_num_threads()
+    if pixels <= _FEW_PIXELS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fit(

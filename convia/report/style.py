@@ -10,6 +10,7 @@ import io
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -64,13 +65,31 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def figure(width: float, height: float, **options: Any) -> Any:
-    """Return an empty figure of a size in inches, apart from pyplot: nothing to close, no window, any thread."""
+@cache
+def _picture() -> Any:
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height), **options)
-    made._repr_png_ = lambda: png(made)  # type: ignore[attr-defined]  # notebooks ask for it
-    return made
+    class Picture(Figure):
+        """A figure that keeps its style: matplotlib makes ticks and backgrounds only when it draws."""
+
+        def draw(self, renderer: Any) -> None:
+            with drawing():
+                super().draw(renderer)
+
+        def savefig(self, fname: Any, **options: Any) -> None:
+            with drawing():
+                super().savefig(fname, **options)
+
+        def _repr_png_(self) -> bytes:
+            """What notebooks show."""
+            return png(self)
+
+    return Picture
+
+
+def figure(width: float, height: float, **options: Any) -> Any:
+    """Return an empty figure of a size in inches, apart from pyplot: nothing to close, no window, any thread."""
+    return _picture()(figsize=(width, height), **options)
 
 
 def place(made: Any, left: float, top: float, width: float, height: float) -> Any:
