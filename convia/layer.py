@@ -2,8 +2,7 @@
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -115,13 +114,17 @@ class Layer(_Arguments, Books):  # type: ignore[misc]  # the arguments are prope
         """Create the weights for inputs of a shape (batch included). Override it; the base has no weights."""
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """Return the shapes the layer was built with, None if it is not built."""
-        return self._build_shapes
+        """Return the shapes the layer was built with, by argument where there are several; None if it is not built."""
+        shapes = self._build_shapes
+        if not shapes:
+            return None
+        return {"input_shape": next(iter(shapes.values()))} if len(shapes) == 1 else {"shapes_dict": shapes}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build with the shapes that ``get_build_config`` returned."""
         if config:
-            self.build(**config) if "input_shape" not in config else self.build(config["input_shape"])
+            shapes = config.get("shapes_dict", config)
+            self.build(shapes["input_shape"]) if "input_shape" in shapes else self.build(**shapes)
 
     def _ensure_built(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.built:
@@ -188,15 +191,16 @@ class Layer(_Arguments, Books):  # type: ignore[misc]  # the arguments are prope
         if self._takes_training:
             kwargs["training"] = training
         previous = masks.fill(self, args, kwargs)
-        with _entered(self, training):
-            try:
-                with self._working_weights(args, kwargs):
-                    outputs = self.call(*args, **kwargs)
-            except (RuntimeError, IndexError, TypeError) as error:
-                self._blame(error, args)
-                raise
+        before = _enter(self, training)
+        try:
+            outputs = self._call_with_weights(args, kwargs)
             if self.activity_regularizer is not None:
                 self._add_activity_losses(outputs)
+        except (RuntimeError, IndexError, TypeError) as error:
+            self._blame(error, args)
+            raise
+        finally:
+            _call.training, _call.root, _call.path = before
         if masks.in_use or self._makes_masks:
             masks.pass_on(self, args, kwargs, outputs, previous)
         return outputs
@@ -248,20 +252,18 @@ class Layer(_Arguments, Books):  # type: ignore[misc]  # the arguments are prope
         self._ensure_built(tuple(inputs), {})
         return tree.map_structure(lambda spec: spec.shape, symbolic.infer(self.forward, tuple(inputs), {}))
 
-    @contextmanager
-    def _working_weights(self, args: Any, kwargs: Any) -> Iterator[None]:
-        """Stand-ins for the weights during a call: shapes alone while tracing, half precision in mixed policies."""
+    def _call_with_weights(self, args: Any, kwargs: Any) -> Any:
+        """Call with stand-ins for the weights where needed: shapes alone while tracing, casts in mixed policies."""
         if symbolic.tracing() and any(_is_meta(leaf) for leaf in tree.flatten([args, kwargs])):
             own = {name: {key: _to_meta(value) for key, value in self.__dict__[name].items()} for name in _WEIGHTS}
-        elif self.compute_dtype != self.variable_dtype and self.autocast and self._parameters:
+        elif self._parameters and self.autocast and self.compute_dtype != self.variable_dtype:
             own = {"_parameters": {key: _cast(value, self._input_dtype) for key, value in self._parameters.items()}}
         else:
-            yield
-            return
+            return self.call(*args, **kwargs)
         real = {name: self.__dict__[name] for name in own}
         self.__dict__.update(own)
         try:
-            yield
+            return self.call(*args, **kwargs)
         finally:
             self.__dict__.update(real)
 
@@ -383,7 +385,7 @@ class Layer(_Arguments, Books):  # type: ignore[misc]  # the arguments are prope
         copy = type(self).from_config(self.get_config())
         memo[id(self)] = copy
         if self.built and self._build_shapes:
-            copy.build_from_config(self._build_shapes)
+            copy.build_from_config(self.get_build_config())
             copy._finish_build()
             copy.set_weights(self.get_weights())
         return copy
@@ -417,9 +419,8 @@ def _remember_build(build: Callable[..., None]) -> Callable[..., None]:
 Layer.build = _remember_build(Layer.build)  # type: ignore[method-assign]
 
 
-@contextmanager
-def _entered(layer: Layer, training: bool) -> Iterator[None]:
-    """Note that a call is in progress; the outermost one forgets the penalties of the call before."""
+def _enter(layer: Layer, training: bool) -> tuple[Any, ...]:
+    """Note that a call is in progress and return what was; the outermost forgets the penalties of the call before."""
     before = _call.training, _call.root, _call.path
     if _call.root is None:
         _call.root = layer
@@ -427,10 +428,7 @@ def _entered(layer: Layer, training: bool) -> Iterator[None]:
             owner._losses.clear()
         layer._loss_layers.clear()
     _call.training, _call.path = training, f"{_call.path}{layer.name}/"
-    try:
-        yield
-    finally:
-        _call.training, _call.root, _call.path = before
+    return before
 
 
 def _shapes(structure: Any) -> Any:

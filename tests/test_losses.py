@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from convia import config, losses, registry
+from convia import activations, config, losses, registry
 
 rng = np.random.default_rng(0)
 
@@ -459,3 +459,17 @@ def test_other_errors():
         losses.categorical_crossentropy(np.ones((3, 1)), np.ones((3, 1)))
     with pytest.raises(NotImplementedError, match="a loss without call"):
         losses.Loss()(np.zeros(3), np.zeros(3))
+
+
+@pytest.mark.parametrize("name", ["sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy"])
+def test_probabilities_bring_their_scores_while_training(name):
+    """The loss of softmax(x) has the exact gradient where the probability is so small that clipping would hide it."""
+    x = torch.tensor([[-40.0, 40.0]], requires_grad=True)
+    kind = "sigmoid" if name.startswith("binary") else "softmax"
+    probabilities = getattr(activations, kind)(x)
+    y = torch.tensor([0]) if name.startswith("sparse") else torch.tensor([[1.0, 0.0]])
+    getattr(losses, name)(y, probabilities).sum().backward()
+    expected = [[-0.5, 0.5]] if kind == "sigmoid" else [[-1.0, 1.0]]
+    torch.testing.assert_close(x.grad, torch.tensor(expected))
+    with torch.no_grad():
+        assert not hasattr(getattr(activations, kind)(x), "_scores")

@@ -1,7 +1,8 @@
 """Cross-entropies and other distances between distributions.
 
 Probabilities are divided by their sum and kept in [ε, 1 − ε] before the logarithm, ε = ``config.epsilon()``;
-``from_logits=True`` takes unnormalized scores and is more exact.
+``from_logits=True`` takes unnormalized scores and is more exact. In training, probabilities that come right out of a
+softmax or sigmoid bring their scores with them, and these are used, as TensorFlow does.
 """
 
 import warnings
@@ -11,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from convia import config
+from convia.activations import scores_of
 from convia.args import Fraction
 from convia.errors import explain
 from convia.losses.base import LossFunctionWrapper, Reduction, set_mask
@@ -38,6 +40,9 @@ def _total_binary(
 
 
 def _binary(y_true: Any, y_pred: Any, from_logits: bool, label_smoothing: float, reduction: str) -> torch.Tensor:
+    scores = None if from_logits else scores_of(y_pred, "sigmoid")
+    if scores is not None:
+        y_pred, from_logits = scores, True
     y_true, y_pred = pair("binary_crossentropy", y_true, y_pred, same_shape=True)
     if label_smoothing:
         y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
@@ -92,6 +97,9 @@ def _total_categorical(
 
 
 def _products(who: str, y_true: Any, y_pred: Any, from_logits: bool, label_smoothing: float, axis: int) -> torch.Tensor:
+    scores = scores_of(y_pred, "softmax") if axis == -1 and not from_logits else None
+    if scores is not None:
+        y_pred, from_logits = scores, True
     y_true, y_pred = _one_hot_pair(who, y_true, y_pred, label_smoothing, axis)
     if from_logits:
         return y_true * y_pred.log_softmax(axis)
@@ -169,6 +177,9 @@ def _sparse(
     y_true: Any, y_pred: Any, from_logits: bool, ignore_class: int | None, axis: int, reduction: str
 ) -> torch.Tensor:
     who = "sparse_categorical_crossentropy"
+    scores_before = scores_of(y_pred, "softmax") if axis == -1 and not from_logits else None
+    if scores_before is not None:
+        y_pred, from_logits = scores_before, True
     y_pred = to_tensor(y_pred)
     y_true = to_tensor(y_true, torch.long, y_pred)
     if y_true.shape != y_pred.shape[:-1] or axis != -1:

@@ -48,11 +48,10 @@ class Trainer(Compiled):
         for variable in variables:
             variable.grad = None
         if variables:
-            scaled = self.optimizer.scale_loss(loss)
-            scaled.backward()
-            with torch.no_grad():
-                self.optimizer.apply([variable.grad for variable in variables], variables)
+            self.optimizer.scale_loss(loss).backward()
         with torch.no_grad():
+            if variables:
+                self.optimizer.apply([variable.grad for variable in variables], variables)
             self._note_loss(loss, outputs)
             self._update_metrics(x, y, outputs, weight)
 
