@@ -127,7 +127,7 @@ def _write_numbers(axes: Any, counts: npt.NDArray[Any], shares: npt.NDArray[Any]
     for row, column in np.argwhere(counts > 0):
         share = shares[row, column]
         text = f"{counts[row, column]}\n{_percent(share)}" if roomy else str(counts[row, column])
-        colour = "white" if share > 0.3 else INK
+        colour = "white" if share > 0.4 else INK
         axes.text(column, row, text, ha="center", va="center", fontsize=8 if roomy else 7, color=colour)
 
 
