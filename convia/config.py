@@ -148,9 +148,10 @@ class DTypePolicy(Configured):
     """
 
     _namespace = "keras.dtype_policies"
-    name: str
+    name: str | None = None
 
     def __post_init__(self) -> None:
+        self.name = self.name or dtype_policy().name
         half = str(self.name).removeprefix("mixed_")
         try:
             torch_dtype(half)
@@ -185,14 +186,17 @@ def policy(identifier: Any = None) -> DTypePolicy:
     return DTypePolicy(dtype_name(identifier))
 
 
+_policy = policy
+
+
 def dtype_policy() -> DTypePolicy:
     """Return the policy that layers made from now on take, float32 unless changed."""
     return _settings["dtype_policy"] or DTypePolicy(floatx())
 
 
-def set_dtype_policy(value: Any) -> None:
+def set_dtype_policy(policy: Any) -> None:
     """Set the policy that layers made from now on take, such as "mixed_bfloat16"; None for the float type's own."""
-    _settings["dtype_policy"] = None if value is None else policy(value)
+    _settings["dtype_policy"] = None if policy is None else _policy(policy)
 
 
 def set_threads(count: int) -> None:
@@ -251,12 +255,12 @@ def disable_flash_attention() -> None:
 
 
 def is_unsafe_deserialization_enabled() -> bool:
-    """Return whether pickled torch modules in configs are loaded."""
+    """Return whether ``enable_unsafe_deserialization`` was called; code in files is never run either way."""
     return _settings["unsafe_deserialization"]
 
 
 def enable_unsafe_deserialization() -> None:
-    """Load pickled torch modules in configs, which may run any code. Functions written as code stay refused."""
+    """Accept Keras's switch. Code and pickles in files are never run; pass what is missing as ``custom_objects``."""
     _settings["unsafe_deserialization"] = True
 
 

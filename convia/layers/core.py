@@ -368,8 +368,17 @@ class Lambda(Layer):
         """Return the arguments; functions by name, a ``lambda`` as one that cannot be loaded."""
         config = super().get_config()
         for name in ("function", "output_shape", "mask"):
-            if getattr(getattr(self, name), "__name__", None) == "<lambda>":
+            value = getattr(self, name)
+            found = registry.home(value) if callable(value) else None
+            if getattr(value, "__name__", None) == "<lambda>":
                 config[name] = {"class_name": "__lambda__", "config": None}
+            elif found is not None:  # a function of the library: its name alone would not say where it is
+                config[name] = {
+                    "module": found[0],
+                    "class_name": "function",
+                    "config": found[1],
+                    "registered_name": None,
+                }
         return {key: value for key, value in config.items() if value is not None or key not in ("output_shape", "mask")}
 
     @classmethod

@@ -339,6 +339,8 @@ class GroupNormalization(_Normalization):
     def call(self, inputs: Tensor) -> Tensor:
         """Normalize."""
         x = inputs.permute(self._to_torch)
+        if not inputs.requires_grad:  # torch 2.13's gradient for γ alone crashes in channels_last memory
+            x = x.contiguous()
         beta = self.beta if self.scale else None  # torch's gradient fails for β without γ
         y = F.group_norm(x, self._groups, self.gamma, beta, self.epsilon)
         if beta is not self.beta:

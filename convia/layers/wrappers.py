@@ -3,16 +3,15 @@
 # mypy thinks that redeclared arguments keep their place
 # mypy: disable-error-code="misc"
 
-import base64
 import copy
-import io
 from typing import Annotated, Any
 
 import torch
 from torch import nn
 
+from convia import registry
 from convia.args import Convert
-from convia.config import device, dtype_name, is_unsafe_deserialization_enabled
+from convia.config import device, dtype_name
 from convia.errors import explain
 from convia.layer import Layer
 from convia.symbolic import KerasTensor
@@ -91,35 +90,32 @@ class TorchModuleWrapper(Layer):
         self.module.load_state_dict({name: torch.as_tensor(store[name][()]) for name in store})
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments; the module pickled, in base64."""
-        buffer = io.BytesIO()
-        torch.save(self.module, buffer)
+        """Return the arguments; the module by the name of its class, since code and pickles do not go into files."""
         base = Layer(name=self.name, trainable=self.trainable, dtype=self.dtype_policy).get_config()
-        module = base64.b64encode(buffer.getvalue()).decode("ascii")
+        module = {"class_name": "__torch_module__", "config": type(self.module).__qualname__}
         return {**base, "module": module, "output_shape": self.output_shape}
 
     @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: bool | None = None
-    ) -> "TorchModuleWrapper":
-        """Make a layer from a config.
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "TorchModuleWrapper":
+        """Make a layer from a config and the module that ``custom_objects`` has under the layer's name.
 
         Raises:
-            ValueError: it holds a pickled module, whose loading may run any code, and nobody allowed that.
+            ValueError: it has none.
         """
         given = dict(config)
-        if isinstance(given.get("module"), str):
-            if safe_mode or (safe_mode is None and not is_unsafe_deserialization_enabled()):
+        if not isinstance(given.get("module"), nn.Module):
+            name = given.get("name", "torch_module_wrapper")
+            module = registry.get_registered_object(name, custom_objects)
+            if module is None:
                 raise ValueError(
                     explain(
-                        f"TorchModuleWrapper layer {given.get('name')!r}",
-                        "a pickled module in its config",
-                        "a file whose maker you trust",
-                        "Loading it may run any code. Pass safe_mode=False, or call "
-                        "config.enable_unsafe_deserialization(), if you do trust it.",
+                        f"TorchModuleWrapper layer {name!r}",
+                        "a config, which cannot hold a module of torch",
+                        "the module itself",
+                        f"Make it anew and pass it under the layer's name: custom_objects={{{name!r}: module}}.",
                     )
                 )
-            given["module"] = torch.load(io.BytesIO(base64.b64decode(given["module"])), weights_only=False)
+            given["module"] = module
         return cls(**given)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TorchModuleWrapper":

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from convia import config, layers
+from convia import layers
 from convia.graph import Input
 from convia.models import Model, Sequential
 from tests.oracle import assert_close
@@ -79,18 +79,13 @@ def test_weights_go_to_a_file_with_the_statistics(tmp_path):
     assert_close(models[0](x), theirs(x, training=False))
 
 
-def test_configs_hold_a_pickle_that_somebody_must_allow():
+def test_configs_need_the_module_from_the_user():
     layer = layers.TorchModuleWrapper(nn.Linear(4, 3), name="it")
     x = torch.randn(2, 4)
     described = layer.get_config()
-    with pytest.raises(ValueError, match=r"'it'.*pickled module.*enable_unsafe_deserialization"):
+    with pytest.raises(ValueError, match=r"'it'.*the module itself.*custom_objects"):
         layers.TorchModuleWrapper.from_config(described)
-    assert_close(layers.TorchModuleWrapper.from_config(described, safe_mode=False)(x), layer(x))
-    try:
-        config.enable_unsafe_deserialization()
-        assert_close(layers.TorchModuleWrapper.from_config(described)(x), layer(x))
-    finally:
-        config._settings["unsafe_deserialization"] = False
+    assert_close(layers.TorchModuleWrapper.from_config(described, {"it": layer.module})(x), layer(x))
 
 
 def test_copies_are_independent():
