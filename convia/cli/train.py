@@ -33,7 +33,7 @@ from convia.random import set_random_seed
 
 MANY_IMAGES = 10_000  # with more, the quick network is the default
 _SLOWER, _WAIT = 0.3, 3  # the learning rate is multiplied by the one after so many epochs without progress
-_FEW_PIXELS = 1 << 14  # per step
+_FEW_PIXELS = 1 << 15  # per step: 32 images of 32×32
 _PICTURES = ("learning_curves", "confusion_matrix", "filters", "feature_maps", "predictions")
 
 
