@@ -1,0 +1,27 @@
+"""The CPU engine: graphs of layers become plans for the native kernels."""
+
+from convia.engine.loading import (
+    chosen_engine,
+    instruction_set,
+    native,
+    reason_for_absence,
+    set_engine,
+    threads,
+)
+from convia.engine.lowering import lower
+from convia.engine.plan import Plan, Unsupported
+from convia.engine.training import add_losses, add_optimizer
+
+__all__ = [
+    "Plan",
+    "Unsupported",
+    "add_losses",
+    "add_optimizer",
+    "chosen_engine",
+    "instruction_set",
+    "lower",
+    "native",
+    "reason_for_absence",
+    "set_engine",
+    "threads",
+]

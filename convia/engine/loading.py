@@ -1,0 +1,73 @@
+"""The native part of the engine: whether it was built, which instruction set and how many threads it uses."""
+
+import importlib
+import os
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from convia.errors import explain, nearest
+
+_native: Any = None
+_absent = ""
+try:
+    _native = importlib.import_module("convia.engine._native")
+except ImportError as error:
+    _absent = f"the native engine was not built ({error}); install convia where there is a C++ compiler"
+
+_CHOICES = ("auto", "native", "torch")
+_choice = "auto"
+
+
+def set_engine(choice: str) -> None:
+    """Choose what computes on CPUs: "auto" (the native engine where it can), "native" (or an error), "torch".
+
+    Raises:
+        ValueError: another word, or "native" where there is no native engine.
+    """
+    global _choice
+    if choice not in _CHOICES:
+        raise ValueError(
+            explain("set_engine", repr(choice), f"one of {list(_CHOICES)}", nearest(str(choice), _CHOICES))
+        )
+    if choice == "native" and _native is None:
+        raise ValueError(explain("set_engine", "'native'", "'auto' or 'torch' here", _absent))
+    _choice = choice
+
+
+def chosen_engine() -> str:
+    """Return the choice; ``CONVIA_ENGINE=off`` (or "torch") in the environment is stronger than "auto"."""
+    outside = os.environ.get("CONVIA_ENGINE", "auto").lower()
+    return "torch" if _choice == "auto" and outside in ("off", "torch", "0") else _choice
+
+
+def native() -> ModuleType | None:
+    """Return the compiled module, None where it is absent."""
+    return _native
+
+
+def reason_for_absence() -> str:
+    """Return why there is no native engine, "" if there is one."""
+    return _absent
+
+
+def instruction_set() -> str:
+    """Return the name of the kernels in use: the machine's best, or the one that ``CONVIA_ISA`` names.
+
+    Raises:
+        ValueError: this machine, or this build, has no such kernels.
+    """
+    assert _native is not None
+    names = [name for name, _ in _native.instruction_sets()]
+    wanted = os.environ.get("CONVIA_ISA")
+    if wanted is None:
+        return names[0]
+    if wanted not in names:
+        raise ValueError(explain("CONVIA_ISA", repr(wanted), f"one of {names}", nearest(wanted, names)))
+    return wanted
+
+
+def threads() -> int:
+    """Return the number of threads: torch's, see ``config.set_threads``."""
+    return torch.get_num_threads()

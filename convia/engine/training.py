@@ -1,0 +1,154 @@
+"""What training adds to a plan: losses and accuracies of the outputs, and the rule of the optimizer."""
+
+from typing import Any
+
+from convia import config, losses, metrics, optimizers
+from convia.engine.plan import ACTS, KINDS, LOSSES, RULES, Plan, Unsupported
+
+_LOSSES = {
+    losses.sparse_categorical_crossentropy: "softmax_crossentropy",
+    losses.categorical_crossentropy: "softmax_crossentropy",
+    losses.binary_crossentropy: "sigmoid_crossentropy",
+    losses.mean_squared_error: "mean_squared",
+    losses.mean_absolute_error: "mean_absolute",
+}
+_ACCURACIES = {
+    metrics.SparseCategoricalAccuracy: (1, True),
+    metrics.CategoricalAccuracy: (1, False),
+    metrics.BinaryAccuracy: (2, False),
+}
+_CONFIRMED = {"axis": -1, "ignore_class": None}  # arguments of losses that must have these values
+
+
+def add_losses(plan: Plan, objective: Any) -> None:
+    """Add the losses and accuracies of a built objective.
+
+    Raises:
+        Unsupported: a loss or metric that the engine does not know, or in a way that it does not.
+    """
+    rows = zip(
+        plan.outputs, objective._losses, objective._weights, objective._metrics, objective._weighted, strict=True
+    )
+    for output, loss, factor, plain, weighted in rows:
+        if loss is None:
+            raise Unsupported("outputs without a loss are not supported by the engine")
+        if weighted:
+            raise Unsupported("weighted_metrics are not supported by the engine")
+        entry = _described(loss)
+        entry |= {"output": output, "target": output, "factor": factor}
+        entry["accuracy"], entry["threshold"] = _accuracy(plain, entry["sparse"])
+        _fuse(plan, entry)
+        plan.losses.append(entry)
+    targets = [entry["target"] for entry in plan.losses]
+    if len(set(targets)) < len(targets):
+        raise Unsupported("a tensor that is several outputs is not supported by the engine")
+
+
+def _described(loss: Any) -> dict[str, Any]:
+    function, arguments = getattr(loss, "fn", None), dict(getattr(loss, "_arguments", {}))
+    kind = _LOSSES.get(function)  # type: ignore[arg-type]
+    own = type(loss).call is losses.LossFunctionWrapper.call
+    means = getattr(loss, "reduction", None) in ("sum_over_batch_size", "mean")
+    if kind is None or not own or not means or any(arguments.pop(k, v) != v for k, v in _CONFIRMED.items()):
+        raise Unsupported(f"loss {loss.name!r} ({type(loss).__name__}) is not supported by the engine")
+    return {
+        "kind": LOSSES.index(kind),
+        "sparse": function is losses.sparse_categorical_crossentropy,
+        "logits": bool(arguments.get("from_logits", False)),
+        "smoothing": float(arguments.get("label_smoothing", 0.0)),
+        "epsilon": config.epsilon(),
+    }
+
+
+def _accuracy(wanted: list[Any], sparse: bool) -> tuple[int, float]:
+    """Return the kind of accuracy and its threshold; (0, ½) for none."""
+    kinds = set()
+    for metric in wanted:
+        if type(metric) not in _ACCURACIES or (_ACCURACIES[type(metric)][1] != sparse):
+            raise Unsupported(f"metric {metric.name!r} ({type(metric).__name__}) is not supported by the engine")
+        kinds.add((_ACCURACIES[type(metric)][0], float(getattr(metric, "threshold", 0.5))))
+    if len(kinds) > 1:
+        raise Unsupported("accuracies of several kinds are not supported by the engine")
+    return kinds.pop() if kinds else (0, 0.5)
+
+
+_ENDINGS = {"softmax_crossentropy": "softmax", "sigmoid_crossentropy": "sigmoid"}
+
+
+def _fuse(plan: Plan, entry: dict[str, Any]) -> None:
+    """Differentiate a cross-entropy of probabilities together with the softmax or sigmoid that makes them."""
+    ending = _ENDINGS.get(LOSSES[entry["kind"]])
+    if ending is None or entry["logits"]:
+        return
+    makers = [step for step in plan.steps if step["out"] == entry["output"]]
+    users = [step for step in plan.steps if entry["output"] in step["ins"]]
+    last: dict[str, Any] = makers[-1] if makers else {"kind": -1}
+    name = KINDS[last["kind"]] if last["kind"] >= 0 else ""
+    name = ACTS[last["act"]] if name == "unary" else name
+    if name != ending or users or any(other["output"] == entry["output"] for other in plan.losses):
+        raise Unsupported(f"a cross-entropy of outputs that no {ending} makes is not supported by the engine")
+    last["skip_backward"] = entry["fused"] = True
+    entry["target"] = last["ins"][0]
+
+
+def add_optimizer(plan: Plan, optimizer: Any, learned: list[Any]) -> None:
+    """Add the optimizer's rule, and its slots to the parameters; the optimizer must be built.
+
+    Raises:
+        Unsupported: an optimizer, or an option of it, that the engine does not know.
+    """
+    rule = _RULES.get(type(optimizer))
+    who = f"optimizer {type(optimizer).__name__}"
+    if rule is None:
+        raise Unsupported(f"{who} is not supported by the engine")
+    for option in ("use_ema", "gradient_accumulation_steps", "loss_scale_factor"):
+        if getattr(optimizer, option):
+            raise Unsupported(f"{who} with {option} is not supported by the engine")
+    name, details = rule(optimizer)
+    clips = {"clip_value": "clipvalue", "clip_norm": "clipnorm", "clip_global": "global_clipnorm"}
+    details |= {key: float(getattr(optimizer, option) or 0.0) for key, option in clips.items()}
+    plan.optimizer = {"rule": RULES.index(name), **details}
+    known = {id(parameter.tensor): parameter for parameter in plan.parameters}
+    for variable in learned:
+        parameter = known.get(id(variable))
+        if parameter is None:
+            raise Unsupported(f"a weight outside the graph ({variable.path}) is not supported by the engine")
+        slots = optimizer.slots(variable)
+        if any(slot.stride() != variable.stride() and slot.numel() > 1 for slot in slots):
+            raise Unsupported(f"state of {who} in another order of memory is not supported by the engine")
+        decay = optimizer._decay_of(variable)
+        parameter.decay = float(decay) if decay is not None and optimizer._use_weight_decay(variable) else 0.0
+        parameter.slots = _placed(optimizer, slots)
+
+
+def _placed(optimizer: Any, slots: tuple[Any, ...]) -> tuple[Any, ...]:
+    """RMSprop's slots are v, the sum of steps and the mean gradient, the last two only where they are used."""
+    if isinstance(optimizer, optimizers.RMSprop) and optimizer.centered and not optimizer.momentum:
+        raise Unsupported("RMSprop that is centered without momentum is not supported by the engine")
+    return slots
+
+
+def _sgd(optimizer: Any) -> tuple[str, dict[str, Any]]:
+    return "sgd", {"a": optimizer.momentum, "variant": bool(optimizer.nesterov)}
+
+
+def _adam(optimizer: Any) -> tuple[str, dict[str, Any]]:
+    betas = {"a": optimizer.beta_1, "b": optimizer.beta_2}
+    return "adam", {**betas, "epsilon": optimizer.epsilon, "variant": bool(optimizer.amsgrad)}
+
+
+def _rmsprop(optimizer: Any) -> tuple[str, dict[str, Any]]:
+    return "rmsprop", {"a": optimizer.rho, "b": optimizer.momentum, "epsilon": optimizer.epsilon}
+
+
+def _adagrad(optimizer: Any) -> tuple[str, dict[str, Any]]:
+    return "adagrad", {"epsilon": optimizer.epsilon}
+
+
+_RULES = {
+    optimizers.SGD: _sgd,
+    optimizers.Adam: _adam,
+    optimizers.AdamW: _adam,
+    optimizers.RMSprop: _rmsprop,
+    optimizers.Adagrad: _adagrad,
+}

@@ -1,0 +1,355 @@
+"""The loop on the native engine: fit, evaluate and predict of array data on a CPU, many steps per call.
+
+``walk`` and ``predict`` return None where the engine cannot run the model; the caller then goes on with torch.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from convia import config, engine, tree
+from convia.engine import Plan, Unsupported
+from convia.errors import explain
+from convia.random import SeedGenerator
+from convia.training.data import ArrayBatches, Batches
+
+_CALL_SECONDS = 0.05  # a call into the engine should end after this time, so that bars move and Ctrl-C works
+_LARGE = 2e6  # multiplications per sample from which a handful of samples is left to torch
+_METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "call", "forward", "__call__")
+_TRAIN, _TEST, _PREDICT = range(3)
+
+
+@dataclass
+class _Ready:
+    """A network in memory, and the key under which it is valid."""
+
+    key: tuple[Any, ...]
+    plan: Plan
+    network: Any
+    held: Any  # what the key names by id, so that no other object gets that id
+    lock: Any = field(default_factory=threading.Lock)
+
+
+@dataclass
+class _Arrays:
+    """The arrays of an epoch in the engine's types; ``order`` has the numbers of the samples."""
+
+    inputs: list[Tensor]
+    targets: list[tuple[Tensor | None, Tensor | None, Tensor | None]]  # numbers, class numbers, weights
+    order: Tensor
+
+    def addresses(self) -> tuple[list[tuple[int, bool]], list[tuple[int, int, int]]]:
+        inputs = [(x.data_ptr(), x.dtype is torch.uint8) for x in self.inputs]
+        return inputs, [tuple(0 if part is None else part.data_ptr() for part in row) for row in self.targets]  # type: ignore[misc]
+
+
+_ready: WeakKeyDictionary[Any, dict[int, _Ready]] = WeakKeyDictionary()
+_abandoned: list[Any] = []  # networks of a parent process, whose threads are not here
+
+
+def _after_fork() -> None:
+    _abandoned.extend(list(_ready.values()))
+    _ready.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+# -- can it, and with what ------------------------------------------------------------------------------------------
+
+
+def describe(model: Any) -> str:
+    """Return what computes the model on a CPU: "native (avx512, 2 threads)", or "torch: " and the reason."""
+    try:
+        _require(model)
+        plan = engine.lower(model.graph, list(model.trainable_variables))
+        if model.compiled and model.objective.built:
+            engine.add_losses(plan, model.objective)
+    except Unsupported as error:
+        return f"torch: {error}"
+    count = engine.threads()
+    return f"native ({engine.instruction_set()}, {count} thread{'s' * (count > 1)})"
+
+
+def _require(model: Any) -> None:
+    if engine.chosen_engine() == "torch":
+        raise Unsupported("chosen by set_engine or CONVIA_ENGINE")
+    if engine.native() is None:
+        raise Unsupported(engine.reason_for_absence())
+    if config.device().type != "cpu":
+        raise Unsupported(f"the device is {config.device()}")
+    if getattr(model, "graph", None) is None:
+        raise Unsupported(f"model {model.name!r} ({type(model).__name__}) has no graph of layers")
+    for name in _METHODS:
+        if not _is_ours(getattr(type(model), name)):
+            raise Unsupported(f"model {model.name!r} ({type(model).__name__}) has its own {name}()")
+    if model.run_eagerly or model._forward_hooks or model._forward_pre_hooks or model._loss_layers:
+        raise Unsupported(f"model {model.name!r} runs eagerly, has hooks, or adds losses")
+
+
+def _is_ours(method: Any) -> bool:
+    return getattr(method, "__module__", "").split(".")[0] in ("convia", "torch")
+
+
+def _attempt(work: Callable[[], Any]) -> Any:
+    """Return None for what the engine cannot do, or say so where it was asked for."""
+    try:
+        return work()
+    except Unsupported as error:
+        if engine.chosen_engine() == "native":
+            raise ValueError(
+                explain("set_engine('native')", str(error), "a model that the engine knows", "Use set_engine('auto').")
+            ) from None
+        return None
+
+
+def _prepared(model: Any, batch: int, mode: int) -> _Ready:
+    """Return the network for a mode, made anew when weights have moved or anything else has changed."""
+    learned = list(model._learned_variables()) if mode == _TRAIN else []
+    weights = [*model.weights, *(slot for v in learned for slot in model.optimizer.slots(v))]
+    key = (
+        id(model.graph),
+        id(model.objective) if mode != _PREDICT else 0,
+        batch if mode == _TRAIN else 0,
+        engine.instruction_set(),
+        engine.threads(),
+        tuple(map(id, learned)),
+        tuple(weight.data_ptr() for weight in weights),
+        tuple(layer.trainable for layer in model.layers),
+        _settings(model.optimizer) if mode == _TRAIN else (),
+    )
+    ready = _ready.setdefault(model, {}).get(mode)
+    if ready is None or ready.key != key:
+        plan = engine.lower(model.graph, learned)
+        if mode != _PREDICT:
+            engine.add_losses(plan, model.objective)
+        if mode == _TRAIN:
+            engine.add_optimizer(plan, model.optimizer, learned)
+        network = plan.assemble(engine.native(), engine.instruction_set(), engine.threads(), batch, mode == _TRAIN)
+        ready = _ready[model][mode] = _Ready(key, plan, network, (model.graph, model.objective))
+    return ready
+
+
+def _settings(optimizer: Any) -> tuple[Any, ...]:
+    """The optimizer's numbers, any of which may be changed between epochs."""
+    return tuple((k, v) for k, v in sorted(vars(optimizer).items()) if isinstance(v, (int, float, str)))
+
+
+def _inputs(model: Any, x: Any) -> list[Tensor]:
+    flat = [x] if isinstance(x, Tensor) else model._flat_inputs(x)
+    if len(flat) != len(model.graph.inputs):
+        raise Unsupported("inputs of another number")
+    return [_input(value, tuple(spec.shape[1:])) for value, spec in zip(flat, model.graph.inputs, strict=True)]
+
+
+def _input(value: Tensor, shape: tuple[Any, ...]) -> Tensor:
+    given = tuple(value.shape[1:])
+    if shape not in (given, (*given, 1)) and given != (*shape, 1):
+        raise Unsupported("inputs of another shape")
+    if value.device.type != "cpu" or value.is_complex():
+        raise Unsupported("inputs of another device or type")
+    return (value if value.dtype in (torch.uint8, torch.float32) else value.float()).detach().contiguous()
+
+
+def _targets(model: Any, plan: Plan, y: Any, weight: Any, count: int) -> list[Any]:
+    objective, rows = model.objective, []
+    for entry, target, each in zip(plan.losses, objective._targets(y), objective._sample_weights(weight), strict=True):
+        *pixels, classes = plan.shapes[entry["output"]]
+        size = count
+        for side in (*pixels, *(() if entry["sparse"] else (classes,))):
+            size *= side
+        if target is None or target.numel() != size or (each is not None and tuple(each.shape) != (count,)):
+            raise Unsupported("targets or weights of such a shape")
+        if entry["sparse"] and not 0 <= int(target.min()) <= int(target.max()) < classes:
+            raise Unsupported("class numbers out of range")
+        labels = target.to(torch.int32).contiguous() if entry["sparse"] else None
+        dense = None if entry["sparse"] else target.float().contiguous()
+        rows.append((dense, labels, None if each is None else each.float().contiguous()))
+    return rows
+
+
+# -- fit and evaluate -----------------------------------------------------------------------------------------------
+
+
+def walk(model: Any, batches: Batches, hooks: Any, mode: str) -> bool | None:
+    """Go through an epoch of training ("train") or measuring ("test"); None where torch has to."""
+    return _attempt(lambda: _walk(model, batches, hooks, mode)) if isinstance(batches, ArrayBatches) else None
+
+
+def _walk(model: Any, batches: ArrayBatches, hooks: Any, mode: str) -> bool:
+    _require(model)
+    if len(model.metrics) > len(model.objective.metrics):
+        raise Unsupported("metrics of layers are not supported by the engine")
+    x, y, weight = batches._tree
+    inputs, count, size = _inputs(model, x), batches.samples or 0, batches.batch_size
+    training = mode == "train"
+    _check_first_batch(model, x, y, weight, size, training)
+    ready = _prepared(model, min(size, count), _TRAIN if training else _TEST)
+    targets = _targets(model, ready.plan, y, weight, count)
+    order = batches._order(count)
+    arrays = _Arrays(inputs, targets, torch.arange(count) if order is None else order.contiguous())
+    penalty = 0.0 if training else float(sum((p.detach().sum() for p in model._penalties()), torch.zeros(())))
+    seeds = _seeds(ready.plan) if training else []
+    for first, last in _portions(model, batches.steps or 0, hooks, mode):
+        samples = min(last * size, count) - first * size
+        update = _update(model, seeds, last - first) if training else {}
+        batch = size if training else samples
+        tallies, penalties = _call(ready, arrays, _TRAIN if training else _TEST, first * size, samples, batch, **update)
+        if training:
+            model.optimizer._iterations.number += last - first
+        _note(model, ready.plan, tallies, penalties + penalty * samples, samples)
+    return True
+
+
+def _check_first_batch(model: Any, x: Any, y: Any, weight: Any, size: int, training: bool) -> None:
+    """The first batch of a fit goes through torch once, without learning: it builds and checks losses and metrics."""
+    if model.objective.built and not (training and model._first_step):
+        return
+    parts = tree.map_structure(lambda leaf: None if leaf is None else leaf[:size], (x, y, weight))
+    first_x, first_y, first_weight = parts
+    before = {id(variable): variable.clone() for metric in model.metrics for variable in metric.variables}
+    with torch.no_grad():
+        outputs = model(first_x, training=False)
+        loss = model.compute_loss(first_x, first_y, outputs, first_weight, training=False)
+        if training:
+            model._check_first_step(loss, first_x, outputs)
+        for variable in (variable for metric in model.metrics for variable in metric.variables):
+            variable.copy_(before.get(id(variable), torch.zeros(())))
+
+
+def _portions(
+    model: Any, steps: int, hooks: Any, mode: str, logs: Callable[[int, int], Any] | None = None
+) -> Iterator[tuple[int, int]]:
+    """Yield ranges of steps to take in one call, and tell the callbacks that want to know in between."""
+    wants = getattr(hooks, f"wants_{mode}_batches")
+    begin, end = getattr(hooks, f"on_{mode}_batch_begin"), getattr(hooks, f"on_{mode}_batch_end")
+    progress = hooks.progress if mode == "train" or not hooks.inside_fit else None
+    draw = getattr(progress, f"on_{mode}_batch_end", None)
+    logs = logs or (lambda first, last: model._step_logs(None))
+    every, training, portion, count = model.steps_per_execution, mode == "train", 1, 0
+    if training and model._resume_step:  # a restored run goes on within its epoch
+        count = model._resume_step
+        object.__setattr__(model, "_resume_step", 0)
+    while count < steps:
+        first = count
+        if wants:
+            if count % every == 0:
+                begin(count)
+            count = min(count - count % every + every, steps)
+        else:
+            count = min(count + portion, steps)
+        start = perf_counter()
+        yield first, count
+        seconds = perf_counter() - start
+        portion = max(1, min(2 * portion, int(portion * _CALL_SECONDS / max(seconds, 1e-6))))
+        if wants:
+            end(count - 1, logs(first, count))
+        elif draw is not None and progress is not None and progress.due(count - 1):
+            draw(count - 1, logs(first, count))
+        if training and model.stop_training:
+            return
+
+
+def _update(model: Any, seeds: list[Any], steps: int) -> dict[str, Any]:
+    """Learning rates and random keys of the next steps."""
+    optimizer = model.optimizer
+    done, rate = optimizer._iterations.number, optimizer._learning_rate
+    if hasattr(rate, "number"):
+        rates = [rate.number] * steps
+    elif steps == 1 or not callable(getattr(rate, "get_config", None)):  # a function may count its calls
+        rates = [optimizer._rate() for _ in range(steps)]
+    else:
+        rates = [float(rate(torch.tensor(done + step))) for step in range(steps)]
+    return {"rates": rates, "t": done + 1, "keys": [_key(seed, done, steps) for seed in seeds]}
+
+
+def _seeds(plan: Plan) -> list[Any]:
+    """What the masks of each random layer start from: its own generator, or a draw from torch's."""
+    return [
+        layer.seed_generator if layer.seed_generator is not None else int(torch.randint(2**62, ()))
+        for layer in plan.random_layers
+    ]
+
+
+def _key(seed: Any, done: int, steps: int) -> int:
+    """Return the key of the next steps; a layer's own generator moves on by as many."""
+    if not isinstance(seed, SeedGenerator):
+        return seed
+    start, drawn = seed._state
+    seed._state = [start, drawn + steps]
+    return (start * 0x9E3779B97F4A7C15 + drawn - done) % 2**64
+
+
+def _call(
+    ready: _Ready, arrays: _Arrays, mode: int, first: int, samples: int, batch: int, outputs: Any = (), **update: Any
+) -> tuple[list[tuple[float, float]], float]:
+    inputs, targets = arrays.addresses()
+    order = arrays.order.data_ptr() + first * arrays.order.element_size()
+    addresses = [out[first:].data_ptr() for out in outputs]
+    with ready.lock:
+        return ready.network.run(
+            mode,
+            inputs,
+            targets,
+            addresses,
+            order,
+            samples,
+            batch,
+            update.get("rates", []),
+            update.get("t", 1),
+            update.get("keys", [0] * len(ready.plan.random_layers)),
+        )
+
+
+def _note(model: Any, plan: Plan, tallies: list[tuple[float, float]], penalty: float, samples: int) -> None:
+    """Add what the engine has counted to the means of losses and metrics."""
+    objective = model.objective
+    total = sum(loss * entry["factor"] for (loss, _), entry in zip(tallies, plan.losses, strict=True))
+    _add(objective.tracker, total + penalty, samples)
+    trackers = objective.output_trackers or [None] * len(tallies)
+    for (loss, hits), tracker, metrics in zip(tallies, trackers, objective._metrics, strict=True):
+        if tracker is not None:
+            _add(tracker, loss, samples)
+        for metric in metrics:
+            _add(metric, hits, samples)
+
+
+def _add(mean: Any, total: float, count: int) -> None:
+    with torch.no_grad():
+        mean.total.add_(total)
+        mean.count.add_(count)
+
+
+# -- predict --------------------------------------------------------------------------------------------------------
+
+
+def predict(model: Any, batches: Batches, hooks: Any) -> Any:
+    """Return the outputs for arrays in the structure of the model's outputs; None where torch has to."""
+    return _attempt(lambda: _predict(model, batches, hooks)) if isinstance(batches, ArrayBatches) else None
+
+
+def _predict(model: Any, batches: ArrayBatches, hooks: Any) -> Any:
+    _require(model)
+    inputs, count, size = _inputs(model, batches._tree[0]), batches.samples or 0, batches.batch_size
+    ready = _prepared(model, 1, _PREDICT)
+    if count < ready.network.lanes and ready.plan.cost() > _LARGE:
+        raise Unsupported("a few samples of a large network")
+    outputs = [torch.empty(count, *tensor.shape[1:]) for tensor in model.graph.outputs]
+    arrays = _Arrays(inputs, [], torch.arange(count))
+    whole = tree.pack(model.graph.output_tree, outputs)
+
+    def logs(first: int, last: int) -> dict[str, Any]:
+        return {"outputs": tree.map_structure(lambda out: out[first * size : last * size], whole)}
+
+    for first, last in _portions(model, batches.steps or 0, hooks, "predict", logs):
+        samples = min(last * size, count) - first * size
+        _call(ready, arrays, _PREDICT, first * size, samples, samples, outputs)
+    return tree.map_structure(lambda out: out.numpy(), tree.pack(model.graph.output_tree, outputs))

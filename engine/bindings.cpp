@@ -1,0 +1,185 @@
+// What Python sees of the engine.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+#include <tuple>
+
+#include "network.hpp"
+
+namespace nb = nanobind;
+using namespace convia;
+
+namespace {
+
+struct Isa { const char* name; const Kernels* kernels; };
+
+std::vector<Isa> supported() {  // the best first
+    std::vector<Isa> found;
+#if defined(CONVIA_X86)
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        found.push_back({"avx512", kernels_avx512()});
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back({"avx2", kernels_avx2()});
+#endif
+    found.push_back({"portable", kernels_portable()});
+    return found;
+}
+
+const Kernels* chosen(const std::string& name) {
+    for (const Isa& isa : supported())
+        if (name == isa.name) return isa.kernels;
+    throw std::invalid_argument("unknown instruction set " + name);
+}
+
+template <class T>
+T take(const nb::dict& d, const char* key, T otherwise) {
+    return d.contains(key) ? nb::cast<T>(d[key]) : otherwise;
+}
+
+void take3(const nb::dict& d, const char* key, Int* target) {
+    if (!d.contains(key)) return;
+    auto v = nb::cast<std::vector<Int>>(d[key]);
+    for (int i = 0; i < 3; i++) target[i] = v[i];
+}
+
+// Numbers of elements (channel, z, y, x) of a tensor without its halo, as offsets.
+std::vector<std::int32_t> offsets(const Tensor& t, const std::vector<Int>& elements, bool gradient) {
+    std::vector<std::int32_t> result;
+    for (Int e : elements) {
+        Int x = e % t.w, y = e / t.w % t.h, z = e / (t.w * t.h) % t.d, c = e / (t.w * t.h * t.d);
+        result.push_back(gradient ? t.gat + c * t.gcs + z * t.gds + y * t.ghs + x
+                                  : t.at + c * t.cs + z * t.ds + y * t.hs + x);
+    }
+    return result;
+}
+
+void add_step(Network& n, const nb::dict& d) {
+    Step s;
+    s.kind = Kind(nb::cast<int>(d["kind"]));
+    s.act = Act(take(d, "act", 0));
+    s.join = Join(take(d, "join", 0));
+    s.alpha = take(d, "alpha", 0.f);
+    s.rate = take(d, "rate", 0.f);
+    s.epsilon = take(d, "epsilon", 0.f);
+    s.momentum = take(d, "momentum", 0.f);
+    s.ins = nb::cast<std::vector<int>>(d["ins"]);
+    s.out = take(d, "out", -1);
+    s.params = take(d, "params", std::vector<int>{});
+    s.groups = take(d, "groups", Int(1));
+    take3(d, "kernel", s.k);
+    take3(d, "strides", s.s);
+    take3(d, "dilation", s.dil);
+    take3(d, "pad", s.pad);
+    s.skip_backward = take(d, "skip_backward", false);
+    s.per_channel = take(d, "per_channel", false);
+    s.key = take(d, "key", 0);
+    if (s.kind == Kind::copy) {
+        auto from = nb::cast<std::vector<Int>>(d["from"]), to = nb::cast<std::vector<Int>>(d["to"]);
+        const Tensor &x = n.plan.tensors[s.ins[0]], &y = n.plan.tensors[s.out];
+        s.from = offsets(x, from, false);
+        s.to = offsets(y, to, false);
+        s.grad_from = offsets(x, from, true);
+        s.grad_to = offsets(y, to, true);
+        s.covers = nb::cast<bool>(d["covers"]);
+    }
+    n.plan.steps.push_back(std::move(s));
+}
+
+int add_param(Network& n, std::uintptr_t data, Int size, bool learns, float l1, float l2, float decay,
+              const std::vector<std::uintptr_t>& slots) {
+    Param p{reinterpret_cast<float*>(data), size, -1, l1, l2, decay, {nullptr, nullptr, nullptr}};
+    for (std::size_t i = 0; i < slots.size() && i < 3; i++) p.slots[i] = reinterpret_cast<float*>(slots[i]);
+    if (learns) {
+        p.grad = n.plan.weight_size;
+        n.plan.weight_size += (size + 15) / 16 * 16;
+    }
+    n.plan.params.push_back(p);
+    return int(n.plan.params.size()) - 1;
+}
+
+void add_loss(Network& n, const nb::dict& d) {
+    Loss loss;
+    loss.kind = LossKind(nb::cast<int>(d["kind"]));
+    loss.output = nb::cast<int>(d["output"]);
+    loss.target = nb::cast<int>(d["target"]);
+    loss.sparse = take(d, "sparse", false);
+    loss.fused = take(d, "fused", false);
+    loss.logits = take(d, "logits", false);
+    loss.accuracy = take(d, "accuracy", 0);
+    loss.epsilon = take(d, "epsilon", 1e-7f);
+    loss.smoothing = take(d, "smoothing", 0.f);
+    loss.threshold = take(d, "threshold", 0.5f);
+    loss.factor = take(d, "factor", 1.f);
+    n.plan.losses.push_back(loss);
+}
+
+void set_optimizer(Network& n, const nb::dict& d) {
+    Optimizer& o = n.plan.optimizer;
+    o.rule = Rule(nb::cast<int>(d["rule"]));
+    o.a = take(d, "a", 0.0);
+    o.b = take(d, "b", 0.0);
+    o.epsilon = take(d, "epsilon", 1e-7);
+    o.variant = take(d, "variant", false);
+    o.clip_value = take(d, "clip_value", 0.f);
+    o.clip_norm = take(d, "clip_norm", 0.f);
+    o.clip_global = take(d, "clip_global", 0.f);
+}
+
+using Address = std::uintptr_t;
+using Inputs = std::vector<std::pair<Address, bool>>;                     // data, are they bytes
+using Targets = std::vector<std::tuple<Address, Address, Address>>;       // dense, labels, weights
+using Result = std::pair<std::vector<std::pair<double, double>>, double>;  // (loss, hits) per output, penalty
+
+Result run(Network& n, int mode, const Inputs& inputs, const Targets& targets, const std::vector<Address>& outputs,
+           Address order, Int samples, Int batch, std::vector<double> rates, Int t, std::vector<std::uint64_t> keys) {
+    Job job{Job::Mode(mode), {}, batch, std::move(rates), t, std::move(keys)};
+    for (auto [data, bytes] : inputs) job.data.inputs.push_back({reinterpret_cast<void*>(data), bytes});
+    for (auto [dense, labels, weight] : targets)
+        job.data.targets.push_back({reinterpret_cast<float*>(dense), reinterpret_cast<std::int32_t*>(labels),
+                                    reinterpret_cast<float*>(weight)});
+    for (Address out : outputs) job.data.outputs.push_back(reinterpret_cast<float*>(out));
+    job.data.order = reinterpret_cast<Int*>(order);
+    job.data.samples = samples;
+    {
+        nb::gil_scoped_release release;
+        n.run(job);
+    }
+    Result result{{}, n.penalty};
+    for (const Tally& tally : n.tallies) result.first.emplace_back(tally.loss, tally.hits);
+    return result;
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+    m.doc() = "The CPU engine: plans of networks and their execution.";
+    m.def("instruction_sets", [] {
+        std::vector<std::pair<std::string, int>> names;
+        for (const Isa& isa : supported()) names.emplace_back(isa.name, isa.kernels->lanes);
+        return names;
+    }, "The instruction sets of this machine for which there are kernels, the best first, with their lanes.");
+    nb::class_<Network>(m, "Network")
+        .def("__init__", [](Network* self, const std::string& isa, int threads) { new (self) Network(chosen(isa), threads); })
+        .def_prop_ro("isa", [](const Network& n) { return n.kernels->name; })
+        .def_prop_ro("lanes", [](const Network& n) { return n.kernels->lanes; })
+        .def_ro("threads", &Network::threads)
+        .def_prop_ro("bytes", &Network::bytes)
+        .def("tensor", [](Network& n, const std::vector<Int>& shape, const std::vector<Int>& before, const std::vector<Int>& after) {
+            return n.add_tensor(shape[0], shape[1], shape[2], shape[3], before.data(), after.data());
+        })
+        .def("input", [](Network& n, int tensor) { n.plan.inputs.push_back(tensor); })
+        .def("output", [](Network& n, int tensor) { n.plan.outputs.push_back({tensor, n.plan.tensors[tensor].size()}); })
+        .def("param", &add_param)
+        .def("step", &add_step)
+        .def("loss", &add_loss)
+        .def("optimizer", &set_optimizer)
+        .def("finish", &Network::finish)
+        .def("run", &run)
+        .def("gradient", [](const Network& n, int param) {  // of the last step, as it was applied
+            const float* g = n.gradient(param);
+            return std::vector<float>(g, g + n.plan.params[param].size);
+        });
+}

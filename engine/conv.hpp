@@ -1,0 +1,282 @@
+// Convolutions, and dense layers as convolutions of one pixel. All reduce to two register-tiled kernels: sums over
+// taps (forward, backward to the data) and sums over pixels (backward to the weights).
+#pragma once
+#include "vec.hpp"
+
+namespace convia::CONVIA_ISA {
+
+#if LANES == 16 || defined(__aarch64__)  // 32 vector registers
+constexpr int ACCUMULATORS = 24, WIDEST = 6, WEIGHT_ROWS = 4, WEIGHT_COLUMNS = 6;
+#else
+constexpr int ACCUMULATORS = 12, WIDEST = 3, WEIGHT_ROWS = 3, WEIGHT_COLUMNS = 4;
+#endif
+constexpr int MOST_ROWS = 12;
+constexpr Int CHUNK = 24576;  // bytes of a working set that should stay in the first-level cache
+static const float no_bias[MOST_ROWS] = {};
+
+// out[o][x] (+)= Σₜ w[t][o] · in[taps[t] + x]: O channels by X columns of accumulators stay in registers.
+using Tile = void (*)(const float* in, const std::int32_t* taps, Int n, Int in_step, const float* w, float* out,
+                      Int channel, Int out_step, const float* bias);
+template <int O, int X>
+static void tile(const float* in, const std::int32_t* taps, Int n, Int in_step, const float* w, float* out, Int channel,
+                 Int out_step, const float* bias) {
+    V c[O][X];
+    UNROLL for (int o = 0; o < O; o++)
+        UNROLL for (int x = 0; x < X; x++) c[o][x] = bias ? all(bias[o]) : load(out + o * channel + x * out_step);
+    for (Int t = 0; t < n; t++, w += O) {
+        const float* p = in + taps[t];
+        V v[X];
+        UNROLL for (int x = 0; x < X; x++) v[x] = pinned(load(p + x * in_step));
+        UNROLL for (int o = 0; o < O; o++) {
+            V each = pinned(all(w[o]));
+            UNROLL for (int x = 0; x < X; x++) c[o][x] += each * v[x];
+        }
+    }
+    UNROLL for (int o = 0; o < O; o++)
+        UNROLL for (int x = 0; x < X; x++) store(out + o * channel + x * out_step, c[o][x]);
+}
+template <int O, int X>
+static constexpr Tile tile_or_none() {
+    if constexpr (O * X <= ACCUMULATORS) return tile<O, X>;
+    else return nullptr;
+}
+template <int... I>
+static Tile choose_tile(Int o, Int x, std::integer_sequence<int, I...>) {
+    static constexpr Tile table[] = {tile_or_none<I / WIDEST + 1, I % WIDEST + 1>()...};
+    return table[(o - 1) * WIDEST + x - 1];
+}
+static inline Tile choose_tile(Int o, Int x) {
+    return choose_tile(o, x, std::make_integer_sequence<int, MOST_ROWS * WIDEST>());
+}
+
+// acc[o][k] (+)= Σ over pixels of g[o] · in[taps[k]], per lane.
+using WeightTile = void (*)(const float* g, Int g_channel, Int g_row, const float* in, const std::int32_t* taps,
+                            Int in_row, Int in_step, Int rows, Int columns, float* acc, Int acc_row, bool first);
+template <int O, int K>
+static void weight_tile(const float* g, Int g_channel, Int g_row, const float* in, const std::int32_t* taps, Int in_row,
+                        Int in_step, Int rows, Int columns, float* acc, Int acc_row, bool first) {
+    V c[O][K];
+    const float* p[K];
+    UNROLL for (int k = 0; k < K; k++) p[k] = in + taps[k];
+    UNROLL for (int o = 0; o < O; o++)
+        UNROLL for (int k = 0; k < K; k++) c[o][k] = first ? zero() : load(acc + o * acc_row + k * L);
+    for (Int y = 0; y < rows; y++) {
+        const float* q = g + y * g_row;
+        Int offset = y * in_row;
+        for (Int x = 0; x < columns; x++, q += L, offset += in_step) {
+            V each[O];
+            UNROLL for (int o = 0; o < O; o++) each[o] = pinned(load(q + o * g_channel));
+            UNROLL for (int k = 0; k < K; k++) {
+                V v = pinned(load(p[k] + offset));
+                UNROLL for (int o = 0; o < O; o++) c[o][k] += v * each[o];
+            }
+        }
+    }
+    UNROLL for (int o = 0; o < O; o++)
+        UNROLL for (int k = 0; k < K; k++) store(acc + o * acc_row + k * L, c[o][k]);
+}
+template <int... I>
+static WeightTile choose_weight_tile(Int o, Int k, std::integer_sequence<int, I...>) {
+    static constexpr WeightTile table[] = {weight_tile<I / WEIGHT_COLUMNS + 1, I % WEIGHT_COLUMNS + 1>...};
+    return table[(o - 1) * WEIGHT_COLUMNS + k - 1];
+}
+static inline WeightTile choose_weight_tile(Int o, Int k) {
+    return choose_weight_tile(o, k, std::make_integer_sequence<int, WEIGHT_ROWS * WEIGHT_COLUMNS>());
+}
+
+static inline Int tiles_of(Int n, Int most) { return (n + most - 1) / most; }
+
+// Copy a kernel (out, in, kernel…) to the order in which tiles read it.
+static void pack(const Plan& plan, const Step& s, float* packed, int part, int parts, bool backward) {
+    const float* w = plan.params[s.params[0]].data;
+    const Tensor& x = plan.tensors[s.ins[0]];
+    const Tensor& y = plan.tensors[s.out];
+    Int ig = x.c / s.groups, og = y.c / s.groups, kd = s.k[0], kh = s.k[1], kw = s.k[2], kk = kd * kh * kw, taps = ig * kk;
+    for (Int j = part; j < s.groups * s.out_tiles; j += parts) {
+        Int g = j / s.out_tiles, o0 = cut(og, s.out_tiles, j % s.out_tiles), o1 = cut(og, s.out_tiles, j % s.out_tiles + 1);
+        float* to = packed + s.packed + (g * og + o0) * taps;
+        for (Int t = 0; t < taps; t++)
+            for (Int o = o0; o < o1; o++) *to++ = w[(g * og + o) * taps + t];
+    }
+    if (!backward) return;
+    for (Int j = part; j < s.groups * s.in_tiles; j += parts) {  // [z][x][y][out][in of the tile]
+        Int g = j / s.in_tiles, i0 = cut(ig, s.in_tiles, j % s.in_tiles), i1 = cut(ig, s.in_tiles, j % s.in_tiles + 1);
+        float* to = packed + s.back_packed + (g * ig + i0) * kk * og;
+        for (Int z = 0; z < kd; z++)
+            for (Int kx = 0; kx < kw; kx++)
+                for (Int ky = 0; ky < kh; ky++)
+                    for (Int o = 0; o < og; o++)
+                        for (Int i = i0; i < i1; i++) *to++ = w[((g * og + o) * ig + i) * kk + (z * kh + ky) * kw + kx];
+    }
+}
+
+static void activate_row(Act act, float alpha, float* p, Int n);
+
+static void conv_forward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor& x = plan.tensors[s.ins[0]];
+    const Tensor& y = plan.tensors[s.out];
+    const float* bias = s.params[1] < 0 ? nullptr : plan.params[s.params[1]].data;
+    Int ig = x.c / s.groups, og = y.c / s.groups, n = s.taps.size(), most = tiles_of(og, s.out_tiles);
+    Int columns = smallest(WIDEST, ACCUMULATORS / most), x_tiles = tiles_of(y.w, columns);
+    Int chunks = tiles_of(n * L * 4 * columns, CHUNK * 3);
+    for (Int g = 0; g < s.groups; g++)
+        for (Int oz = 0; oz < y.d; oz++)
+            for (Int oy = 0; oy < y.h; oy++) {
+                const float* in = b.act + (x.at + g * ig * x.cs + (oz * s.s[0] - s.pad[0]) * x.ds
+                                           + (oy * s.s[1] - s.pad[1]) * x.hs - s.pad[2]) * L;
+                float* out = b.act + at(y, g * og, oz, oy);
+                for (Int j = 0; j < x_tiles; j++) {
+                    Int x0 = cut(y.w, x_tiles, j), width = cut(y.w, x_tiles, j + 1) - x0;
+                    for (Int q = 0; q < chunks; q++) {
+                        Int t0 = cut(n, chunks, q), tn = cut(n, chunks, q + 1) - t0;
+                        for (Int k = 0; k < s.out_tiles; k++) {
+                            Int o0 = cut(og, s.out_tiles, k), o = cut(og, s.out_tiles, k + 1) - o0;
+                            const float* first = q ? nullptr : bias ? bias + g * og + o0 : no_bias;
+                            choose_tile(o, width)(in + x0 * s.s[2] * L, s.taps.data() + t0, tn, s.s[2] * L,
+                                                  b.packed + s.packed + (g * og + o0) * n + t0 * o,
+                                                  out + o0 * y.cs * L + x0 * L, y.cs * L, L, first);
+                        }
+                    }
+                }
+                if (s.act != Act::linear)
+                    for (Int o = 0; o < og; o++) activate_row(s.act, s.alpha, out + o * y.cs * L, y.w);
+            }
+}
+
+// One row of the input's gradient: taps of the rows of the output's gradient that it has touched, column by column.
+static void conv_backward_row(const Plan& plan, const Step& s, Block& b, Int g, Int z, Int oz, Int iz, Int iy, Int ky, Int rows) {
+    const Tensor& x = plan.tensors[s.ins[0]];
+    const Tensor& y = plan.tensors[s.out];
+    Int ig = x.c / s.groups, og = y.c / s.groups, kh = s.k[1], kw = s.k[2], per_in = s.k[0] * kh * kw * og;
+    Int columns = smallest(WIDEST, ACCUMULATORS / tiles_of(ig, s.in_tiles));
+    Int n = rows * og, chunks = tiles_of(n * L * 4 * columns, CHUNK * 3);
+    Int oy = s.s[1] == 1 ? iy + s.pad[1] : (iy + s.pad[1] - ky * s.dil[1]) / s.s[1] + ky * s.dil[1];  // where tap ky = 0 would lie
+    const float* in = b.grad + (y.gat + g * og * y.gcs + oz * y.gds + oy * y.ghs) * L;
+    float* out = b.grad + grad_at(x, g * ig, iz, iy);
+    for (Int kx = 0; kx < kw; kx++) {
+        Int shift = kx * s.dil[2] - s.pad[2];  // column x of the output touches column x·stride + shift
+        Int from = shift >= 0 ? 0 : (-shift + s.s[2] - 1) / s.s[2], room = x.w - 1 - shift;
+        Int to = room < 0 ? 0 : smallest(y.w, room / s.s[2] + 1);
+        if (to <= from) continue;
+        Int x_tiles = tiles_of(to - from, columns);
+        for (Int j = 0; j < x_tiles; j++) {
+            Int x0 = from + cut(to - from, x_tiles, j), width = from + cut(to - from, x_tiles, j + 1) - x0;
+            for (Int q = 0; q < chunks; q++) {
+                Int t0 = cut(n, chunks, q), tn = cut(n, chunks, q + 1) - t0;
+                for (Int k = 0; k < s.in_tiles; k++) {
+                    Int i0 = cut(ig, s.in_tiles, k), i = cut(ig, s.in_tiles, k + 1) - i0;
+                    const float* w = b.packed + s.back_packed + (g * ig + i0) * per_in
+                                     + (((z * kw + kx) * kh + ky) * og + t0) * i;
+                    choose_tile(i, width)(in + x0 * L, s.back_taps.data() + ky * og + t0, tn, L, w,
+                                          out + (i0 * x.gcs + x0 * s.s[2] + shift) * L, x.gcs * L, s.s[2] * L, nullptr);
+                }
+            }
+        }
+    }
+}
+
+static void conv_backward_data(const Plan& plan, const Step& s, Block& b) {
+    const Tensor& x = plan.tensors[s.ins[0]];
+    const Tensor& y = plan.tensors[s.out];
+    Int ig = x.c / s.groups;
+    for (Int g = 0; g < s.groups; g++)
+        for (Int iz = 0; iz < x.d; iz++)
+            for (Int iy = 0; iy < x.h; iy++) {
+                if (s.fresh[0])
+                    for (Int i = 0; i < ig; i++)
+                        __builtin_memset(b.grad + grad_at(x, g * ig + i, iz, iy), 0, sizeof(float) * L * x.w);
+                for (Int z = 0; z < s.k[0]; z++) {
+                    Int oz = iz + s.pad[0] - z * s.dil[0];
+                    if (oz < 0 || oz % s.s[0] || (oz /= s.s[0]) >= y.d) continue;
+                    if (s.s[1] == 1) {  // the taps that lie within the output follow one another
+                        Int ky = 0, end = s.k[1];
+                        while (ky < end && iy + s.pad[1] - ky * s.dil[1] >= y.h) ky++;
+                        while (end > ky && iy + s.pad[1] - (end - 1) * s.dil[1] < 0) end--;
+                        if (end > ky) conv_backward_row(plan, s, b, g, z, oz, iz, iy, ky, end - ky);
+                    } else {
+                        for (Int ky = 0; ky < s.k[1]; ky++) {
+                            Int oy = iy + s.pad[1] - ky * s.dil[1];
+                            if (oy >= 0 && oy % s.s[1] == 0 && oy / s.s[1] < y.h)
+                                conv_backward_row(plan, s, b, g, z, oz, iz, iy, ky, 1);
+                        }
+                    }
+                }
+            }
+}
+
+static void conv_backward_weights(const Plan& plan, const Step& s, Block& b, float* target) {
+    const Tensor& x = plan.tensors[s.ins[0]];
+    const Tensor& y = plan.tensors[s.out];
+    Int ig = x.c / s.groups, og = y.c / s.groups, n = s.taps.size();
+    Int o_tiles = tiles_of(og, WEIGHT_ROWS), k_tiles = tiles_of(n, WEIGHT_COLUMNS);
+    Int most = largest(1, CHUNK / (WEIGHT_ROWS * y.w * L * 4)), chunks = tiles_of(y.h, most);
+    for (Int g = 0; g < s.groups; g++)
+        for (Int j = 0; j < o_tiles; j++) {
+            Int o0 = cut(og, o_tiles, j), o = cut(og, o_tiles, j + 1) - o0;
+            for (Int oz = 0; oz < y.d; oz++)
+                for (Int q = 0; q < chunks; q++) {
+                    Int y0 = cut(y.h, chunks, q), rows = cut(y.h, chunks, q + 1) - y0;
+                    const float* in = b.act + (x.at + g * ig * x.cs + (oz * s.s[0] - s.pad[0]) * x.ds
+                                               + (y0 * s.s[1] - s.pad[1]) * x.hs - s.pad[2]) * L;
+                    for (Int k = 0; k < k_tiles; k++) {
+                        Int k0 = cut(n, k_tiles, k), width = cut(n, k_tiles, k + 1) - k0;
+                        choose_weight_tile(o, width)(b.grad + grad_at(y, g * og + o0, oz, y0), y.gcs * L, y.ghs * L, in,
+                                                     s.taps.data() + k0, s.s[1] * x.hs * L, s.s[2] * L, rows, y.w,
+                                                     b.scratch + k0 * L, n * L, oz == 0 && q == 0);
+                    }
+                }
+            add_lane_sums(target + (g * og + o0) * n, b.scratch, o * n);
+        }
+}
+
+// Of one pixel: samples are transposed, so that features are the lanes and nothing is summed over lanes.
+static void dense_backward_weights(const Plan& plan, const Step& s, Block& b, float* target) {
+    const Tensor& x = plan.tensors[s.ins[0]];
+    const Tensor& y = plan.tensors[s.out];
+    V r[L];
+    for (Int i = 0; i < x.c; i += L) {
+        Int m = smallest(L, x.c - i);
+        for (int j = 0; j < L; j++) r[j] = j < m ? load(b.act + (x.at + (i + j) * x.cs) * L) : zero();
+        transpose(r);
+        for (Int o = 0; o < y.c; o++) {
+            const float* g = b.grad + (y.gat + o * y.gcs) * L;
+            float* w = target + o * x.c + i;
+            V even = zero(), odd = zero();
+            UNROLL for (int j = 0; j < L; j += 2) {
+                even += g[j] * r[j];
+                odd += g[j + 1] * r[j + 1];
+            }
+            even += odd;
+            if (m == L) storeu(w, loadu(w) + even);
+            else for (int j = 0; j < m; j++) w[j] += even[j];
+        }
+    }
+}
+
+static void bias_gradient(const Tensor& y, Block& b, float* target) {
+    for (Int o = 0; o < y.c; o++) {
+        const float* g = b.grad + (y.gat + o * y.gcs) * L;
+        V even = zero(), odd = zero();
+        Int n = y.d * y.h * y.w, i = 0;
+        for (; i + 1 < n; i += 2) even += load(g + i * L), odd += load(g + (i + 1) * L);
+        if (i < n) even += load(g + i * L);
+        store(b.scratch + o * L, even + odd);
+    }
+    add_lane_sums(target, b.scratch, y.c);
+}
+
+static void derive_activation(const Plan& plan, const Step& s, Block& b);
+
+static void conv_backward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor& y = plan.tensors[s.out];
+    if (s.act != Act::linear) derive_activation(plan, s, b);
+    const Param& kernel = plan.params[s.params[0]];
+    const Param* bias = s.params[1] < 0 ? nullptr : &plan.params[s.params[1]];
+    if (bias && bias->grad >= 0) bias_gradient(y, b, b.wgrad + bias->grad);
+    const Tensor& x = plan.tensors[s.ins[0]];
+    bool dense = x.size() == x.c && Int(s.taps.size()) == x.c && y.size() == y.c;
+    if (kernel.grad >= 0) (dense ? dense_backward_weights : conv_backward_weights)(plan, s, b, b.wgrad + kernel.grad);
+    if (s.wanted[0]) conv_backward_data(plan, s, b);
+}
+
+}  // namespace convia::CONVIA_ISA

@@ -1,0 +1,270 @@
+// Layers that look at each element by itself, or at the channels of one pixel; and those that only move elements.
+#pragma once
+#include "vec.hpp"
+
+namespace convia::CONVIA_ISA {
+
+constexpr float SELU_SCALE = 1.0507009873554805f, SELU_ALPHA = 1.6732632423543772f;
+
+static inline V softplus(V x) { return vmax(x, zero()) + vlog(1.f + vexp(-vabs(x))); }
+
+// φ(x)
+template <Act A>
+static inline V activate(V x, float a) {
+    switch (A) {
+        case Act::relu: return x < 0.f ? zero() : x;  // NaN stays NaN
+        case Act::leaky_relu: return x > 0.f ? x : x * a;
+        case Act::elu: return x > 0.f ? x : a * (vexp(x) - 1.f);
+        case Act::selu: return SELU_SCALE * (x > 0.f ? x : SELU_ALPHA * (vexp(x) - 1.f));
+        case Act::tanh: return vtanh(x);
+        case Act::sigmoid: return vsigmoid(x);
+        case Act::softplus: return softplus(x);
+        case Act::exponential: return vexp(x);
+        case Act::relu6: x = x < 0.f ? zero() : x; return x > 6.f ? all(6) : x;
+        case Act::hard_sigmoid: x = x * (1.f / 6) + 0.5f; x = x < 0.f ? zero() : x; return x > 1.f ? all(1) : x;
+        case Act::hard_tanh: x = x < -1.f ? all(-1) : x; return x > 1.f ? all(1) : x;
+        case Act::softsign: return x / (1.f + vabs(x));
+        case Act::silu: return x * vsigmoid(x);
+        case Act::gelu: return 0.5f * x * (1.f + verf(x * 0.70710678118654752f));
+        case Act::gelu_tanh: return 0.5f * x * (1.f + vtanh(0.7978845608028654f * (x + 0.044715f * x * x * x)));
+        case Act::mish: return x * vtanh(softplus(x));
+        case Act::hard_silu: { V r = x + 3.f; r = r < 0.f ? zero() : r; r = r > 6.f ? all(6) : r; return x * r * (1.f / 6); }
+        default: return x;
+    }
+}
+
+// φ′, from φ(x) = y where that suffices, else from x
+template <Act A>
+static inline V derivative(V y, float a) {
+    switch (A) {
+        case Act::relu: return y > 0.f ? all(1) : zero();
+        case Act::leaky_relu: return y > 0.f ? all(1) : all(a);
+        case Act::elu: return y > 0.f ? all(1) : y + a;
+        case Act::selu: return y > 0.f ? all(SELU_SCALE) : y + SELU_SCALE * SELU_ALPHA;
+        case Act::tanh: return 1.f - y * y;
+        case Act::sigmoid: return y * (1.f - y);
+        case Act::softplus: return 1.f - vexp(-y);
+        case Act::exponential: return y;
+        case Act::relu6: return (y > 0.f) & (y < 6.f) ? all(1) : zero();
+        case Act::hard_sigmoid: return (y > 0.f) & (y < 1.f) ? all(1.f / 6) : zero();
+        case Act::hard_tanh: return (y > -1.f) & (y < 1.f) ? all(1) : zero();
+        case Act::softsign: { V r = 1.f - vabs(y); return r * r; }
+        case Act::silu: { V s = vsigmoid(y); return s * (1.f + y * (1.f - s)); }
+        case Act::gelu: return 0.5f * (1.f + verf(y * 0.70710678118654752f)) + y * 0.3989422804014327f * vexp(-0.5f * y * y);
+        case Act::gelu_tanh: {
+            V t = vtanh(0.7978845608028654f * (y + 0.044715f * y * y * y));
+            return 0.5f * (1.f + t) + 0.5f * y * (1.f - t * t) * 0.7978845608028654f * (1.f + 0.134145f * y * y);
+        }
+        case Act::mish: { V t = vtanh(softplus(y)); return t + y * (1.f - t * t) * vsigmoid(y); }
+        case Act::hard_silu: return y < -3.f ? zero() : y > 3.f ? all(1) : y * (1.f / 3) + 0.5f;
+        default: return all(1);
+    }
+}
+
+// Call f with the activation as a compile-time constant.
+template <class F>
+static inline void with_act(Act act, F f) {
+#define CASE(a) case Act::a: return f(std::integral_constant<Act, Act::a>());
+    switch (act) {
+        CASE(linear) CASE(relu) CASE(leaky_relu) CASE(elu) CASE(selu) CASE(tanh) CASE(sigmoid) CASE(softplus)
+        CASE(exponential) CASE(relu6) CASE(hard_sigmoid) CASE(hard_tanh) CASE(softsign) CASE(silu) CASE(gelu)
+        CASE(gelu_tanh) CASE(mish) CASE(hard_silu)
+    }
+#undef CASE
+}
+
+static void activate_row(Act act, float alpha, float* p, Int n) {
+    with_act(act, [&](auto a) {
+        for (Int i = 0; i < n; i++) store(p + i * L, activate<decltype(a)::value>(load(p + i * L), alpha));
+    });
+}
+
+// Gradient of what an activation in place was applied to.
+static void derive_activation(const Plan& plan, const Step& s, Block& b) {
+    const Tensor& y = plan.tensors[s.out];
+    with_act(s.act, [&](auto a) {
+        each_row([&](Int c, Int z, Int row, Int n, Int) {
+            const float* p = b.act + at(y, c, z, row);
+            float* g = b.grad + grad_at(y, c, z, row);
+            for (Int i = 0; i < n; i++) store(g + i * L, load(g + i * L) * derivative<decltype(a)::value>(load(p + i * L), s.alpha));
+        }, y);
+    });
+}
+
+static inline void give(float* g, V v, bool fresh) { store(g, fresh ? v : load(g) + v); }
+
+static void unary_forward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    with_act(s.act, [&](auto a) {
+        each_row([&](Int c, Int z, Int row, Int n, Int) {
+            const float* p = b.act + at(x, c, z, row);
+            float* q = b.act + at(y, c, z, row);
+            for (Int i = 0; i < n; i++) store(q + i * L, activate<decltype(a)::value>(load(p + i * L), s.alpha));
+        }, x, y);
+    });
+}
+
+static void unary_backward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    with_act(s.act, [&](auto a) {
+        constexpr Act A = decltype(a)::value;
+        each_row([&](Int c, Int z, Int row, Int n, Int) {
+            const float* p = b.act + (A >= Act::silu ? at(x, c, z, row) : at(y, c, z, row));
+            const float* g = b.grad + grad_at(y, c, z, row);
+            float* q = b.grad + grad_at(x, c, z, row);
+            for (Int i = 0; i < n; i++) give(q + i * L, load(g + i * L) * derivative<A>(load(p + i * L), s.alpha), s.fresh[0]);
+        }, x, y);
+    });
+}
+
+// Over the channels of each pixel.
+static void softmax_forward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    for (Int z = 0; z < x.d; z++)
+        for (Int row = 0; row < x.h; row++)
+            for (Int i = 0; i < x.w; i++) {
+                const float* p = b.act + at(x, 0, z, row) + i * L;
+                float* q = b.act + at(y, 0, z, row) + i * L;
+                V most = load(p), sum = zero();
+                for (Int c = 1; c < x.c; c++) most = vmax(most, load(p + c * x.cs * L));
+                for (Int c = 0; c < x.c; c++) {
+                    V e = vexp(load(p + c * x.cs * L) - most);
+                    store(q + c * y.cs * L, e);
+                    sum += e;
+                }
+                sum = 1.f / sum;
+                for (Int c = 0; c < x.c; c++) store(q + c * y.cs * L, load(q + c * y.cs * L) * sum);
+            }
+}
+
+static void softmax_backward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    for (Int z = 0; z < x.d; z++)
+        for (Int row = 0; row < x.h; row++)
+            for (Int i = 0; i < x.w; i++) {
+                const float* p = b.act + at(y, 0, z, row) + i * L;
+                const float* g = b.grad + grad_at(y, 0, z, row) + i * L;
+                float* q = b.grad + grad_at(x, 0, z, row) + i * L;
+                V sum = zero();
+                for (Int c = 0; c < x.c; c++) sum += load(p + c * y.cs * L) * load(g + c * y.gcs * L);
+                for (Int c = 0; c < x.c; c++)
+                    give(q + c * x.gcs * L, load(p + c * y.cs * L) * (load(g + c * y.gcs * L) - sum), s.fresh[0]);
+            }
+}
+
+// Flatten, reshape, permute, pad, crop, repeat, concatenate: out[to] = in[from].
+static void copy_forward(const Plan&, const Step& s, Block& b) {
+    for (std::size_t i = 0; i < s.from.size(); i++) store(b.act + Int(s.to[i]) * L, load(b.act + Int(s.from[i]) * L));
+}
+
+static void copy_backward(const Plan& plan, const Step& s, Block& b) {
+    bool set = s.fresh[0] && s.covers;
+    if (s.fresh[0] && !s.covers) zero_gradient(plan.tensors[s.ins[0]], b);
+    const std::int32_t *from = s.grad_from.data(), *to = s.grad_to.data();
+    for (std::size_t i = 0; i < s.from.size(); i++) give(b.grad + Int(from[i]) * L, load(b.grad + Int(to[i]) * L), set);
+}
+
+static inline V joined(Join kind, V a, V c) {
+    switch (kind) {
+        case Join::subtract: return a - c;
+        case Join::multiply: return a * c;
+        case Join::maximum: return vmax(a, c);
+        case Join::minimum: return vmin(a, c);
+        default: return a + c;
+    }
+}
+
+static void join_forward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &y = plan.tensors[s.out], &first = plan.tensors[s.ins[0]];
+    float share = s.join == Join::average ? 1.f / s.ins.size() : 1.f;
+    for (std::size_t k = 1; k < s.ins.size(); k++) {
+        const Tensor &x = k == 1 ? first : y, &other = plan.tensors[s.ins[k]];
+        float scale = k + 1 == s.ins.size() ? share : 1.f;
+        each_row([&](Int c, Int z, Int row, Int n, Int) {
+            const float *p = b.act + at(x, c, z, row), *q = b.act + at(other, c, z, row);
+            float* r = b.act + at(y, c, z, row);
+            for (Int i = 0; i < n; i++) store(r + i * L, joined(s.join, load(p + i * L), load(q + i * L)) * scale);
+        }, y, x, other);
+    }
+}
+
+// The share of input k in the gradient; of equal extremes all get the same share, as in torch.
+static void join_backward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor& y = plan.tensors[s.out];
+    for (std::size_t k = 0; k < s.ins.size(); k++) {
+        if (!s.wanted[k]) continue;
+        const Tensor& x = plan.tensors[s.ins[k]];
+        each_row([&](Int c, Int z, Int row, Int n, Int) {
+            const float* g = b.grad + grad_at(y, c, z, row);
+            float* q = b.grad + grad_at(x, c, z, row);
+            for (Int i = 0; i < n; i++) {
+                V v = load(g + i * L);
+                switch (s.join) {
+                    case Join::subtract: v = k ? -v : v; break;
+                    case Join::average: v = v * (1.f / s.ins.size()); break;
+                    case Join::multiply:
+                        for (std::size_t o = 0; o < s.ins.size(); o++)
+                            if (o != k) v = v * load(b.act + at(plan.tensors[s.ins[o]], c, z, row) + i * L);
+                        break;
+                    case Join::maximum:
+                    case Join::minimum: {
+                        V mine = load(b.act + at(x, c, z, row) + i * L);
+                        V other = load(b.act + at(plan.tensors[s.ins[1 - k]], c, z, row) + i * L);
+                        VI wins = s.join == Join::maximum ? mine > other : mine < other;
+                        v = wins ? v : mine == other ? 0.5f * v : zero();
+                        break;
+                    }
+                    default: break;
+                }
+                give(q + i * L, v, s.fresh[k]);
+            }
+        }, y, x, plan.tensors[s.ins[0]], plan.tensors[s.ins[s.ins.size() > 1]]);
+    }
+}
+
+// Random numbers are a hash of (key of the layer and step, sample, element): the same whatever thread computes them.
+static inline VU scrambled(VU h) {
+    h ^= h >> 16;
+    h *= 0x7feb352du;
+    h ^= h >> 15;
+    h *= 0x846ca68bu;
+    return h ^ (h >> 16);
+}
+
+template <class F>
+static inline void with_mask(const Plan& plan, const Step& s, Block& b, F f) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    std::uint64_t key = b.keys[s.key];
+    VU lane;
+    for (int i = 0; i < L; i++) lane[i] = std::uint32_t(b.first + i);
+    lane = scrambled(scrambled(lane * 0x9e3779b9u + std::uint32_t(key)) + std::uint32_t(key >> 32));
+    V scale = all(s.rate < 1 ? 1.f / (1.f - s.rate) : 0.f);
+    each_row([&](Int c, Int z, Int row, Int n, Int element) {
+        for (Int i = 0; i < n; i++) {
+            std::uint32_t number = std::uint32_t(s.per_channel ? c : element + i);
+            V u = __builtin_convertvector((VI)(scrambled(lane + number * 0x85ebca6bu) >> 8), V) * (1.f / 16777216);
+            f(x, y, c, z, row, i * L, u >= s.rate ? scale : zero());
+        }
+    }, x, y);
+}
+
+static void dropout_forward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &in = plan.tensors[s.ins[0]], &out = plan.tensors[s.out];
+    if (b.training) {
+        with_mask(plan, s, b, [&](const Tensor& x, const Tensor& y, Int c, Int z, Int row, Int i, V mask) {
+            store(b.act + at(y, c, z, row) + i, load(b.act + at(x, c, z, row) + i) * mask);
+        });
+        return;
+    }
+    each_row([&](Int c, Int z, Int row, Int n, Int) {
+        __builtin_memcpy(b.act + at(out, c, z, row), b.act + at(in, c, z, row), sizeof(float) * L * n);
+    }, in, out);
+}
+
+static void dropout_backward(const Plan& plan, const Step& s, Block& b) {
+    with_mask(plan, s, b, [&](const Tensor& x, const Tensor& y, Int c, Int z, Int row, Int i, V mask) {
+        give(b.grad + grad_at(x, c, z, row) + i, load(b.grad + grad_at(y, c, z, row) + i) * mask, s.fresh[0]);
+    });
+}
+
+}  // namespace convia::CONVIA_ISA

@@ -1,0 +1,134 @@
+// The kernels of one instruction set: this file is compiled once for each, with its own LANES and CONVIA_ISA.
+#include "vec.hpp"
+#include "conv.hpp"
+#include "elementwise.hpp"
+#include "loss.hpp"
+#include "norm.hpp"
+#include "pool.hpp"
+
+#define NAME_(prefix, isa) prefix##isa
+#define NAME(prefix, isa) NAME_(prefix, isa)
+#define TEXT_(isa) #isa
+#define TEXT(isa) TEXT_(isa)
+
+namespace convia::CONVIA_ISA {
+
+static void forward(const Plan& plan, const Step& s, Block& b) {
+    switch (s.kind) {
+        case Kind::conv: return conv_forward(plan, s, b);
+        case Kind::pool_max:
+        case Kind::pool_average: return pool_forward(plan, s, b);
+        case Kind::unary: return unary_forward(plan, s, b);
+        case Kind::softmax: return softmax_forward(plan, s, b);
+        case Kind::copy: return copy_forward(plan, s, b);
+        case Kind::join: return join_forward(plan, s, b);
+        case Kind::dropout: return dropout_forward(plan, s, b);
+        case Kind::norm_stats: return norm_stats(plan, s, b);
+        case Kind::norm_frozen:
+        case Kind::norm_batch: return norm_forward(plan, s, b);
+    }
+}
+
+static void backward(const Plan& plan, const Step& s, Block& b) {
+    switch (s.kind) {
+        case Kind::conv: return conv_backward(plan, s, b);
+        case Kind::pool_max:
+        case Kind::pool_average: return pool_backward(plan, s, b);
+        case Kind::unary: return unary_backward(plan, s, b);
+        case Kind::softmax: return softmax_backward(plan, s, b);
+        case Kind::copy: return copy_backward(plan, s, b);
+        case Kind::join: return join_backward(plan, s, b);
+        case Kind::dropout: return dropout_backward(plan, s, b);
+        case Kind::norm_stats: return;
+        case Kind::norm_frozen:
+        case Kind::norm_batch: return norm_backward(plan, s, b);
+    }
+}
+
+static void reduce(const Param& p, float* const* grads, int threads, Int from, Int to, double* penalty, double* norm) {
+    float* g = grads[0] + p.grad;
+    for (int k = 1; k < threads; k++) {
+        const float* other = grads[k] + p.grad;
+        for (Int i = from; i < to; i++) g[i] += other[i];
+    }
+    if (p.l1 != 0 || p.l2 != 0)
+        for (Int i = from; i < to; i++) {
+            float w = p.data[i];
+            *penalty += p.l1 * __builtin_fabsf(w) + p.l2 * w * w;
+            g[i] += p.l1 * float((w > 0) - (w < 0)) + 2 * p.l2 * w;
+        }
+    if (norm)
+        for (Int i = from; i < to; i++) *norm += double(g[i]) * g[i];
+}
+
+static void update(const Optimizer& o, const Param& p, float* grad, float scale, double rate, Int t, Int from, Int to) {
+    float *w = p.data, *g = grad + p.grad, *m = p.slots[0], *v = p.slots[1], *u = p.slots[2];
+    const float lr = float(rate), a = float(o.a), b = float(o.b), epsilon = float(o.epsilon);
+    if (p.decay != 0) {
+        float keep = float(1 - p.decay * rate);
+        for (Int i = from; i < to; i++) w[i] *= keep;
+    }
+    if (scale != 1)
+        for (Int i = from; i < to; i++) g[i] *= scale;
+    if (o.clip_value > 0)
+        for (Int i = from; i < to; i++) g[i] = g[i] > o.clip_value ? o.clip_value : g[i] < -o.clip_value ? -o.clip_value : g[i];
+    switch (o.rule) {
+        case Rule::sgd:
+            if (!m) {
+                for (Int i = from; i < to; i++) w[i] -= lr * g[i];
+            } else if (o.variant) {
+                for (Int i = from; i < to; i++) {
+                    m[i] = a * m[i] - lr * g[i];
+                    w[i] += a * m[i] - lr * g[i];
+                }
+            } else {
+                for (Int i = from; i < to; i++) {
+                    m[i] = a * m[i] - lr * g[i];
+                    w[i] += m[i];
+                }
+            }
+            break;
+        case Rule::adam: {
+            double correction = __builtin_sqrt(1 - __builtin_pow(o.b, double(t))) / (1 - __builtin_pow(o.a, double(t)));
+            const float alpha = float(rate * correction), one_a = float(1 - o.a), one_b = float(1 - o.b);
+            for (Int i = from; i < to; i++) {
+                m[i] += (g[i] - m[i]) * one_a;
+                v[i] = b * v[i] + one_b * g[i] * g[i];
+                float largest = v[i];
+                if (u) largest = u[i] = u[i] > largest ? u[i] : largest;
+                w[i] -= alpha * m[i] / (__builtin_sqrtf(largest) + epsilon);
+            }
+            break;
+        }
+        case Rule::rmsprop: {
+            const float one_a = float(1 - o.a);
+            for (Int i = from; i < to; i++) {
+                m[i] = a * m[i] + one_a * g[i] * g[i];
+                float variance = m[i] + epsilon;
+                if (u) {
+                    u[i] += (g[i] - u[i]) * one_a;
+                    variance -= u[i] * u[i];
+                }
+                float step = lr * g[i] / __builtin_sqrtf(variance);
+                if (v) step = v[i] = b * v[i] + step;
+                w[i] -= step;
+            }
+            break;
+        }
+        case Rule::adagrad:
+            for (Int i = from; i < to; i++) {
+                m[i] += g[i] * g[i];
+                w[i] -= lr * g[i] / __builtin_sqrtf(m[i] + epsilon);
+            }
+            break;
+    }
+}
+
+static const Kernels table{TEXT(CONVIA_ISA), L, ACCUMULATORS, WIDEST, WEIGHT_ROWS, MOST_ROWS, load_block, forward,
+                           backward, norm_sums, compute_loss, store_block, pack, reduce, update};
+
+}  // namespace convia::CONVIA_ISA
+
+namespace convia {
+const Kernels* NAME(kernels_, CONVIA_ISA)() { return &CONVIA_ISA::table; }
+}  // namespace convia

@@ -1,0 +1,325 @@
+#include "network.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+
+namespace convia {
+
+namespace {
+
+// Planes a power of two apart would fall into the same sets of the cache.
+Int spread(Int plane) {
+    while (plane > 16 && plane % 16 != 9) plane++;
+    return plane;
+}
+
+std::uint64_t mixed(std::uint64_t x) {  // splitmix64
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+Int tiles(Int n, Int most) { return (n + most - 1) / most; }
+
+}  // namespace
+
+Network::~Network() {
+    stop_ = true;
+    round_.fetch_add(1);
+    round_.notify_all();
+    for (auto& worker : workers_) worker.join();
+}
+
+int Network::add_tensor(Int c, Int d, Int h, Int w, const Int before[3], const Int after[3]) {
+    Tensor t{c, d, h, w, 0, 0, 0, 0, 0, 0, 0, 0};
+    t.hs = w + before[2] + after[2];
+    t.ds = t.hs * (h + before[1] + after[1]);
+    t.cs = spread(t.ds * (d + before[0] + after[0]));
+    t.at = plan.act_size + before[0] * t.ds + before[1] * t.hs + before[2];
+    plan.act_size += c * t.cs;
+    t.ghs = w;
+    t.gds = h * w;
+    t.gcs = spread(d * h * w);
+    t.gat = plan.grad_size;
+    plan.grad_size += c * t.gcs;
+    plan.tensors.push_back(t);
+    return int(plan.tensors.size()) - 1;
+}
+
+Network::Floats Network::allocate(Int count) {
+    std::size_t size = (std::size_t(count) * sizeof(float) + 4096) / 64 * 64;
+    void* p = std::aligned_alloc(64, size);
+    if (!p) throw std::bad_alloc();
+    std::memset(p, 0, size);
+    bytes_ += size;
+    return Floats(static_cast<float*>(p));
+}
+
+// Offsets of the taps of a window, places of the packed kernels, and the size of the register tiles.
+void Network::cut_convolution(Step& s) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    Int ig = x.c / s.groups, og = y.c / s.groups, lanes = kernels->lanes;
+    for (Int i = 0; i < ig; i++)
+        for (Int z = 0; z < s.k[0]; z++)
+            for (Int ky = 0; ky < s.k[1]; ky++)
+                for (Int kx = 0; kx < s.k[2]; kx++)
+                    s.taps.push_back((i * x.cs + z * s.dil[0] * x.ds + ky * s.dil[1] * x.hs + kx * s.dil[2]) * lanes);
+    for (Int ky = 0; ky < s.k[1]; ky++)
+        for (Int o = 0; o < og; o++) s.back_taps.push_back((o * y.gcs - ky * s.dil[1] * y.ghs) * lanes);
+    Int columns = tiles(y.w, tiles(y.w, kernels->widest));
+    Int rows = std::min<Int>(kernels->most_rows, kernels->accumulators / columns);
+    s.out_tiles = tiles(og, rows);
+    s.in_tiles = tiles(ig, rows);
+    Int size = y.c * Int(s.taps.size());
+    s.packed = plan.packed_size;
+    s.back_packed = plan.packed_size + size;
+    plan.packed_size += 2 * size;
+    Int scratch = std::max<Int>(kernels->weight_rows * Int(s.taps.size()), y.c);
+    plan.scratch_size = std::max(plan.scratch_size, scratch * lanes);
+}
+
+bool Network::learns(const Step& s) const {
+    return std::any_of(s.params.begin(), s.params.end(), [&](int p) { return p >= 0 && plan.params[p].grad >= 0; });
+}
+
+// Which gradients are needed, and which step is the first to write each of them.
+void Network::plan_gradients() {
+    std::vector<std::uint8_t> needs(plan.tensors.size()), written(plan.tensors.size());
+    for (Step& s : plan.steps) {
+        bool any = learns(s);
+        s.wanted.clear();
+        for (int in : s.ins) {
+            s.wanted.push_back(needs[in]);
+            any |= needs[in];
+        }
+        if (s.out >= 0 && any) needs[s.out] = true;
+    }
+    for (const Loss& loss : plan.losses) written[loss.target] = true;
+    graded_.assign(plan.steps.size(), 0);
+    for (int i = int(plan.steps.size()) - 1; i >= 0; i--) {
+        Step& s = plan.steps[i];
+        s.fresh.assign(s.ins.size(), 0);
+        bool wanted = std::any_of(s.wanted.begin(), s.wanted.end(), [](auto w) { return w; });
+        if (s.out < 0 || s.skip_backward || !written[s.out] || !(wanted || learns(s))) continue;
+        graded_[i] = 1;
+        for (std::size_t k = 0; k < s.ins.size(); k++)
+            if (s.wanted[k]) {
+                s.fresh[k] = !written[s.ins[k]];
+                written[s.ins[k]] = true;
+            }
+    }
+}
+
+void Network::plan_phases(Phases& phases, bool training) {
+    phases.assign(1, {{Pass::load, 0}});
+    auto add = [&](Pass pass, std::size_t index) { phases.back().push_back({pass, int(index)}); };
+    for (std::size_t i = 0; i < plan.steps.size(); i++) {
+        bool stats = plan.steps[i].kind == Kind::norm_stats;
+        if (stats && !training) continue;
+        add(Pass::forward, i);
+        if (stats) phases.emplace_back();
+    }
+    if (!training) return;
+    for (std::size_t k = 0; k < plan.losses.size(); k++) add(Pass::loss, k);
+    for (std::size_t i = plan.steps.size(); i-- > 0;) {
+        if (!graded_[i]) continue;
+        if (plan.steps[i].kind == Kind::norm_batch) {
+            add(Pass::sums, i);
+            phases.emplace_back();
+        }
+        add(Pass::backward, i);
+    }
+}
+
+void Network::finish(Int largest_batch, bool training) {
+    Int blocks = tiles(largest_batch, kernels->lanes);
+    for (Step& s : plan.steps) {
+        if (s.kind == Kind::conv) cut_convolution(s);
+        if (s.kind == Kind::norm_stats) {
+            s.stats = plan.stats_size;
+            plan.stats_size += blocks * plan.tensors[s.ins[0]].c * 4;
+        }
+        if (s.kind == Kind::norm_batch) s.stats = plan.steps[&s - plan.steps.data() - 1].stats;
+    }
+    if (training) plan_gradients();
+    plan_phases(inference_, false);
+    evaluation_ = inference_;
+    inference_.back().push_back({Pass::store, 0});
+    for (std::size_t k = 0; k < plan.losses.size(); k++) evaluation_.back().push_back({Pass::loss, int(k)});
+    if (training) plan_phases(training_, true);
+    Int lanes = kernels->lanes;
+    packed_ = allocate(plan.packed_size);
+    stats_ = allocate(plan.stats_size);
+    memory_.resize(threads);
+    for (Memory& m : memory_) {
+        m.act = allocate(plan.act_size * lanes);
+        if (training) {
+            m.grad = allocate(plan.grad_size * lanes);
+            m.wgrad = allocate(plan.weight_size);
+        }
+        m.scratch = allocate(plan.scratch_size);
+        m.norms.resize(plan.params.size());
+    }
+    if (training_.size() > 1) {
+        arenas_.resize(blocks);
+        for (Memory& m : arenas_) {
+            m.act = allocate(plan.act_size * lanes);
+            m.grad = allocate(plan.grad_size * lanes);
+        }
+    }
+    start_threads();
+}
+
+void Network::start_threads() {
+    for (int k = 1; k < threads; k++) workers_.emplace_back([this, k] { loop(k); });
+}
+
+void Network::loop(int thread) {
+    unsigned seen = 0;
+    while (true) {
+        for (int i = 0; i < SPINS && round_.load(std::memory_order_acquire) == seen; i++) relax();
+        while (round_.load(std::memory_order_acquire) == seen) round_.wait(seen, std::memory_order_acquire);
+        seen = round_.load(std::memory_order_acquire);
+        if (stop_) return;
+        work(thread);
+        if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_all();
+    }
+}
+
+void Network::run(Job& job) {
+    job_ = &job;
+    busy_ = threads - 1;
+    if (threads > 1) {
+        round_.fetch_add(1, std::memory_order_release);
+        round_.notify_all();
+    }
+    work(0);
+    for (int left; (left = busy_.load(std::memory_order_acquire)) > 0;) {
+        for (int i = 0; i < SPINS && busy_.load(std::memory_order_acquire) > 0; i++) relax();
+        if ((left = busy_.load(std::memory_order_acquire)) > 0) busy_.wait(left, std::memory_order_acquire);
+    }
+    tallies.assign(plan.losses.size(), {});
+    penalty = 0;
+    for (const Memory& m : memory_) {
+        for (std::size_t k = 0; k < tallies.size(); k++) {
+            tallies[k].loss += m.tallies[k].loss;
+            tallies[k].hits += m.tallies[k].hits;
+        }
+        penalty += m.penalty;
+    }
+}
+
+void Network::run_block(int thread, int index, int blocks, Int first, Int samples, const std::vector<Op>& ops,
+                        const std::uint64_t* keys) {
+    Memory& own = memory_[thread];
+    bool training = job_->mode == Job::train, shared = training && training_.size() > 1;
+    Memory& arena = shared ? arenas_[index] : own;
+    int lanes = kernels->lanes;
+    Block b;
+    b.act = arena.act.get();
+    b.grad = arena.grad.get();
+    b.wgrad = own.wgrad.get();
+    b.scratch = own.scratch.get();
+    b.stats = stats_.get();
+    b.packed = packed_.get();
+    b.data = &job_->data;
+    b.tally = own.tallies.data();
+    b.index = index;
+    b.blocks = blocks;
+    b.batch = int(samples);
+    b.first = Int(index) * lanes;
+    b.place = first + b.first;
+    b.live = int(std::min<Int>(lanes, samples - b.first));
+    b.training = training;
+    b.keys = keys;
+    for (int i = 0; i < lanes; i++) {
+        Int place = b.place + std::min(i, b.live - 1);
+        b.rows[i] = job_->data.order ? job_->data.order[place] : place;
+    }
+    for (const Op& op : ops) switch (op.pass) {
+        case Pass::load: kernels->load(plan, b); break;
+        case Pass::forward: kernels->forward(plan, plan.steps[op.index], b); break;
+        case Pass::loss: kernels->loss(plan, op.index, b); break;
+        case Pass::backward: kernels->backward(plan, plan.steps[op.index], b); break;
+        case Pass::sums: kernels->sums(plan, plan.steps[op.index], b); break;
+        case Pass::store: kernels->store(plan, b); break;
+    }
+}
+
+// The share of a thread in all learned numbers, parameter by parameter: f(index, from, to).
+template <class F>
+void Network::each_share(int thread, F f) {
+    Int from = cut(plan.weight_size / 16, threads, thread) * 16, to = cut(plan.weight_size / 16, threads, thread + 1) * 16;
+    for (std::size_t i = 0; i < plan.params.size(); i++) {
+        const Param& p = plan.params[i];
+        if (p.grad < 0) continue;
+        Int lo = std::max<Int>(0, from - p.grad), hi = std::min(p.size, to - p.grad);
+        if (lo < hi) f(i, lo, hi);
+    }
+}
+
+void Network::update(int thread, int active, double rate, Int t, Int samples) {
+    const Optimizer& o = plan.optimizer;
+    Memory& own = memory_[thread];
+    std::vector<float*> grads;
+    for (int k = 0; k < active; k++) grads.push_back(memory_[k].wgrad.get());
+    bool norms = o.clip_norm > 0 || o.clip_global > 0;
+    std::fill(own.norms.begin(), own.norms.end(), 0.0);
+    double penalty = 0;
+    each_share(thread, [&](std::size_t i, Int from, Int to) {
+        kernels->reduce(plan.params[i], grads.data(), active, from, to, &penalty, norms ? &own.norms[i] : nullptr);
+    });
+    own.penalty += penalty * samples;
+    if (norms) barrier_.wait();
+    double global = 0;
+    for (std::size_t i = 0; norms && i < plan.params.size(); i++)
+        for (const Memory& m : memory_) global += m.norms[i];
+    each_share(thread, [&](std::size_t i, Int from, Int to) {
+        double scale = 1;
+        if (norms) {
+            double norm = 0;
+            for (const Memory& m : memory_) norm += m.norms[i];
+            norm = std::sqrt(o.clip_global > 0 ? global : norm);
+            double most = o.clip_global > 0 ? o.clip_global : o.clip_norm;
+            scale = most / std::max(norm, most) + (norm - norm);
+        }
+        kernels->update(o, plan.params[i], grads[0], float(scale), rate, t, from, to);
+    });
+}
+
+void Network::work(int thread) {
+    const Job& job = *job_;
+    Memory& own = memory_[thread];
+    own.tallies.assign(plan.losses.size(), {});
+    own.penalty = 0;
+    bool training = job.mode == Job::train;
+    const Phases& phases = training ? training_ : job.mode == Job::evaluate ? evaluation_ : inference_;
+    std::vector<std::uint64_t> keys(job.keys.size());
+    Int steps = tiles(job.data.samples, job.batch);
+    for (Int step = 0; step < steps; step++) {
+        Int first = step * job.batch, samples = std::min(job.batch, job.data.samples - first);
+        int blocks = int(tiles(samples, kernels->lanes)), active = std::min(threads, blocks);
+        if (training || step == 0)
+            for (const Step& s : plan.steps)
+                if (s.kind == Kind::conv) kernels->pack(plan, s, packed_.get(), thread, threads, training && s.wanted[0]);
+        if (training) {
+            std::memset(own.wgrad.get(), 0, sizeof(float) * plan.weight_size);
+            for (std::size_t i = 0; i < keys.size(); i++) keys[i] = mixed(job.keys[i] + mixed(job.t + step));
+        }
+        barrier_.wait();
+        for (std::size_t k = 0; k < phases.size(); k++) {
+            if (k) barrier_.wait();
+            for (int index = thread; index < blocks; index += threads)
+                run_block(thread, index, blocks, first, samples, phases[k], keys.data());
+        }
+        if (!training) continue;
+        barrier_.wait();
+        if (!job.rates.empty()) update(thread, active, job.rates[step], job.t + step, samples);
+        barrier_.wait();
+    }
+}
+
+}  // namespace convia

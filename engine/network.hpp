@@ -1,0 +1,109 @@
+// A plan with its memory and its threads. Threads share the blocks of a batch; each runs the whole network on its own.
+#pragma once
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <thread>
+
+#include "plan.hpp"
+
+namespace convia {
+
+inline void relax() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+constexpr int SPINS = 4000;  // some tens of microseconds; then the thread sleeps
+
+class Barrier {
+public:
+    explicit Barrier(int threads) : threads_(threads) {}
+    void wait() {
+        if (threads_ == 1) return;
+        unsigned round = round_.load(std::memory_order_acquire);
+        if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
+            waiting_.store(0, std::memory_order_relaxed);
+            round_.store(round + 1, std::memory_order_release);
+            round_.notify_all();
+            return;
+        }
+        for (int i = 0; i < SPINS; i++) {
+            if (round_.load(std::memory_order_acquire) != round) return;
+            relax();
+        }
+        while (round_.load(std::memory_order_acquire) == round) round_.wait(round, std::memory_order_acquire);
+    }
+
+private:
+    int threads_;
+    std::atomic<int> waiting_{0};
+    std::atomic<unsigned> round_{0};
+};
+
+// What a call does: train in steps of `batch` samples, or measure, or predict, `batch` being all samples then.
+struct Job {
+    enum Mode { train, evaluate, predict } mode;
+    Data data;
+    Int batch;
+    std::vector<double> rates;        // learning rate of each step
+    Int t = 1;                        // number of the first update, from 1
+    std::vector<std::uint64_t> keys;  // of the random numbers
+};
+
+class Network {
+public:
+    Network(const Kernels* kernels, int threads) : kernels(kernels), threads(threads), barrier_(threads) {}
+    ~Network();
+    Network(const Network&) = delete;
+
+    Plan plan;
+    const Kernels* kernels;
+    int threads;
+    std::vector<Tally> tallies;  // of the last run, per loss
+    double penalty = 0;          // Σ over its steps of penalty × samples
+
+    int add_tensor(Int c, Int d, Int h, Int w, const Int before[3], const Int after[3]);
+    void finish(Int largest_batch, bool training);
+    void run(Job& job);
+    const float* gradient(int param) const { return memory_[0].wgrad.get() + plan.params[param].grad; }
+    Int bytes() const { return bytes_; }
+
+private:
+    enum class Pass { load, forward, loss, backward, sums, store };
+    struct Op { Pass pass; int index; };
+    using Phases = std::vector<std::vector<Op>>;
+    struct Free { void operator()(float* p) const { std::free(p); } };
+    using Floats = std::unique_ptr<float, Free>;
+    struct Memory { Floats act, grad, wgrad, scratch; std::vector<Tally> tallies; std::vector<double> norms; double penalty; };
+
+    Floats allocate(Int count);
+    void cut_convolution(Step& s);
+    void plan_gradients();
+    void plan_phases(Phases& phases, bool training);
+    bool learns(const Step& s) const;
+    void start_threads();
+    void loop(int thread);
+    void work(int thread);
+    void run_block(int thread, int index, int blocks, Int first, Int samples, const std::vector<Op>& ops, const std::uint64_t* keys);
+    void update(int thread, int active, double rate, Int t, Int samples);
+    template <class F> void each_share(int thread, F f);
+
+    Phases training_, inference_, evaluation_;
+    std::vector<std::uint8_t> graded_;  // tensors whose gradient is computed
+    std::vector<Memory> memory_;        // of the threads
+    std::vector<Memory> arenas_;        // of the blocks, where phases wait for each other
+    Floats packed_, stats_;
+    Int bytes_ = 0;
+    Job* job_ = nullptr;
+    Barrier barrier_;
+    std::atomic<unsigned> round_{0};
+    std::atomic<int> busy_{0};
+    std::atomic<bool> stop_{false};
+    std::vector<std::thread> workers_;
+};
+
+}  // namespace convia

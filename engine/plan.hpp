@@ -1,0 +1,140 @@
+// What a network is to the engine: tensors, parameters and steps. Plain data, the same for all instruction sets.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+namespace convia {
+
+using Int = std::int64_t;
+
+enum class Kind { conv, pool_max, pool_average, unary, softmax, copy, join, dropout, norm_frozen, norm_stats, norm_batch };
+enum class Act { linear, relu, leaky_relu, elu, selu, tanh, sigmoid, softplus, exponential, relu6, hard_sigmoid,
+                 hard_tanh, softsign, silu, gelu, gelu_tanh, mish, hard_silu };  // from silu on: derivative from the input
+enum class Join { add, subtract, multiply, average, maximum, minimum };
+enum class LossKind { none, softmax_crossentropy, sigmoid_crossentropy, mean_squared, mean_absolute };
+enum class Rule { sgd, adam, rmsprop, adagrad };
+
+// A tensor of a block: `lanes` samples are one vector, sizes and strides count vectors. Activations may lie within a
+// halo of zeros, which is the padding of the convolutions that read them; gradients have none.
+struct Tensor {
+    Int c, d, h, w;
+    Int at, cs, ds, hs;
+    Int gat, gcs, gds, ghs;
+    Int size() const { return c * d * h * w; }
+};
+
+struct Param {
+    float* data;
+    Int size;
+    Int grad;  // offset in the buffer of gradients, -1 where nothing learns
+    float l1, l2, decay;
+    float* slots[3];
+};
+
+struct Step {
+    Kind kind;
+    Act act = Act::linear;
+    Join join = Join::add;
+    float alpha = 0, rate = 0, epsilon = 0, momentum = 0;
+    std::vector<int> ins;
+    int out = -1;
+    std::vector<std::uint8_t> wanted, fresh;  // per input: is its gradient needed; is this step the first to write it
+    std::vector<int> params;                  // convolution: kernel, bias; normalization: γ, β, mean, variance; -1: none
+    Int groups = 1, k[3] = {1, 1, 1}, s[3] = {1, 1, 1}, dil[3] = {1, 1, 1}, pad[3] = {0, 0, 0};
+    bool skip_backward = false;  // the loss has differentiated this step together with itself
+    bool per_channel = false;    // dropout of whole channels
+    int key = 0;                 // of the random numbers
+    std::vector<std::int32_t> from, to, grad_from, grad_to;  // copy: elements, in vectors
+    bool covers = true;                  // copy: every element of the input is read
+    // convolution: offsets of the taps of a window in floats, and how the work is cut
+    std::vector<std::int32_t> taps, back_taps;
+    Int packed = 0, back_packed = 0;
+    int out_tiles = 1, in_tiles = 1;
+    Int stats = 0;  // normalization: offset in the statistics
+};
+
+struct Loss {
+    LossKind kind = LossKind::none;
+    int output = -1;   // the tensor with predictions
+    int target = -1;   // the tensor whose gradient the loss writes
+    bool fused = false;     // target is the input of the softmax or sigmoid that makes the predictions
+    bool sparse = false;    // labels are class numbers
+    bool logits = false;    // predictions are unnormalized scores
+    int accuracy = 0;       // 0: none, 1: of the largest score, 2: of thresholds at ½
+    float epsilon = 1e-7f, smoothing = 0, threshold = 0.5f, factor = 1;
+};
+
+struct Optimizer {
+    Rule rule = Rule::sgd;
+    double a = 0, b = 0, epsilon = 1e-7;  // momentum; β₁ and β₂; ρ and momentum
+    bool variant = false;                 // nesterov, amsgrad, centered
+    float clip_value = 0, clip_norm = 0, clip_global = 0;
+};
+
+struct Output {
+    int tensor;
+    Int size;  // numbers per sample
+};
+
+struct Plan {
+    std::vector<Tensor> tensors;
+    std::vector<Param> params;
+    std::vector<Step> steps;
+    std::vector<Loss> losses;
+    std::vector<Output> outputs;
+    std::vector<int> inputs;
+    Optimizer optimizer;
+    Int act_size = 0, grad_size = 0, weight_size = 0, packed_size = 0, scratch_size = 0, stats_size = 0;  // in vectors or floats
+};
+
+// The arrays of a call. Rows are samples in memory order (…, channels).
+struct Data {
+    struct Input { const void* data; bool bytes; };
+    struct Target { const float* dense; const std::int32_t* labels; const float* weight; };
+    std::vector<Input> inputs;
+    std::vector<Target> targets;
+    std::vector<float*> outputs;
+    const Int* order = nullptr;
+    Int samples = 0;
+};
+
+struct Tally { double loss = 0, hits = 0; };
+
+// What a thread works with on one block of samples.
+struct Block {
+    float *act, *grad, *wgrad, *scratch, *stats;
+    const float* packed;
+    const Data* data;
+    Tally* tally;
+    Int rows[64];       // of the arrays, one per lane; lanes beyond `live` repeat the last one
+    int index, live, blocks, batch;
+    Int first;          // place of the first sample within the batch
+    Int place;          // of the first sample within all of the call, where predictions go
+    bool training;
+    const std::uint64_t* keys;  // of the random numbers, per Step::key
+};
+
+struct Kernels {
+    const char* name;
+    int lanes, accumulators, widest, weight_rows, most_rows;  // of the register tiles
+    void (*load)(const Plan&, Block&);
+    void (*forward)(const Plan&, const Step&, Block&);
+    void (*backward)(const Plan&, const Step&, Block&);
+    void (*sums)(const Plan&, const Step&, Block&);  // first half of the backward pass of a normalization
+    void (*loss)(const Plan&, int, Block&);
+    void (*store)(const Plan&, Block&);
+    void (*pack)(const Plan&, const Step&, float* packed, int part, int parts, bool backward);
+    // add the threads' gradients and the penalties' up into the first one; return the penalty and the squared norm
+    void (*reduce)(const Param&, float* const* grads, int threads, Int from, Int to, double* penalty, double* norm);
+    void (*update)(const Optimizer&, const Param&, float* grad, float scale, double rate, Int t, Int from, Int to);
+};
+
+const Kernels* kernels_portable();
+const Kernels* kernels_avx2();
+const Kernels* kernels_avx512();
+
+inline Int cut(Int n, Int parts, Int i) { return n / parts * i + (i < n % parts ? i : n % parts); }  // start of part i
+
+}  // namespace convia

@@ -1,0 +1,208 @@
+"""Gradients of every layer, activation and loss of the engine against torch's autograd in float64."""
+
+import numpy as np
+import pytest
+import torch
+from engine_harness import ISAS, assert_gradients, labels, needs_engine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import convia as k
+from convia import engine
+from convia import layers as kl
+
+pytestmark = needs_engine
+CASES = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+isas, threads, batches = st.sampled_from(ISAS or ["-"]), st.integers(1, 4), st.integers(1, 70)
+
+
+def randomize(model, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    for v in model.weights:
+        noise = torch.rand(v.shape, generator=generator)
+        v.assign(noise + 0.5 if "variance" in v.name else (noise - 0.5) * 0.8)
+
+
+def check(model, isa, thread_count, batch, loss="mse", kind="number", tolerance=1e-5, seed=0, weight=None, **options):
+    randomize(model, seed)
+    generator = np.random.default_rng(seed)
+    xs = [torch.as_tensor(generator.normal(size=(batch, *t.shape[1:]))).float() for t in model.inputs]
+    y = [labels(kind, batch, t.shape[1:], generator) for t in model.outputs]
+    x, y = (xs[0] if len(xs) == 1 else xs), (y[0] if len(y) == 1 else y)
+    assert_gradients(model, loss, x, y, isa, thread_count, weight=weight, tolerance=tolerance, **options)
+
+
+def chain(shape, *parts):
+    return k.Sequential([k.Input(shape), *parts])
+
+
+@CASES
+@given(st.data(), isas, threads, batches)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_convolutions(rank, data, isa, thread_count, batch):
+    draw = data.draw
+    batch = min(batch, 20) if rank == 3 else batch
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    sizes = [draw(st.integers(3, 9 if rank < 3 else 5)) for _ in range(rank)]
+    kernel = [draw(st.integers(1, min(size, 5))) for size in sizes]
+    stretch = draw(st.sampled_from(["strides", "dilation_rate"]))
+    options = {stretch: tuple(draw(st.integers(1, 3)) for _ in range(rank))}
+    spans = zip(kernel, options[stretch], sizes, strict=True)
+    fits = stretch == "strides" or all((a - 1) * d < size for a, d, size in spans)
+    padding = draw(st.sampled_from(["valid", "same"])) if fits else "same"
+    conv = getattr(kl, f"Conv{rank}D")
+    model = chain(
+        (*sizes, groups * draw(st.integers(1, 3))),
+        conv(3 * groups, 1, activation="tanh", groups=groups),
+        conv(groups * draw(st.integers(1, 5)), kernel, padding=padding, groups=groups, activation="tanh", **options),
+    )
+    check(model, isa, thread_count, batch)
+
+
+@CASES
+@given(isas, threads, batches, st.integers(1, 3), st.sampled_from(["valid", "same"]), st.booleans())
+@pytest.mark.parametrize("layer", ["DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"])
+def test_depthwise_and_separable(layer, isa, thread_count, batch, stride, padding, bias):
+    rank = int(layer[-2])
+    more = () if "Depth" in layer else (5,)
+    tested = getattr(kl, layer)(
+        *more, 3, strides=stride, padding=padding, depth_multiplier=2, use_bias=bias, activation="sigmoid"
+    )
+    check(chain((*(7, 8)[:rank], 3), getattr(kl, f"Conv{rank}D")(3, 1), tested), isa, thread_count, batch)
+
+
+@CASES
+@given(isas, threads, batches, st.integers(1, 4), st.sampled_from([None, 1, 2, 3]), st.sampled_from(["valid", "same"]))
+@pytest.mark.parametrize("layer", [f"{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3)])
+def test_pooling(layer, isa, thread_count, batch, window, strides, padding):
+    rank = int(layer[-2])
+    batch = min(batch, 20) if rank == 3 else batch
+    tested = getattr(kl, layer)(window, strides, padding)
+    check(chain((*(6, 7, 4)[:rank], 2), getattr(kl, f"Conv{rank}D")(3, 1), tested), isa, thread_count, batch)
+
+
+MOVING = {
+    "flatten": ((3, 4, 2), kl.Flatten),
+    "reshape": ((3, 4, 2), lambda: kl.Reshape((2, 12))),
+    "permute": ((3, 4, 2), lambda: kl.Permute((3, 1, 2))),
+    "repeat": ((5,), lambda: kl.RepeatVector(3)),
+    "pad": ((3, 4, 2), lambda: kl.ZeroPadding2D(((1, 2), (0, 3)))),
+    "crop": ((6, 7, 2), lambda: kl.Cropping2D(((1, 2), (0, 3)))),
+    "enlarge": ((3, 4, 2), lambda: kl.UpSampling2D((2, 3))),
+    "pad 3d": ((3, 2, 3, 2), lambda: kl.ZeroPadding3D(1)),
+    "global average": ((3, 4, 2), kl.GlobalAveragePooling2D),
+    "global maximum": ((3, 4, 2), lambda: kl.GlobalMaxPooling2D(keepdims=True)),
+    "softmax": ((3, 4), kl.Softmax),
+    "batch norm": ((3, 4, 2), kl.BatchNormalization),
+    "batch norm, plain": ((6,), lambda: kl.BatchNormalization(center=False, scale=False)),
+    "frozen batch norm": ((3, 4, 2), lambda: kl.BatchNormalization(trainable=False)),
+    "rescaling": ((3, 4, 2), lambda: kl.Rescaling(2.0, -1.0)),
+    "identity": ((3, 4, 2), kl.Identity),
+    "leaky": ((3, 4, 2), lambda: kl.LeakyReLU(0.1)),
+    "relu6": ((3, 4, 2), lambda: kl.ReLU(6)),
+    "elu": ((3, 4, 2), lambda: kl.ELU(0.7)),
+}
+
+
+@CASES
+@given(isas, threads, batches)
+@pytest.mark.parametrize("name", MOVING)
+def test_other_layers(name, isa, thread_count, batch):
+    shape, make = MOVING[name]
+    if "batch norm" in name:
+        batch += 1
+    layer = make()
+    model = chain(shape, kl.Dense(shape[-1]), layer, kl.Dense(3, activation="tanh"))
+    tolerance = 5e-5 if "batch norm" in name and batch < 5 else 1e-5
+    check(model, isa, thread_count, batch, tolerance=tolerance)
+
+
+ACTIVATIONS = [
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "exponential",
+    "relu6",
+    "hard_sigmoid",
+    "hard_tanh",
+    "softsign",
+    "silu",
+    "gelu",
+    "mish",
+    "hard_silu",
+    "softmax",
+    "linear",
+]
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations(name, isa):
+    check(chain((4, 5), kl.Dense(6, activation=name), kl.Activation(name), kl.Dense(2)), isa, 2, 40)
+
+
+@CASES
+@given(isas, threads, batches)
+@pytest.mark.parametrize("name", ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"])
+def test_joins(name, isa, thread_count, batch):
+    x = k.Input((5, 4, 2))
+    a = kl.Conv2D(3, 3, padding="same", activation="tanh")(x)
+    b = kl.Conv2D(3, 1)(a)
+    joined = getattr(kl, name)()([a, b])
+    check(k.Model(x, kl.Add()([kl.Conv2D(joined.shape[-1], 1)(a), joined])), isa, thread_count, batch)
+
+
+@CASES
+@given(isas, threads, batches)
+def test_several_inputs_and_outputs(isa, thread_count, batch):
+    x, z = k.Input((6, 5, 2)), k.Input((4,))
+    h = kl.Flatten()(kl.Conv2D(3, 3, activation="relu")(x))
+    h = kl.Concatenate()([h, kl.Dense(3)(z)])
+    model = k.Model([x, z], [kl.Dense(2)(h), kl.Dense(3, activation="tanh")(h)])
+    check(model, isa, thread_count, batch, loss=["mse", "mae"], loss_weights=[0.5, 2.0])
+
+
+def test_nested_models():
+    inner = chain((6, 6, 3), kl.Conv2D(4, 3, activation="relu"), kl.MaxPooling2D())
+    x = k.Input((6, 6, 1))
+    model = k.Model(x, kl.Dense(2)(kl.Flatten()(inner(kl.Conv2D(3, 1)(x)))))
+    assert len(engine.lower(model.graph, list(model.trainable_variables)).parameters) == 6
+
+
+LOSSES = [
+    ("sparse_categorical_crossentropy", "sparse", "softmax"),
+    (k.losses.SparseCategoricalCrossentropy(from_logits=True), "sparse", None),
+    ("categorical_crossentropy", "one_hot", "softmax"),
+    (k.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1), "one_hot", None),
+    ("binary_crossentropy", "binary", "sigmoid"),
+    (k.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2), "binary", None),
+    ("mse", "number", None),
+    ("mae", "number", "sigmoid"),
+]
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("loss", "kind", "ending"), LOSSES)
+@pytest.mark.parametrize("shape", [(6,), (3, 4, 2)])
+def test_losses(loss, kind, ending, shape, weighted, isa):
+    model = chain(shape, kl.Dense(5, activation="tanh"), kl.Dense(4, activation=ending))
+    weight = torch.rand(37) if weighted else None
+    check(model, isa, 3, 37, loss=loss, kind=kind, weight=weight)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_penalties(isa):
+    dense = kl.Dense(4, kernel_regularizer=k.regularizers.L1L2(0.01, 0.02), bias_regularizer="l2")
+    check(chain((6,), dense), isa, 2, 9)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_frozen_layers_are_left_alone(isa):
+    model = chain((8, 8, 2), kl.Conv2D(3, 3), kl.Conv2D(4, 3, activation="relu"), kl.Flatten(), kl.Dense(2))
+    model.layers[1].trainable = False
+    check(model, isa, 2, 20)
