@@ -27,8 +27,12 @@ from convia import (
     saving,
     tree,
     utils,
+    visualization,
+    wrappers,
 )
 from convia.config import DTypePolicy
+from convia.dtype_policies import FloatDTypePolicy
+from convia.function import Function
 from convia.graph import Input
 from convia.initializers import Initializer
 from convia.input_spec import InputSpec
@@ -38,6 +42,7 @@ from convia.metrics import Metric
 from convia.models import Functional, Model, Sequential
 from convia.optimizers import Optimizer
 from convia.regularizers import Regularizer
+from convia.scopes import device, name_scope, remat
 from convia.symbolic import KerasTensor, Operation
 from convia.variable import Variable
 
@@ -51,6 +56,8 @@ def version() -> str:
 
 __all__ = [
     "DTypePolicy",
+    "FloatDTypePolicy",
+    "Function",
     "Functional",
     "Initializer",
     "Input",
@@ -72,6 +79,7 @@ __all__ = [
     "constraints",
     "convolution",
     "datasets",
+    "device",
     "dtype_policies",
     "initializers",
     "layers",
@@ -79,14 +87,18 @@ __all__ = [
     "metrics",
     "mixed_precision",
     "models",
+    "name_scope",
     "ops",
     "optimizers",
     "preprocessing",
     "random",
     "regularizers",
+    "remat",
     "report",
     "saving",
     "tree",
     "utils",
     "version",
+    "visualization",
+    "wrappers",
 ]

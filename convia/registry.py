@@ -99,9 +99,9 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     return decorate
 
 
-def get_registered_name(item: Any) -> str:
+def get_registered_name(obj: Any) -> str:
     """Return ``package>name`` of a registered class or function, else its own name."""
-    return _CUSTOM_NAME.get(item, item.__name__)
+    return _CUSTOM_NAME.get(obj, obj.__name__)
 
 
 def get_custom_objects() -> dict[str, Any]:

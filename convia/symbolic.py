@@ -223,9 +223,9 @@ def op(function: Callable[..., Any]) -> Callable[..., Any]:
     return either
 
 
-def is_symbolic(value: Any) -> bool:
+def is_symbolic(x: Any) -> bool:
     """Whether a value is a symbolic tensor."""
-    return isinstance(value, KerasTensor)
+    return isinstance(x, KerasTensor)
 
 
 def symbolic_leaves(*trees: Any) -> list[KerasTensor]:

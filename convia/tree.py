@@ -122,8 +122,8 @@ def _assert_same_container(a: Tree, b: Tree) -> None:
         raise ValueError(explain("nested structures", f"{a!r} and {b!r}", "containers of one kind, with equal keys"))
 
 
-def assert_same_structure(a: Tree, b: Tree) -> None:
-    """Raise ValueError unless two trees differ in their leaves alone."""
+def assert_same_structure(a: Tree, b: Tree, check_types: bool | None = None) -> None:
+    """Raise ValueError unless two trees differ in their leaves alone; ``check_types`` is accepted and has no effect."""
     if not is_nested(a) and not is_nested(b):
         return
     _assert_same_container(a, b)

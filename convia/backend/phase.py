@@ -43,8 +43,12 @@ def learning_phase_scope(value: Any) -> Iterator[None]:
         set_learning_phase(before)
 
 
-def clear_session() -> None:
-    """Number automatic names from the start again, and follow the call in progress for the learning phase."""
+def clear_session(free_memory: bool = True) -> None:
+    """Number automatic names from the start again, and follow the call in progress for the learning phase.
+
+    Args:
+        free_memory: accepted; Python frees a model when nothing refers to it.
+    """
     reset_uids()
     set_learning_phase(None)
 

@@ -17,6 +17,7 @@ class Dot:
 
     direction: str = "TB"
     dpi: int = 200
+    splines: str = "ortho"
     statements: list[str] = field(default_factory=list)
 
     def to_string(self) -> str:
@@ -24,7 +25,9 @@ class Dot:
         style = (
             'node [shape=record, fontname="Helvetica", style="rounded,filled", fillcolor="#eef4fb", color="#5b7fa6"]'
         )
-        body = "\n  ".join([f"rankdir={self.direction}; dpi={self.dpi}", style, *self.statements])
+        body = "\n  ".join(
+            [f"rankdir={self.direction}; dpi={self.dpi}; splines={self.splines}", style, *self.statements]
+        )
         return f"digraph model {{\n  {body}\n}}\n"
 
     __str__ = to_string
@@ -59,6 +62,7 @@ def model_to_dot(
     subgraph: bool = False,
     show_layer_activations: bool = False,
     show_trainable: bool = False,
+    splines: str = "ortho",
     **kwargs: Any,
 ) -> Dot:
     """Return the drawing of a model's graph.
@@ -70,7 +74,7 @@ def model_to_dot(
         raise ValueError(
             explain(f"plot of {model.name!r}", "a model without a graph", "a functional model or a built Sequential")
         )
-    dot = Dot(rankdir, dpi)
+    dot = Dot(rankdir, dpi, splines)
     shown = {"shapes": show_shapes, "dtype": show_dtype, "names": show_layer_names, "activations": show_layer_activations,
              "trainable": show_trainable}  # fmt: skip
     _draw(dot, model, shown, expand_nested, "")
@@ -129,6 +133,7 @@ def plot_model(
     dpi: int = 200,
     show_layer_activations: bool = False,
     show_trainable: bool = False,
+    splines: str = "ortho",
     **kwargs: Any,
 ) -> Any:
     """Draw a model into a file (png, svg, pdf or dot); in a notebook the picture is returned.
@@ -137,7 +142,7 @@ def plot_model(
     """
     dot = model_to_dot(
         model, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, dpi,
-        show_layer_activations=show_layer_activations, show_trainable=show_trainable,
+        show_layer_activations=show_layer_activations, show_trainable=show_trainable, splines=splines,
     )  # fmt: skip
     path = Path(to_file)
     if path.suffix == ".dot":

@@ -46,25 +46,25 @@ class PyDataset:
         """Called after every epoch, to shuffle for example."""
 
 
-def unpack(batch: Any) -> Batch:
+def unpack(data: Any) -> Batch:
     """Split what a user's dataset yields into (x, y, sample_weight); absent parts are None.
 
     Raises:
         ValueError: a tuple of more than three.
     """
-    if isinstance(batch, list) and len(batch) in (2, 3):
-        batch = tuple(batch)
-    if not isinstance(batch, tuple):
-        return batch, None, None
-    if len(batch) > 3 or not batch:
-        raise ValueError(explain("fit", f"a batch of {len(batch)} parts", "x, (x, y) or (x, y, sample_weight)"))
-    return (*batch, *(None,) * (3 - len(batch)))  # type: ignore[return-value]
+    if isinstance(data, list) and len(data) in (2, 3):
+        data = tuple(data)
+    if not isinstance(data, tuple):
+        return data, None, None
+    if len(data) > 3 or not data:
+        raise ValueError(explain("fit", f"a batch of {len(data)} parts", "x, (x, y) or (x, y, sample_weight)"))
+    return (*data, *(None,) * (3 - len(data)))  # type: ignore[return-value]
 
 
-def pack(x: Any, y: Any, weight: Any) -> Any:
+def pack(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
     """Undo ``unpack``: the form in which a custom ``train_step(data)`` receives a batch."""
-    if weight is not None:
-        return x, y, weight
+    if sample_weight is not None:
+        return x, y, sample_weight
     if y is not None:
         return x, y
     return x if not tree.is_nested(x) else (x,)

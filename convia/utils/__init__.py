@@ -9,11 +9,11 @@ from convia.config import (
 )
 from convia.config import dtype_name as standardize_dtype
 from convia.fetch import get_file
+from convia.function import get_source_inputs
 from convia.images import array_to_img, image_dataset_from_directory, img_to_array, load_img, save_img
 from convia.models.plot import model_to_dot, plot_model
 from convia.numerical import normalize, to_categorical
 from convia.random import set_random_seed
-from convia.registry import custom_object_scope as CustomObjectScope  # noqa: N812
 from convia.registry import (
     custom_object_scope,
     get_custom_objects,
@@ -21,20 +21,25 @@ from convia.registry import (
     get_registered_object,
     register_keras_serializable,
 )
-from convia.registry import deserialize as deserialize_keras_object
-from convia.registry import serialize as serialize_keras_object
+from convia.registry import custom_object_scope as CustomObjectScope  # noqa: N812
+from convia.saving import deserialize_keras_object, serialize_keras_object
 from convia.symbolic import is_symbolic as is_keras_tensor
 from convia.training.data import PyDataset
 from convia.training.data import PyDataset as Sequence
 from convia.training.data import pack as pack_x_y_sample_weight
 from convia.training.data import unpack as unpack_x_y_sample_weight
+from convia.utils import bounding_boxes
+from convia.utils.data import pad_sequences, split_dataset, timeseries_dataset_from_array
+from convia.utils.settings import Config
 
 __all__ = [
+    "Config",
     "CustomObjectScope",
     "Progbar",
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "bounding_boxes",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -44,6 +49,7 @@ __all__ = [
     "get_file",
     "get_registered_name",
     "get_registered_object",
+    "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
     "is_interactive_logging_enabled",
@@ -52,12 +58,15 @@ __all__ = [
     "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
+    "pad_sequences",
     "plot_model",
     "register_keras_serializable",
     "save_img",
     "serialize_keras_object",
     "set_random_seed",
+    "split_dataset",
     "standardize_dtype",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
