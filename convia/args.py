@@ -137,7 +137,7 @@ def _give_init(cls: Any) -> None:
     signature = inspect.Signature([*names, extra])
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        bound = _bind(cls, signature, args, kwargs)
+        bound = _bind(type(self), signature, args, kwargs)
         extra = bound.pop("kwargs", {})
         for name, value in bound.items():
             convert = fields[name].convert

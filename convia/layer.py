@@ -3,7 +3,7 @@
 import inspect
 import threading
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,7 +32,8 @@ _call = _Call()
 class _Arguments(Configured):
     """What every layer's constructor takes besides its own arguments."""
 
-    activity_regularizer: Annotated[Any, converter(regularizers.get)] = field(default=None, kw_only=True)
+    if not TYPE_CHECKING:  # type checkers would put it first where a layer declares it again, by position
+        activity_regularizer: Annotated[Any, converter(regularizers.get)] = field(default=None, kw_only=True)
     trainable: bool = field(default=True, kw_only=True)
     dtype: Any = field(default=None, kw_only=True)
     autocast: bool = field(default=True, kw_only=True)
@@ -385,7 +386,7 @@ class Layer(_Arguments, Books):  # type: ignore[misc]  # the arguments are prope
         copy = type(self).from_config(self.get_config())
         memo[id(self)] = copy
         if self.built and self._build_shapes:
-            copy.build_from_config(self.get_build_config())
+            copy.build_from_config(self.get_build_config() or {})
             copy._finish_build()
             copy.set_weights(self.get_weights())
         return copy

@@ -30,7 +30,6 @@ class ImageLayer(Layer):
     """
 
     always: ClassVar[bool] = False
-    _input_dtype: torch.dtype
     bounding_box_format: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:

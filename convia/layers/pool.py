@@ -4,7 +4,7 @@
 # mypy: disable-error-code="misc"
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -76,7 +76,8 @@ class _Pooling(_Spatial):
     strides: Annotated[Any, Convert(_strides)] = None
     padding: Padding = "valid"
     data_format: DataFormat = None
-    name: str | None = None  # type: ignore[assignment]
+    if not TYPE_CHECKING:  # by position, see Layer
+        name: str | None = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         """Tabulate the padding of each axis by the remainder of its size divided by the stride."""

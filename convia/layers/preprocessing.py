@@ -28,7 +28,6 @@ class Rescaling(Layer):
     """
 
     supports_masking = True
-    _input_dtype: torch.dtype
     scale: Annotated[Any, converter(registry.deserialize)]
     offset: Annotated[Any, converter(registry.deserialize)] = 0.0
 
@@ -64,7 +63,6 @@ class Normalization(Layer):
     """
 
     supports_masking = True
-    _input_dtype: torch.dtype
 
     def __init__(
         self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any

@@ -4,7 +4,7 @@
 # mypy: disable-error-code="misc"
 
 import copy
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from torch import nn
@@ -46,7 +46,8 @@ class TorchModuleWrapper(Layer):
     """
 
     module: Annotated[Any, Convert(_module)]
-    name: str | None = None  # type: ignore[assignment]
+    if not TYPE_CHECKING:  # by position, see Layer
+        name: str | None = None
     output_shape: Any = None
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """The table of a model's layers, output shapes and numbers of parameters, as Keras prints it."""
 
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -157,12 +158,12 @@ def _totals(model: Any) -> list[Text]:
 
 
 def _count(weights: list[Any]) -> str:
-    return f"{sum(w.numel() for w in weights):,}"
+    return f"{sum(math.prod(w.shape) for w in weights):,}"
 
 
 def readable_bytes(weights: list[Any]) -> str:
     """Return the memory of weights as text: "3.14 KB"."""
-    size = float(sum(w.numel() * config.torch_dtype(w.dtype).itemsize for w in weights))
+    size = float(sum(math.prod(w.shape) * config.torch_dtype(w.dtype).itemsize for w in weights))
     for unit in ("B", "KB", "MB", "GB"):
         if size < 1024 or unit == "GB":
             return f"{size:.2f} {unit}"

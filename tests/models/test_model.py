@@ -303,6 +303,15 @@ def test_summary_options():
         model.summary(layer_range=["nothing", "squash"])
 
 
+def test_summary_after_training_counts_the_optimizer():
+    model = shared(convia)
+    model.compile("adam", "mse")
+    model.fit([np.ones((4, 4)), np.ones((4, 4))], np.ones((4, 3)), verbose=0)
+    lines: list[str] = []
+    model.summary(print_fn=lines.append)
+    assert "Trainable params: 15" in lines[0] and "Optimizer params: 32" in lines[0]
+
+
 def test_plot(tmp_path, monkeypatch):
     dot = convia.utils.model_to_dot(nested(convia), show_shapes=True, expand_nested=True)
     assert '"x" -> "inner/d1"' in dot.to_string() or '"x" -> "inner/in"' in dot.to_string()

@@ -229,6 +229,14 @@ def test_stop_training_and_initial_epoch():
     assert model.fit(X, Y, epochs=9, initial_epoch=2, callbacks=[Stop()], verbose=0).epoch == [2, 3]
 
 
+def test_evaluate_and_predict_after_a_stop_see_all_batches():
+    model = network(convia)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.stop_training = True
+    assert model.predict(X, batch_size=8, verbose=0).shape == (40, 3)
+    assert model.evaluate(X, Y, batch_size=8, verbose=0) == pytest.approx(model.evaluate(X, Y, batch_size=40, verbose=0), rel=1e-5)
+
+
 def test_frozen_layers_do_not_learn_and_normalize_with_their_statistics():
     model = network(convia)
     model.layers[2].trainable = False
