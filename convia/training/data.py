@@ -1,6 +1,7 @@
 """Data for training: whatever users hold becomes epochs of batches (x, y, sample_weight) of tensors."""
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -306,7 +307,7 @@ def adapt(
         return x
     if _is_array_like(x):
         batches = ArrayBatches(x, y, sample_weight, batch_size, shuffle, class_weight)
-        return _limited(batches, steps) if steps is not None else batches
+        return _trial(_limited(batches, steps) if steps is not None else batches)
     if not isinstance(x, Iterable) and not hasattr(x, "__getitem__"):
         raise TypeError(
             explain("fit", f"x of type {type(x).__name__}", "arrays, tensors, a generator, a PyDataset or a DataLoader")
@@ -314,7 +315,7 @@ def adapt(
     if y is not None or sample_weight is not None:
         what = "y" if y is not None else "sample_weight"
         raise ValueError(explain("fit", f"{what} beside a dataset that yields batches", f"{what} within the batches"))
-    return IterableBatches(x, steps, shuffle, class_weight)
+    return _trial(IterableBatches(x, steps, shuffle, class_weight))
 
 
 class _limited(Batches):  # noqa: N801
@@ -330,6 +331,26 @@ class _limited(Batches):  # noqa: N801
             for batch in islice(self._batches.epoch(), left):
                 yield batch
                 left -= 1
+
+
+def _trial(batches: Batches) -> Batches:
+    """Cut epochs short where ``config.set_max_steps_per_epoch`` asks for it."""
+    most = config.max_steps_per_epoch()
+    if most is None or (batches.steps is not None and batches.steps <= most):
+        return batches
+    warnings.warn(f"Epochs are cut to {most} steps by config.max_steps_per_epoch().", stacklevel=4)
+    return _Trial(batches, most)
+
+
+class _Trial(Batches):
+    """The first batches of every epoch."""
+
+    def __init__(self, batches: Batches, most: int) -> None:
+        self._batches, self._most = batches, most
+        self.steps, self.samples = None if batches.steps is None else most, batches.samples
+
+    def epoch(self) -> Iterator[Batch]:
+        return islice(self._batches.epoch(), self._most)
 
 
 def split(x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Batch, Batch]:

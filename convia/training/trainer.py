@@ -104,6 +104,10 @@ class Trainer(Compiled):
                 not finite.
         """
         self._require_compiled("fit")
+        most = config.max_epochs()
+        if most is not None and most < epochs:
+            warnings.warn(f"Training is cut to {most} epochs by config.max_epochs().", stacklevel=2)
+            epochs = most
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
         batches = adapt(
