@@ -60,6 +60,9 @@ class Objective:
             for entry, name, target, output in zip(entries, self.names, targets, flat, strict=True):
                 prefix = f"{name}_" if len(flat) > 1 else ""
                 books.append([_metric(item, target, output, prefix) for item in entry])
+        plain = {metric.name for group in self._metrics for metric in group}
+        for metric in (metric for group in self._weighted for metric in group if metric.name in plain):
+            metric.name = f"weighted_{metric.name}"
         for loss, name, target, output in zip(self._losses, self.names, targets, flat, strict=True):
             if loss is not None:
                 _check_first_batch(loss, name, target, output)
