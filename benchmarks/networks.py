@@ -27,9 +27,9 @@ def lenet(k: Any) -> Any:
         [
             k.Input((28, 28, 1)),
             k.layers.Conv2D(6, 5, padding="same", activation="tanh"),
-            k.layers.AveragePooling2D(),
+            k.layers.AveragePooling2D(2),
             k.layers.Conv2D(16, 5, activation="tanh"),
-            k.layers.AveragePooling2D(),
+            k.layers.AveragePooling2D(2),
             k.layers.Flatten(),
             k.layers.Dense(120, activation="tanh"),
             k.layers.Dense(84, activation="tanh"),
