@@ -344,7 +344,8 @@ def _predict(model: Any, batches: ArrayBatches, hooks: Any) -> Any:
         raise Unsupported("a few samples of a large network")
     outputs = [torch.empty(count, *tensor.shape[1:]) for tensor in model.graph.outputs]
     arrays = _Arrays(inputs, [], torch.arange(count))
-    whole = tree.pack(model.graph.output_tree, outputs)
+    form = model.graph.output_tree
+    whole = outputs[0] if len(outputs) == 1 and not isinstance(form, dict) else tree.pack(form, outputs)
 
     def logs(first: int, last: int) -> dict[str, Any]:
         return {"outputs": tree.map_structure(lambda out: out[first * size : last * size], whole)}
@@ -352,4 +353,4 @@ def _predict(model: Any, batches: ArrayBatches, hooks: Any) -> Any:
     for first, last in _portions(model, batches.steps or 0, hooks, "predict", logs):
         samples = min(last * size, count) - first * size
         _call(ready, arrays, _PREDICT, first * size, samples, samples, outputs)
-    return tree.map_structure(lambda out: out.numpy(), tree.pack(model.graph.output_tree, outputs))
+    return tree.map_structure(lambda out: out.numpy(), whole)

@@ -13,6 +13,7 @@ from torch import Tensor
 from convia import config, tree
 from convia.callbacks import CallbackList, History
 from convia.errors import explain
+from convia.training import native
 from convia.training.compiled import Compiled
 from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack
 
@@ -21,6 +22,11 @@ Logs = dict[str, float]
 
 class Trainer(Compiled):
     """What makes a layer trainable: mixed into ``Model``."""
+
+    @property
+    def engine(self) -> str:
+        """What computes on a CPU: "native (avx512, 2 threads)", or "torch: " and the reason why not the engine."""
+        return native.describe(self)
 
     # -- one step -----------------------------------------------------------------------------------------------
 
@@ -154,7 +160,9 @@ class Trainer(Compiled):
     def _walk(
         self, batches: Batches, step: Callable[..., Any], hooks: CallbackList, mode: str, expected: int | None
     ) -> Any:
-        """Take one step per batch and tell the callbacks that want to know."""
+        """Take one step per batch and tell the callbacks that want to know; on the native engine where it can."""
+        if step in (self._learn, self._measure) and native.walk(self, batches, hooks, mode):
+            return None
         wants = getattr(hooks, f"wants_{mode}_batches")
         begin, end = getattr(hooks, f"on_{mode}_batch_begin"), getattr(hooks, f"on_{mode}_batch_end")
         progress = hooks.progress if mode == "train" or not hooks.inside_fit else None
@@ -280,9 +288,13 @@ class Trainer(Compiled):
             return {"outputs": parts[-1]} if hooks.wants_predict_batches else {}
 
         hooks.on_predict_begin()
-        with torch.no_grad():
-            self._walk(batches, step, hooks, "predict", batches.steps)
+        found = native.predict(self, batches, hooks)
+        if found is None:
+            with torch.no_grad():
+                self._walk(batches, step, hooks, "predict", batches.steps)
         hooks.on_predict_end()
+        if found is not None:
+            return found
         return tree.map_structure(lambda *pieces: _array(torch.cat([torch.as_tensor(p) for p in pieces])), *parts)
 
     # -- single batches -----------------------------------------------------------------------------------------
