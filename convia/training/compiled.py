@@ -139,9 +139,10 @@ class Compiled(Layer):
 
     @property
     def metrics(self) -> list[Any]:
-        """The loss's mean, the metrics of ``compile`` and those of the layers."""
+        """The loss's mean, the metrics of ``compile`` and those of the layers; a model within has its own."""
         compiled = self.objective.metrics if self.objective is not None else []
-        return [*compiled, *super().metrics]
+        inside = [layer for layer in self._flatten_layers(include_self=False) if not isinstance(layer, Compiled)]
+        return [*compiled, *self._metrics, *(metric for layer in inside for metric in layer._metrics)]
 
     @property
     def metrics_names(self) -> list[str]:
