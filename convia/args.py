@@ -103,7 +103,7 @@ def parameters(cls: type) -> list[str]:
 
 def _own_fields(cls: type) -> dict[str, _Field]:
     fields = {}
-    for name, hint in cls.__dict__.get("__annotations__", {}).items():
+    for name, hint in inspect.get_annotations(cls).items():
         is_class_variable = get_origin(hint) is ClassVar or hint is ClassVar or str(hint).startswith("ClassVar")
         if name.startswith("_") or is_class_variable:
             continue

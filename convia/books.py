@@ -186,6 +186,20 @@ class Books(nn.Module):
             variable.trainable = False
         return variable
 
+    def add_variable(
+        self,
+        shape: Any,
+        initializer: Any,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Create a weight; another name of :meth:`add_weight`."""
+        return self.add_weight(shape, initializer, dtype, trainable, autocast, regularizer, constraint, name=name)
+
     @property
     def variables(self) -> list[Variable]:
         """All weights, those of the layers inside included, each once."""

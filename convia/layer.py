@@ -96,6 +96,11 @@ class Layer(_Arguments, Books):  # type: ignore[misc]  # the arguments are prope
         return self.dtype_policy.compute_dtype
 
     @property
+    def input_dtype(self) -> str:
+        """The type that floating inputs are cast to."""
+        return self.compute_dtype
+
+    @property
     def input_shape_hint(self) -> tuple[int | None, ...] | None:
         """The batch shape that the constructor was told (``input_shape=``, ``input_dim=``), None if it was not."""
         hints = self._hints

@@ -153,17 +153,26 @@ def serialize(item: Any) -> Any:
         return type(item)(serialize(value) for value in item)
     if isinstance(item, Mapping):
         return {key: serialize(value) for key, value in item.items()}
-    if isinstance(item, np.generic):
-        return item.item()
-    if isinstance(item, np.ndarray):
-        return {"class_name": "__numpy__", "config": {"value": item.tolist(), "dtype": str(item.dtype)}}
-    if isinstance(item, torch.Tensor):
-        array = item.detach().cpu().numpy()
-        return {"class_name": "__tensor__", "config": {"value": array.tolist(), "dtype": str(array.dtype)}}
-    if isinstance(item, torch.dtype):
-        return str(item).removeprefix("torch.")
-    if hasattr(item, "get_config"):
-        return _described(item)
+    for kind, plain in _PLAIN.items():
+        if isinstance(item, kind):
+            return plain(item)
+    return _described(item) if hasattr(item, "get_config") else _named(item)
+
+
+def _numbers(array: np.ndarray, class_name: str) -> dict[str, Any]:
+    return {"class_name": class_name, "config": {"value": array.tolist(), "dtype": str(array.dtype)}}
+
+
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    np.generic: lambda number: number.item(),
+    np.ndarray: lambda array: _numbers(array, "__numpy__"),
+    torch.Tensor: lambda tensor: _numbers(tensor.detach().cpu().numpy(), "__tensor__"),
+    torch.dtype: lambda dtype: str(dtype).removeprefix("torch."),
+}
+
+
+def _named(item: Any) -> Any:
+    """Describe a class or a function by its name."""
     if inspect.isclass(item):
         return _describe(item, None)
     if callable(item):

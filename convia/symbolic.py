@@ -88,6 +88,14 @@ class KerasTensor:
     def __getitem__(self, key: Any) -> Any:
         return record_function(_get_item, (self, key), {})
 
+    def reshape(self, newshape: Any) -> Any:
+        """Return the tensor in another shape, see ``ops.reshape``."""
+        return _operator("reshape")(self, newshape)
+
+    def squeeze(self, axis: Any = None) -> Any:
+        """Return the tensor without axes of size 1, see ``ops.squeeze``."""
+        return _operator("squeeze")(self, axis)
+
 
 class History(NamedTuple):
     """Who made a tensor: the operation, which of its calls, which of the outputs."""

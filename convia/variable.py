@@ -75,7 +75,8 @@ class Variable(torch.nn.Parameter):
         return _rebuild, (self.data, self.requires_grad, self.__dict__)
 
     def __repr__(self) -> str:  # type: ignore[override]
-        return f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={config.dtype_name(self.dtype)}, value={self.numpy()}>"
+        shape, dtype = tuple(self.shape), config.dtype_name(self.dtype)
+        return f"<Variable path={self.path}, shape={shape}, dtype={dtype}, value={self.numpy()}>"
 
     @property  # type: ignore[no-redef]
     def name(self) -> str:

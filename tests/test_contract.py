@@ -90,7 +90,9 @@ AUGMENTATIONS = {
 }  # fmt: skip
 EXAMPLES.update({name: (arguments, (3, 8, 6, 3)) for name, arguments in AUGMENTATIONS.items()})
 
-CLASSES = {c.__name__: c for c in registry.registered("keras.layers").values() if isinstance(c, type) and issubclass(c, Layer)}
+CLASSES = {
+    c.__name__: c for c in registry.registered("keras.layers").values() if isinstance(c, type) and issubclass(c, Layer)
+}
 NAMES = sorted(name for name in CLASSES if name not in BASES)
 
 

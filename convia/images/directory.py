@@ -18,7 +18,7 @@ from PIL import Image
 from convia import config
 from convia.errors import explain, nearest
 from convia.images.files import load_img
-from convia.images.resizing import check_interpolation, resize, resize_with_pad, smart_resize
+from convia.images.resizing import check_interpolation, resize, resize_cropped, resize_with_pad
 
 FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _WHO = "image_dataset_from_directory"
@@ -301,7 +301,7 @@ def image_dataset_from_directory(
         color_mode,
         _size(image_size),
         interpolation,
-        smart_resize if crop_to_aspect_ratio else resize_with_pad if pad_to_aspect_ratio else resize,
+        resize_cropped if crop_to_aspect_ratio else resize_with_pad if pad_to_aspect_ratio else resize,
         config.standardize_data_format(data_format),
     )
     made = []

@@ -8,7 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
+from convia import config, ops
 from convia.errors import explain, nearest
 
 Image = npt.NDArray[Any]
@@ -65,14 +68,43 @@ def resize(image: npt.ArrayLike, size: tuple[int, int], interpolation: str = "bi
     return np.einsum("yh,hwc,xw->yxc", rows, pixels, columns, optimize=True)
 
 
-def smart_resize(image: npt.ArrayLike, size: tuple[int, int], interpolation: str = "bilinear") -> Image:
-    """Cut the largest centred part in the proportions of ``size`` out of an image (H, W, C), and resize that."""
-    pixels = np.asarray(image)
-    height, width = pixels.shape[:2]
+def smart_resize(
+    x: Any, size: tuple[int, int], interpolation: str = "bilinear", data_format: str = "channels_last"
+) -> Any:
+    """Cut the largest centred part in the proportions of ``size`` out of images, and resize that.
+
+    Args:
+        x: an image (H, W, C) or a batch (N, H, W, C), array or tensor; the result is of the same kind and type.
+        size: (height, width).
+        interpolation: one that ``ops.image.resize`` has.
+        data_format: "channels_last", or "channels_first" for (C, H, W) and (N, C, H, W).
+
+    Raises:
+        ValueError: neither an image nor a batch, a size that is not two numbers, an unknown interpolation.
+    """
+    given = x if isinstance(x, Tensor) else np.asarray(x)
+    if given.ndim not in (3, 4) or len(size) != 2:
+        received = f"images of shape {tuple(given.shape)} and size={size}"
+        raise ValueError(explain("smart_resize", received, "an image or a batch of them, and size=(height, width)"))
+    last = config.standardize_data_format(data_format) == "channels_last"
+    cut = _middle(given, size, -3 if last else -2)
+    done = ops.image.resize(torch.as_tensor(cut), size, interpolation, data_format=data_format)
+    return done if isinstance(x, Tensor) else done.numpy()
+
+
+def _middle(images: Any, size: tuple[int, int], axis: int) -> Any:
+    """Return the largest centred part in the proportions of ``size``; ``axis`` is the first of height and width."""
+    height, width = images.shape[axis], images.shape[axis + 1]
     crop_height = max(min(height, int(width * size[0] / size[1])), 1)
     crop_width = max(min(width, int(height * size[1] / size[0])), 1)
     top, left = (height - crop_height) // 2, (width - crop_width) // 2
-    return resize(pixels[top : top + crop_height, left : left + crop_width], size, interpolation)
+    window = [..., slice(top, top + crop_height), slice(left, left + crop_width)]
+    return images[(*window, slice(None)) if axis == -3 else tuple(window)]
+
+
+def resize_cropped(image: npt.ArrayLike, size: tuple[int, int], interpolation: str = "bilinear") -> Image:
+    """Cut the largest centred part in the proportions of ``size`` out of an image (H, W, C), and resize that."""
+    return resize(_middle(np.asarray(image), size, -3), size, interpolation)
 
 
 def resize_with_pad(image: npt.ArrayLike, size: tuple[int, int], interpolation: str = "bilinear") -> Image:

@@ -74,7 +74,7 @@ class PReLU(Layer):
     """
 
     supports_masking = True
-    alpha_initializer: Annotated[Any, converter(initializers.get)] = "zeros"
+    alpha_initializer: Annotated[Any, converter(initializers.get)] = "Zeros"
     alpha_regularizer: Annotated[Any, converter(regularizers.get)] = None
     alpha_constraint: Annotated[Any, converter(constraints.get)] = None
     shared_axes: Annotated[

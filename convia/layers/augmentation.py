@@ -1,7 +1,7 @@
 """The base of random changes of images: ranges of factors, draws, sequences of changes."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from torch import Tensor
@@ -97,6 +97,8 @@ class Pipeline(Layer):
     """Calls layers one after another: a recipe of preprocessing that is neither a model nor has weights of its own."""
 
     layers: Annotated[Any, converter(lambda layers: [registry.deserialize(layer) for layer in layers])]
+    if not TYPE_CHECKING:  # by position, see Layer
+        name: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "training", True)

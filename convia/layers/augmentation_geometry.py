@@ -1,7 +1,7 @@
 """Random changes of where pixels are: flips, crops, rotations, zooms, shifts, shears, perspectives, distortions."""
 
 import math
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -79,6 +79,8 @@ class RandomCrop(Augmentation):
     width: PositiveInt
     seed: random.Seed = None
     data_format: DataFormat = None
+    if not TYPE_CHECKING:  # by position, see Layer
+        name: str | None = None
 
     def draw(self, images: Tensor, training: bool = True) -> tuple[int, int] | None:
         """Draw the place of the upper left corner, None for the middle."""

@@ -1,6 +1,6 @@
 """Noise while training (dropout, Gaussian noise), and penalties on activities. Inference passes the inputs on."""
 
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -114,11 +114,15 @@ class SpatialDropout1D(_SpatialDropout):
 
     rank = 1
     seed: random.Seed = None
+    if not TYPE_CHECKING:  # by position, see Layer
+        name: str | None = None
 
 
 class _SpatialDropoutOfImages(_SpatialDropout):
     data_format: Annotated[Any, Convert(lambda value, owner, name: config.standardize_data_format(value))] = None
     seed: random.Seed = None
+    if not TYPE_CHECKING:  # by position, see Layer
+        name: str | None = None
 
 
 class SpatialDropout2D(_SpatialDropoutOfImages):

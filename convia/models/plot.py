@@ -44,7 +44,7 @@ class Dot:
                     "plot_model",
                     "no program 'dot'",
                     "Graphviz",
-                    "Install it (apt install graphviz, brew install graphviz, or graphviz.org), or use model.summary().",
+                    "Install it (apt install graphviz, brew install graphviz, graphviz.org), or use model.summary().",
                 )
             )
         command = ["dot", f"-T{format}"]
@@ -75,8 +75,13 @@ def model_to_dot(
             explain(f"plot of {model.name!r}", "a model without a graph", "a functional model or a built Sequential")
         )
     dot = Dot(rankdir, dpi, splines)
-    shown = {"shapes": show_shapes, "dtype": show_dtype, "names": show_layer_names, "activations": show_layer_activations,
-             "trainable": show_trainable}  # fmt: skip
+    shown = {
+        "shapes": show_shapes,
+        "dtype": show_dtype,
+        "names": show_layer_names,
+        "activations": show_layer_activations,
+        "trainable": show_trainable,
+    }
     _draw(dot, model, shown, expand_nested, "")
     return dot
 

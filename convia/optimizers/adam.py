@@ -68,7 +68,7 @@ class Adam(Optimizer):
             beta1=self.beta_1,
             beta2=self.beta_2,
             weight_decay=0.0,
-            eps=self.epsilon / math.sqrt(1 - self.beta_2**step),  # torch adds ε after the correction of √v, Keras before
+            eps=self.epsilon / math.sqrt(1 - self.beta_2**step),  # torch adds ε to the corrected √v
             amsgrad=self.amsgrad,
             maximize=False,
         )

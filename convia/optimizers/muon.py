@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from convia.args import field
 from convia.errors import explain
 from convia.optimizers.adam import bias_correction, mean_step
 from convia.optimizers.base import Optimizer, Tensor
@@ -25,16 +24,17 @@ class Muon(Optimizer):
     adam_weight_decay: float | None = 0.004
     epsilon: float = 1e-7
     weight_decay: float | None = 0.004
-    exclude_layers: list[str] | None = field(default=None, kw_only=True)
-    exclude_embeddings: bool = field(default=True, kw_only=True)
-    muon_a: float = field(default=3.4445, kw_only=True)
-    muon_b: float = field(default=-4.775, kw_only=True)
-    muon_c: float = field(default=2.0315, kw_only=True)
-    adam_lr_ratio: float = field(default=1, kw_only=True)
-    momentum: float = field(default=0.95, kw_only=True)
-    ns_steps: int = field(default=5, kw_only=True)
-    nesterov: bool = field(default=True, kw_only=True)
-    rms_rate: float | None = field(default=0.2, kw_only=True)
+    name: Any = None
+    exclude_layers: list[str] | None = None
+    exclude_embeddings: bool = True
+    muon_a: float = 3.4445
+    muon_b: float = -4.775
+    muon_c: float = 2.0315
+    adam_lr_ratio: float = 1
+    momentum: float = 0.95
+    ns_steps: int = 5
+    nesterov: bool = True
+    rms_rate: float | None = 0.2
 
     def __post_init__(self) -> None:
         super().__post_init__()

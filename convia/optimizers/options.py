@@ -45,7 +45,9 @@ class Options(Configured):
         hints = inspect.get_annotations(cls).items()
         own = [name for name, hint in hints if name[0] != "_" and get_origin(hint) is not ClassVar]
         if own:
-            # Keras's signatures have a class's own arguments first; the values of new names are replaced by the base
+            # Keras's signatures have a class's own arguments first, and behind the shared ones those that the class
+            # declares after "name"; the values of new names are replaced by the base
+            own = own[: own.index("name")] if "name" in own else own
             place = cls._fields["learning_rate"]
             cls._fields = dict.fromkeys(["learning_rate", *own], place) | cls._fields
         super().__init_subclass__(**kwargs)

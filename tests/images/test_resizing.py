@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from convia.images import resizing
-from convia.images.resizing import INTERPOLATIONS, resize, resize_with_pad, smart_resize
+from convia.images.resizing import INTERPOLATIONS, resize, resize_cropped, resize_with_pad, smart_resize
 
 rng = np.random.default_rng(0)
 IMAGE = rng.integers(0, 256, (11, 14, 3)).astype("uint8")
@@ -59,11 +59,39 @@ def test_a_flat_image_stays_flat(name):
         np.testing.assert_allclose(resize(np.full((11, 14, 2), 9), size, name), 9, rtol=1e-5)
 
 
+BATCH = np.stack([IMAGE, IMAGE[::-1]])
+CHANNELS_FIRST = {"data_format": "channels_first"}
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("size", [(4, 4), (10, 3), (3, 10), (30, 20)])
-def test_smart_resize_equals_keras(size):
-    theirs = keras.preprocessing.image.smart_resize(IMAGE.astype("float32"), size)
-    np.testing.assert_allclose(smart_resize(IMAGE, size), theirs, atol=1e-3)
+@pytest.mark.parametrize(("images", "options"), [
+    (IMAGE.astype("float32"), {}),
+    (IMAGE, {}),
+    (BATCH, {"interpolation": "bicubic"}),
+    (BATCH.astype("float32"), {"interpolation": "nearest"}),
+    (np.moveaxis(BATCH, -1, 1).astype("float64"), CHANNELS_FIRST),
+    (np.moveaxis(IMAGE, -1, 0), CHANNELS_FIRST),
+])  # fmt: skip
+def test_smart_resize_equals_keras(images, options, size):
+    theirs = keras.preprocessing.image.smart_resize(images, size, **options)
+    ours = smart_resize(images, size, **options)
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    tensor = smart_resize(torch.as_tensor(images.copy()), size, **options)
+    assert isinstance(tensor, torch.Tensor)
+    np.testing.assert_array_equal(tensor.numpy(), ours)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (10, 3), (3, 10), (30, 20)])
+def test_resize_cropped_equals_smart_resize(size):
+    np.testing.assert_allclose(resize_cropped(IMAGE, size), smart_resize(IMAGE.astype("float32"), size), atol=1e-3)
+
+
+@pytest.mark.parametrize(("images", "size"), [(IMAGE[0], (3, 3)), (IMAGE, (3,))])
+def test_smart_resize_takes_images_and_two_sizes(images, size):
+    with pytest.raises(ValueError, match="an image or a batch"):
+        smart_resize(images, size)
 
 
 def test_resize_with_pad():

@@ -36,7 +36,9 @@ def shared(k):
 
 
 def nested(k):
-    inner = k.Sequential([k.Input((4,), name="in"), k.layers.Dense(3, name="d1"), k.layers.Dense(2, name="d2")], name="inner")
+    inner = k.Sequential(
+        [k.Input((4,), name="in"), k.layers.Dense(3, name="d1"), k.layers.Dense(2, name="d2")], name="inner"
+    )
     x = k.Input((4,), name="x")
     return k.Model(x, k.layers.Activation("tanh", name="squash")(inner(x)), name="outer")
 
@@ -72,7 +74,9 @@ def test_config_round_trip(name):
     copy.set_weights(model.get_weights())
     rng = np.random.default_rng(0)
     data = keras.tree.map_structure(lambda t: rng.random((3, *t.shape[1:]), dtype="float32"), model.input)
-    keras.tree.map_structure(np.testing.assert_array_equal, model.predict(data, verbose=0), copy.predict(data, verbose=0))
+    keras.tree.map_structure(
+        np.testing.assert_array_equal, model.predict(data, verbose=0), copy.predict(data, verbose=0)
+    )
 
 
 def course(k):
@@ -249,13 +253,17 @@ ERRORS = [
     (lambda: convia.Sequential([convia.layers.Dense]), TypeError, "parentheses"),
     (lambda: convia.Sequential([torch.nn.ReLU()]), TypeError, "Wrap it in a Layer"),
     (lambda: convia.Sequential().pop(), TypeError, "at least one layer"),
-    (lambda: convia.Sequential([convia.layers.Dense(1, name="a"), convia.layers.Dense(1, name="a")]), ValueError, "'a'"),
+    (
+        lambda: convia.Sequential([convia.layers.Dense(1, name="a"), convia.layers.Dense(1, name="a")]),
+        ValueError,
+        "'a'",
+    ),
     (lambda: convia.Sequential([convia.layers.Dense(1)]).summary(), None, ""),
     (lambda: convia.Sequential([convia.layers.Dense(1)]).output, AttributeError, "graph"),
     (lambda: convia.Sequential([convia.layers.Dense(1)]).count_params(), ValueError, "build"),
     (lambda: convia.Model().summary(), ValueError, "build"),
     (lambda: convia.Model()(torch.zeros(1)), NotImplementedError, "call"),
-    (lambda: convia.Input(), ValueError, "neither shape nor batch_shape"),
+    (convia.Input, ValueError, "neither shape nor batch_shape"),
     (lambda: convia.Input((3,), batch_shape=(2, 3)), ValueError, "both"),
     (lambda: convia.Input("28x28"), ValueError, "whole numbers"),
     (lambda: bool(convia.Input((3,))), TypeError, "symbolic"),

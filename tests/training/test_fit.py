@@ -234,7 +234,9 @@ def test_evaluate_and_predict_after_a_stop_see_all_batches():
     model.compile("sgd", "sparse_categorical_crossentropy")
     model.stop_training = True
     assert model.predict(X, batch_size=8, verbose=0).shape == (40, 3)
-    assert model.evaluate(X, Y, batch_size=8, verbose=0) == pytest.approx(model.evaluate(X, Y, batch_size=40, verbose=0), rel=1e-5)
+    assert model.evaluate(X, Y, batch_size=8, verbose=0) == pytest.approx(
+        model.evaluate(X, Y, batch_size=40, verbose=0), rel=1e-5
+    )
 
 
 def test_frozen_layers_do_not_learn_and_normalize_with_their_statistics():
