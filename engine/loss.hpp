@@ -81,7 +81,10 @@ struct Pixel {
     void set(Int c, V v) const { if (g) store(g + c * g_step, v); }
 };
 
-static inline V inside(V p, float epsilon) { return vmin(vmax(p, all(epsilon)), all(1 - epsilon)); }
+static inline V inside(V p, float epsilon) {  // NaN stays NaN
+    p = p < epsilon ? all(epsilon) : p;
+    return p > 1 - epsilon ? all(1 - epsilon) : p;
+}
 static inline V is_inside(V p, float epsilon) { return (p >= epsilon) & (p <= 1 - epsilon) ? all(1) : zero(); }
 
 // −Σ y·log p, of scores, or of probabilities: these are kept in [ε, 1 − ε], and have no gradient at the limits.

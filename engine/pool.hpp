@@ -62,7 +62,7 @@ static void pool_forward(const Plan& plan, const Step& s, Block& b) {
             float* r = b.act + at(y, c, z, row);
             for (Int i = 0; i < y.w; i++, p += 2 * L, q += 2 * L) {
                 V v1 = load(p), v2 = load(p + L), v3 = load(q), v4 = load(q + L);
-                store(r + i * L, most ? vmax(vmax(v1, v2), vmax(v3, v4)) : (v1 + v2 + v3 + v4) * 0.25f);
+                store(r + i * L, most ? nan_or_max(nan_or_max(v1, v2), nan_or_max(v3, v4)) : (v1 + v2 + v3 + v4) * 0.25f);
             }
         });
         return;
@@ -71,7 +71,7 @@ static void pool_forward(const Plan& plan, const Step& s, Block& b) {
         V value = most ? load(b.act + at(x, c, v.from[0], v.from[1]) + v.from[2] * L) : zero();
         each_in(v, [&](Int z, Int row, Int w) {
             V each = load(b.act + at(x, c, z, row) + w * L);
-            value = most ? vmax(value, each) : value + each;
+            value = most ? nan_or_max(value, each) : value + each;
         });
         store(b.act + result, most ? value : value * share(v));
     });

@@ -27,6 +27,7 @@ static inline V zero() { return V{}; }
 static inline V pick(VI yes, V a, V b) { return yes ? a : b; }
 static inline V vmax(V a, V b) { return a > b ? a : b; }
 static inline V vmin(V a, V b) { return a < b ? a : b; }
+static inline V nan_or_max(V a, V b) { return (b > a) | (b != b) ? b : a; }
 static inline V vabs(V a) { return (V)((VI)a & 0x7fffffff); }
 static inline Int smallest(Int a, Int b) { return a < b ? a : b; }
 static inline Int largest(Int a, Int b) { return a > b ? a : b; }
@@ -75,22 +76,26 @@ static inline V vlog(V x) {
     p = p * m - 2.4999993993e-1f;
     p = p * m + 3.3333331174e-1f;
     V y = m * q * p + e * -2.12194440e-4f - q * 0.5f;
-    return m + y + e * 0.693359375f;
+    return x == x ? m + y + e * 0.693359375f : x;  // NaN stays NaN
 }
 
 static inline V vsigmoid(V x) { return 1.f / (1.f + vexp(-x)); }
 
-// Near 0 by an odd polynomial (Cephes), elsewhere by the exponential.
+// A rational function of odd numerator (as in Eigen); beyond ±7.9 tanh is ±1 to the last place.
 static inline V vtanh(V x) {
-    V a = vabs(x), q = x * x;
-    V p = q * -5.70498872745e-3f + 2.06390887954e-2f;
-    p = p * q - 5.37397155531e-2f;
-    p = p * q + 1.33314422036e-1f;
-    p = p * q - 3.33332819422e-1f;
-    V small = p * q * x + x;
-    V big = 1.f - 2.f / (vexp(a + a) + 1.f);
-    big = x < 0.f ? -big : big;
-    return pick(a < 0.625f, small, big);
+    x = x > 7.90531110763549805f ? all(7.90531110763549805f) : x;
+    x = x < -7.90531110763549805f ? all(-7.90531110763549805f) : x;
+    V q = x * x;
+    V p = q * -2.76076847742355e-16f + 2.00018790482477e-13f;
+    p = p * q - 8.60467152213735e-11f;
+    p = p * q + 5.12229709037114e-08f;
+    p = p * q + 1.48572235717979e-05f;
+    p = p * q + 6.37261928875436e-04f;
+    p = p * q + 4.89352455891786e-03f;
+    V d = q * 1.19825839466702e-06f + 1.18534705686654e-04f;
+    d = d * q + 2.26843463243900e-03f;
+    d = d * q + 4.89352518554385e-03f;
+    return p * x / d;
 }
 
 // erf after Abramowitz & Stegun 7.1.26, to 1.5e-7.

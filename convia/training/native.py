@@ -191,13 +191,15 @@ def _walk(model: Any, batches: ArrayBatches, hooks: Any, mode: str) -> bool:
     x, y, weight = batches._tree
     inputs, count, size = _inputs(model, x), batches.samples or 0, batches.batch_size
     training = mode == "train"
-    _check_first_batch(model, x, y, weight, size, training)
+    _build_objective(model, x, y, weight, size)
     ready = _prepared(model, min(size, count), _TRAIN if training else _TEST)
     targets = _targets(model, ready.plan, y, weight, count)
     order = batches._order(count)
     arrays = _Arrays(inputs, targets, torch.arange(count) if order is None else order.contiguous())
     penalty = 0.0 if training else float(sum((p.detach().sum() for p in model._penalties()), torch.zeros(())))
     seeds = _seeds(ready.plan) if training else []
+    if training:
+        _check_first_loss(model, ready, arrays, size)
     for first, last in _portions(model, batches.steps or 0, hooks, mode):
         samples = min(last * size, count) - first * size
         update = _update(model, seeds, last - first) if training else {}
@@ -209,20 +211,28 @@ def _walk(model: Any, batches: ArrayBatches, hooks: Any, mode: str) -> bool:
     return True
 
 
-def _check_first_batch(model: Any, x: Any, y: Any, weight: Any, size: int, training: bool) -> None:
-    """The first batch of a fit goes through torch once, without learning: it builds and checks losses and metrics."""
-    if model.objective.built and not (training and model._first_step):
+def _build_objective(model: Any, x: Any, y: Any, weight: Any, size: int) -> None:
+    """Let torch run a first batch once, without learning: it builds and checks losses and metrics."""
+    if model.objective.built:
         return
     parts = tree.map_structure(lambda leaf: None if leaf is None else leaf[:size], (x, y, weight))
     first_x, first_y, first_weight = parts
     before = {id(variable): variable.clone() for metric in model.metrics for variable in metric.variables}
     with torch.no_grad():
         outputs = model(first_x, training=False)
-        loss = model.compute_loss(first_x, first_y, outputs, first_weight, training=False)
-        if training:
-            model._check_first_step(loss, first_x, outputs)
+        model.compute_loss(first_x, first_y, outputs, first_weight, training=False)
         for variable in (variable for metric in model.metrics for variable in metric.variables):
             variable.copy_(before.get(id(variable), torch.zeros(())))
+
+
+def _check_first_loss(model: Any, ready: _Ready, arrays: _Arrays, size: int) -> None:
+    """Measure the first batch of a fit before learning from it: its loss must be finite."""
+    if not model._first_step:
+        return
+    size = min(size, len(arrays.order))
+    tallies, _ = _call(ready, arrays, _TEST, 0, size, size)
+    first = [x.index_select(0, arrays.order[:size]) for x in arrays.inputs]
+    model._check_first_step(torch.tensor(sum(loss for loss, _ in tallies) / size), first, None)
 
 
 def _portions(
