@@ -5,6 +5,7 @@
 
 from convia import (
     activations,
+    applications,
     backend,
     callbacks,
     config,
@@ -73,6 +74,7 @@ __all__ = [
     "Sequential",
     "Variable",
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "config",
