@@ -11,6 +11,7 @@ from convia.errors import explain, nearest
 
 _FLOATS = ("bfloat16", "float16", "float32", "float64")
 _ORDERS = ("channels_first", "channels_last")
+_ENGINES = ("auto", "native", "torch")
 
 
 def _number(variable: str) -> int | None:
@@ -23,6 +24,7 @@ _settings: dict[str, Any] = {
     "epsilon": 1e-7,
     "image_data_format": "channels_last",
     "device": None,
+    "engine": "auto",
     "dtype_policy": None,
     "interactive_logging": True,
     "traceback_filtering": True,
@@ -202,6 +204,19 @@ def set_dtype_policy(policy: Any) -> None:
 def set_threads(count: int) -> None:
     """Set how many CPU threads one operation may use."""
     torch.set_num_threads(count)
+
+
+def engine() -> str:
+    """Return what computes on CPUs: "auto", "native" or "torch"; see ``set_engine``."""
+    return _settings["engine"]
+
+
+def set_engine(value: str) -> None:
+    """Choose what computes on CPUs: "auto" (the native engine where it can), "native" (or an error), "torch".
+
+    ``CONVIA_ENGINE=off`` in the environment turns "auto" into "torch".
+    """
+    _choose("engine", value, _ENGINES)
 
 
 def home() -> Path:

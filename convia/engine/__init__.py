@@ -5,7 +5,6 @@ from convia.engine.loading import (
     instruction_set,
     native,
     reason_for_absence,
-    set_engine,
     threads,
 )
 from convia.engine.lowering import lower
@@ -22,6 +21,5 @@ __all__ = [
     "lower",
     "native",
     "reason_for_absence",
-    "set_engine",
     "threads",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from convia import config
 from convia.errors import explain, nearest
 
 _native: Any = None
@@ -16,30 +17,11 @@ try:
 except ImportError as error:
     _absent = f"the native engine was not built ({error}); install convia where there is a C++ compiler"
 
-_CHOICES = ("auto", "native", "torch")
-_choice = "auto"
-
-
-def set_engine(choice: str) -> None:
-    """Choose what computes on CPUs: "auto" (the native engine where it can), "native" (or an error), "torch".
-
-    Raises:
-        ValueError: another word, or "native" where there is no native engine.
-    """
-    global _choice
-    if choice not in _CHOICES:
-        raise ValueError(
-            explain("set_engine", repr(choice), f"one of {list(_CHOICES)}", nearest(str(choice), _CHOICES))
-        )
-    if choice == "native" and _native is None:
-        raise ValueError(explain("set_engine", "'native'", "'auto' or 'torch' here", _absent))
-    _choice = choice
-
 
 def chosen_engine() -> str:
-    """Return the choice; ``CONVIA_ENGINE=off`` (or "torch") in the environment is stronger than "auto"."""
+    """Return the setting of ``config.set_engine``; ``CONVIA_ENGINE=off`` in the environment is stronger than "auto"."""
     outside = os.environ.get("CONVIA_ENGINE", "auto").lower()
-    return "torch" if _choice == "auto" and outside in ("off", "torch", "0") else _choice
+    return "torch" if config.engine() == "auto" and outside in ("off", "torch", "0") else config.engine()
 
 
 def native() -> ModuleType | None:

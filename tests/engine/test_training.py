@@ -6,7 +6,7 @@ import torch
 from engine_harness import ISAS, needs_engine
 
 import convia as k
-from convia import engine
+from convia import config, engine
 from convia import layers as kl
 from convia.training import native
 
@@ -16,7 +16,7 @@ pytestmark = needs_engine
 @pytest.fixture(autouse=True)
 def _auto():
     yield
-    engine.set_engine("auto")
+    config.set_engine("auto")
 
 
 def small(*extra, units=3, ending="softmax"):
@@ -42,7 +42,7 @@ def both(make, run):
     """Run the same with torch and with the engine, from the same seeds and weights."""
     results = []
     for choice in ("torch", "native"):
-        engine.set_engine(choice)
+        config.set_engine(choice)
         k.utils.set_random_seed(3)
         model = make()
         results.append((run(model), model.get_weights()))
@@ -260,7 +260,7 @@ def test_the_reason_for_torch_can_be_read():
     assert lambda_model().engine == "torch: layer 'twice' (Lambda) is not supported by the engine"
     first = k.Sequential([k.Input((2, 8, 8)), kl.Conv2D(3, 3, data_format="channels_first", name="c")])
     assert "layer 'c' (Conv2D): data_format='channels_first'" in first.engine
-    engine.set_engine("torch")
+    config.set_engine("torch")
     assert small().engine == "torch: chosen by set_engine or CONVIA_ENGINE"
 
 
@@ -270,7 +270,7 @@ def test_the_environment_switches_it_off(monkeypatch):
 
 
 def test_native_on_an_unsupported_model_is_an_error():
-    engine.set_engine("native")
+    config.set_engine("native")
     model = lambda_model()
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"layer 'twice' \(Lambda\) is not supported"):
@@ -279,7 +279,7 @@ def test_native_on_an_unsupported_model_is_an_error():
 
 def test_wrong_settings_are_explained(monkeypatch):
     with pytest.raises(ValueError, match="set_engine"):
-        engine.set_engine("fast")
+        config.set_engine("fast")
     monkeypatch.setenv("CONVIA_ISA", "mmx")
     with pytest.raises(ValueError, match="CONVIA_ISA"):
         engine.instruction_set()
