@@ -1,10 +1,19 @@
-"""Images: files, folders, sizes."""
+"""Images: files, folders, sizes, and random changes to them."""
 
 from convia.images.directory import image_dataset_from_directory
 from convia.images.files import array_to_img, img_to_array, load_img, save_img
+from convia.images.flows import DirectoryIterator
+from convia.images.frame import DataFrameIterator
+from convia.images.generator import ImageDataGenerator
+from convia.images.iterators import Iterator, NumpyArrayIterator
 from convia.images.resizing import resize, smart_resize
 
 __all__ = [
+    "DataFrameIterator",
+    "DirectoryIterator",
+    "ImageDataGenerator",
+    "Iterator",
+    "NumpyArrayIterator",
     "array_to_img",
     "image_dataset_from_directory",
     "img_to_array",

@@ -1,0 +1,265 @@
+"""Batches of images from files: what folders and tables of file names share, and the iterator of folders."""
+
+import functools
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from convia import config
+from convia.errors import explain, nearest
+from convia.images.files import img_to_array, load_img
+from convia.images.iterators import FORMATS, Iterator, augment, check_subset
+
+Array = npt.NDArray[Any]
+MEMORY = 2**30  # bytes of decoded images that an iterator keeps
+_CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
+_NAMED = 10  # files that a warning names
+
+
+class FilesIterator(Iterator):
+    """Batches of image files; what folders and tables of file names have in common.
+
+    Decoded images (8 bits) are kept, up to ``memory`` bytes, so that later epochs need not read the files.
+    ``unreadable`` maps the files that could not be read to the reasons.
+    """
+
+    dtype: Any
+    class_mode: str | None
+    classes: Any
+    class_indices: dict[str, int]
+    filenames: list[str]
+    filepaths: list[str]
+    color_mode: str
+    interpolation: str
+    keep_aspect_ratio: bool
+    sample_weight: Array | None = None
+    _modes: tuple[str | None, ...] = ("categorical", "binary", "sparse", "input", None)
+
+    def _configure(
+        self, generator: Any, class_mode: Any, dtype: Any, subset: str | None, on_error: str, **options: Any
+    ) -> None:
+        """Set how files are read: target_size, color_mode, data_format, save_to_dir, interpolation and the like."""
+        who = type(self).__name__
+        choices = {
+            "class_mode": (class_mode, self._modes),
+            "color_mode": (options["color_mode"], (*_CHANNELS,)),
+            "interpolation": (options["interpolation"], _INTERPOLATIONS),
+            "on_error": (on_error, ("skip", "raise")),
+        }
+        for name, (value, allowed) in choices.items():
+            if value not in allowed:
+                remedy = nearest(str(value), [choice for choice in allowed if choice])
+                raise ValueError(explain(f"{who}, argument {name!r}", repr(value), f"one of {[*allowed]}", remedy))
+        self.__dict__.update(options)
+        self.image_data_generator, self.class_mode, self.on_error = generator, class_mode, on_error
+        self.dtype = dtype or config.floatx()
+        self.data_format = config.standardize_data_format(options["data_format"])
+        self.target_size = (int(options["target_size"][0]), int(options["target_size"][1]))
+        channels = _CHANNELS[options["color_mode"]]
+        last = self.data_format == "channels_last"
+        self.image_shape = (*self.target_size, channels) if last else (channels, *self.target_size)
+        share = check_subset(subset, generator)
+        self.subset = subset
+        self.split = None if share is None else (0, share) if subset == "validation" else (share, 1)
+        self.unreadable: dict[str, str] = {}
+        self._reported = 0
+        self._kept: dict[int, Array] = {}
+        self._room = options["memory"] // math.prod(self.image_shape)
+
+    @property
+    def labels(self) -> Any:
+        """The classes of all files, by number."""
+        return self.classes
+
+    def _part(self, files: list[Any]) -> list[Any]:
+        """Return those of a list that belong to the subset."""
+        return files[slice(*(int(border * len(files)) for border in self.split))] if self.split else files
+
+    def _read(self, index: int) -> Array | None:
+        """Return a file's image as an array of its own, or None if it cannot be read."""
+        pixels = self._kept.get(index)
+        path = self.filepaths[index]
+        if pixels is None:
+            if path in self.unreadable:
+                return None
+            try:
+                how = self.color_mode, self.target_size, self.interpolation, self.keep_aspect_ratio
+                pixels = np.asarray(load_img(path, *how))
+            except (OSError, Image.DecompressionBombError) as error:
+                if self.on_error == "raise":
+                    raise
+                self.unreadable[path] = str(error)
+                return None
+            if pixels.dtype == np.uint8 and len(self._kept) < self._room:
+                self._kept[index] = pixels
+        return img_to_array(pixels, self.data_format)
+
+    def _get_batches_of_transformed_samples(self, index_array: Array) -> Any:
+        known = len(self.unreadable)
+        reads = [functools.partial(self._read, int(j)) for j in index_array]
+        images = augment(self.image_data_generator, reads, self.image_shape)
+        self._warn(known)
+        whole = [k for k, image in enumerate(images) if image is not None]
+        if len(index_array) and not whole:
+            return self._get_batches_of_transformed_samples(self._any_other(int(index_array[-1])))
+        used = index_array[whole]
+        batch = np.zeros((len(used), *self.image_shape), self.dtype)
+        for k, number in enumerate(whole):
+            batch[k] = images[number]
+        self._save(batch, used, 10**7)
+        if self.class_mode is None:
+            return batch
+        y = self._targets_of(used, batch)
+        return (batch, y) if self.sample_weight is None else (batch, y, self.sample_weight[used])
+
+    def _targets_of(self, index_array: Array, batch: Array) -> Any:
+        """Return the labels of a batch."""
+        if self.class_mode == "input":
+            return batch.copy()
+        if self.class_mode == "multi_output":
+            return [output[index_array] for output in self.labels]
+        if self.class_mode == "raw":
+            return self.labels[index_array]
+        if self.class_mode != "categorical":
+            return np.array([self.classes[j] for j in index_array], self.dtype)
+        y = np.zeros((len(index_array), len(self.class_indices)), self.dtype)
+        for k, j in enumerate(index_array):
+            y[k, self.classes[j]] = 1  # a class, or a list of them
+        return y
+
+    def _any_other(self, index: int) -> Array:
+        """Return a file after this one that can be read, for a batch would else be empty."""
+        for j in (np.arange(1, self.n) + index) % self.n:
+            if self._read(int(j)) is not None:
+                return np.array([j])
+        received = f"{self.n} files, none of which can be read ({', '.join([*self.unreadable][:3])}, …)"
+        raise OSError(explain(type(self).__name__, received, "image files"))
+
+    def on_epoch_end(self) -> None:
+        """Draw the order of the next epoch; count and name the files that could not be read."""
+        super().on_epoch_end()
+        self._warn(self._reported, f"{len(self.unreadable)} of {self.n} files in all")
+        self._reported = len(self.unreadable)
+
+    def _warn(self, known: int, count: str = "") -> None:
+        new = [*self.unreadable][known:]
+        if not new:
+            return
+        names = ", ".join(new[:_NAMED]) + (f" and {len(new) - _NAMED} more" if len(new) > _NAMED else "")
+        received = f"{count or len(new)} that cannot be read: {names}"
+        remedy = "They are left out; 'unreadable' has the reasons. Pass on_error='raise' to stop there."
+        warnings.warn(explain(type(self).__name__, received, "image files", remedy), stacklevel=4)
+
+
+def say(text: str) -> None:
+    """Print what was found, unless logging is off."""
+    if config.is_interactive_logging_enabled():
+        print(text)
+
+
+class DirectoryIterator(FilesIterator):
+    """Batches of the images in a folder with one subfolder per class.
+
+    Args:
+        directory: the folder.
+        image_data_generator: changes the images; may be None.
+        target_size: (height, width) that all images are resized to.
+        color_mode: "rgb", "rgba" or "grayscale".
+        classes: subfolders to use, in this order; all, sorted, by default.
+        class_mode: labels as "categorical" (one-hot), "binary" or "sparse" (numbers), "input" (the images), None.
+        save_to_dir, save_prefix, save_format: where to save the changed images, to look at.
+        follow_links: also go into linked folders.
+        subset: "training" or "validation"; the first files of each class are for validation.
+        interpolation: "nearest", "bilinear", "bicubic", "lanczos", "box" or "hamming".
+        keep_aspect_ratio: cut out the center rather than distort.
+        on_error: "skip" files that cannot be read, with a warning that names them, or "raise".
+        memory: bytes of decoded images to keep.
+
+    Raises:
+        FileNotFoundError: no such folder. ValueError: an unknown mode, or interpolation.
+    """
+
+    def __init__(
+        self,
+        directory: Any,
+        image_data_generator: Any,
+        target_size: tuple[int, int] = (256, 256),
+        color_mode: str = "rgb",
+        classes: Sequence[str] | None = None,
+        class_mode: str | None = "categorical",
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int | None = None,
+        data_format: str | None = None,
+        save_to_dir: Any = None,
+        save_prefix: str = "",
+        save_format: str = "png",
+        follow_links: bool = False,
+        subset: str | None = None,
+        interpolation: str = "nearest",
+        keep_aspect_ratio: bool = False,
+        dtype: Any = None,
+        *,
+        on_error: str = "skip",
+        memory: int = MEMORY,
+    ) -> None:
+        self._configure(
+            image_data_generator,
+            class_mode,
+            dtype,
+            subset,
+            on_error,
+            target_size=target_size,
+            color_mode=color_mode,
+            data_format=data_format,
+            save_to_dir=save_to_dir,
+            save_prefix=save_prefix,
+            save_format=save_format,
+            interpolation=interpolation,
+            keep_aspect_ratio=keep_aspect_ratio,
+            memory=memory,
+        )
+        self.directory = directory
+        root = os.fspath(directory)
+        if not Path(root).is_dir():
+            raise FileNotFoundError(explain("flow_from_directory", repr(root), "a folder of images"))
+        known = sorted(entry.name for entry in Path(root).iterdir() if entry.is_dir())
+        names = [*classes] if classes else known
+        _check_names(names, known)
+        self.num_classes, self.class_indices = len(names), {name: k for k, name in enumerate(names)}
+        found = [self._part(_files(root, name, follow_links)) for name in names]
+        self.filenames = [name for files in found for name in files]
+        self.classes = np.repeat(np.arange(len(found), dtype="int32"), [*map(len, found)])
+        self.filepaths = [os.path.join(root, name) for name in self.filenames]  # noqa: PTH118 - Keras's to the letter
+        self.samples = len(self.filenames)
+        say(f"Found {self.samples} images belonging to {self.num_classes} classes.")
+        super().__init__(self.samples, batch_size, shuffle, seed)
+
+
+def _check_names(names: Sequence[str], known: Sequence[str]) -> None:
+    """Warn of classes without a folder."""
+    for name in names:
+        if name not in known and os.sep not in name:
+            expected, remedy = "names of subfolders", f"It has no images. {nearest(str(name), known)}"
+            text = explain("flow_from_directory, argument 'classes'", repr(name), expected, remedy)
+            warnings.warn(text, stacklevel=4)
+
+
+def _files(root: str, folder: str, follow_links: bool) -> list[str]:
+    """Return the images below a class's folder, relative to the root: places sorted, and the names within each."""
+    top = os.path.join(root, folder)  # noqa: PTH118
+    places = sorted(os.walk(top, followlinks=follow_links), key=lambda place: place[0])
+    return [
+        os.path.join(folder, os.path.relpath(os.path.join(place, name), top))  # noqa: PTH118
+        for place, _, names in places
+        for name in sorted(names)
+        if name.lower().endswith(FORMATS)
+    ]
