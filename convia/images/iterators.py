@@ -246,8 +246,8 @@ class NumpyArrayIterator(Iterator):
         x, more = _inputs(x)
         parts = {"x": x, "y": y, "sample_weight": sample_weight, **{f"x[1][{k}]": v for k, v in enumerate(more)}}
         arrays = {name: np.asarray(part) for name, part in parts.items() if part is not None}
-        if len({len(array) for array in arrays.values()}) > 1:
-            sizes = ", ".join(f"{name}: {len(array)}" for name, array in arrays.items())
+        if len({array.shape[:1] for array in arrays.values()}) > 1:
+            sizes = ", ".join(f"{name}: {len(array) if array.ndim else array}" for name, array in arrays.items())
             raise ValueError(explain("flow", f"arrays of different lengths ({sizes})", "one entry per image in each"))
         share = check_subset(subset, image_data_generator)
         if share is not None:
