@@ -318,6 +318,8 @@ class Layer(_Arguments, Books):  # type: ignore[misc]  # the arguments are prope
 
     def add_loss(self, loss: Any) -> None:
         """Add a penalty, computed in ``call``, to what training minimizes."""
+        if symbolic.tracing():
+            return
         for value in tree.flatten(loss):
             self._losses.append(value)
         root = _call.root or self

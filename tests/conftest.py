@@ -14,14 +14,13 @@ torch.set_num_threads(1)  # several test processes share the cores
 
 @pytest.fixture(autouse=True)
 def _fresh_start():
-    """Every test starts from the same seeds and from fresh automatic names."""
-    from convia import config, naming
+    """Every test starts from the same seeds, fresh automatic names and the settings that the library starts with."""
+    from convia import config, masks, naming
 
+    settings = dict(config._settings)
     np.random.seed(0)
     torch.manual_seed(0)
     naming.reset_uids()
     yield
-    config.set_floatx("float32")
-    config.set_image_data_format("channels_last")
-    config.set_dtype_policy(None)
-    config.set_device(None)
+    config._settings.update(settings)
+    masks.in_use = False

@@ -118,6 +118,29 @@ def test_penalties_of_layers_weights_and_outputs():
     assert len(losses) == 2 and outputs.shape == (4, 1) and state == []
 
 
+def test_penalties_of_symbolic_calls_are_forgotten():
+    class Penalty(Layer):
+        def call(self, inputs):
+            self.add_loss(inputs.sum().item() * inputs.mean())  # .item() makes shapes come from fake tensors
+            return inputs
+
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+    class Plain(Layer):
+        def call(self, inputs):
+            self.add_loss(inputs.mean())
+            return inputs
+
+    for kind in (Penalty, Plain):
+        layer = kind()
+        layer(convia.Input((3,)))
+        assert layer.losses == []
+        model = convia.Sequential([convia.Input((3,)), layer])
+        model(torch.ones(2, 3))
+        assert len(model.losses) == 1 and not model.losses[0].is_meta
+
+
 def test_add_metric_reports_the_mean():
     class Norm(Layer):
         def call(self, inputs):
