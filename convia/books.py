@@ -110,11 +110,17 @@ class Books(nn.Module):
         super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
-        """Find weights and modules as torch does; a property that raises AttributeError keeps its message."""
+        """Find weights and modules as torch does, and weights computed from others.
+
+        A property that raises AttributeError keeps its message.
+        """
         for books in ("_parameters", "_buffers", "_modules"):
             found = self.__dict__.get(books)
             if found is not None and name in found:
                 return found[name]
+        computed = self.__dict__.get("_computed")
+        if computed is not None and name in computed:
+            return computed[name]()
         declared = getattr(type(self), name, None)
         if isinstance(declared, property) and declared.fget is not None:
             return declared.fget(self)
@@ -325,8 +331,7 @@ class Books(nn.Module):
 
     def save_own_variables(self, store: Any) -> None:
         """Write one's own weights (not those of the layers inside) into a dictionary of arrays, by number."""
-        own = (*self._trainable_variables, *self._non_trainable_variables)
-        store.update({str(index): variable.numpy() for index, variable in enumerate(own)})
+        store.update({str(index): variable.numpy() for index, variable in enumerate(self._stored_variables())})
 
     def load_own_variables(self, store: Any) -> None:
         """Read what ``save_own_variables`` wrote.
@@ -334,11 +339,19 @@ class Books(nn.Module):
         Raises:
             ValueError: another number of arrays than the layer has weights.
         """
-        own = (*self._trainable_variables, *self._non_trainable_variables)
+        own = self._stored_variables()
         if len(store) != len(own):
             raise ValueError(explain(f"Layer {self.name!r}", f"{len(store)} arrays", f"{len(own)}, one per weight"))
         for index, variable in enumerate(own):
             variable.assign(np.asarray(store[str(index)]))
+        self._loaded()
+
+    def _stored_variables(self) -> list[Variable]:
+        """One's own weights that files hold."""
+        return [*self._trainable_variables, *self._non_trainable_variables]
+
+    def _loaded(self) -> None:
+        """Derive what depends on weights that were read from a file."""
 
 
 def _layers_of(module: nn.Module) -> list[Any]:

@@ -26,6 +26,7 @@ EXAMPLES = {
     "Dot": ({"axes": 1}, [VECTOR, VECTOR]),
     "EinsumDense": ({"equation": "ab,bc->ac", "output_shape": 5}, VECTOR),
     "Embedding": ({"input_dim": 10, "output_dim": 4}, VECTOR),
+    "ReversibleEmbedding": ({"input_dim": 10, "output_dim": 4}, VECTOR),
     "Flatten": ({}, IMAGE),
     "GroupQueryAttention": ({"head_dim": 2, "num_query_heads": 4, "num_key_value_heads": 2}, None),
     "GRUCell": ({"units": 3}, None),
@@ -102,7 +103,7 @@ def make(name):
     layer = CLASSES[name](**{key: value() if _is_maker(key, value) else value for key, value in arguments.items()})
     if shapes is None:
         return layer, None
-    if name == "Embedding":
+    if name.endswith("Embedding"):
         return layer, torch.randint(0, 10, shapes)
     return layer, [torch.randn(shape) for shape in shapes] if isinstance(shapes, list) else torch.randn(shapes)
 

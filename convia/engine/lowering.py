@@ -82,6 +82,8 @@ class Lowering:
             raise Unsupported(f"{who} computes in {layer.compute_dtype}, the engine in float32")
         if getattr(layer, "activity_regularizer", None) is not None:
             raise Unsupported(f"{who} has an activity_regularizer, which the engine does not know")
+        if getattr(layer, "lora_enabled", False):
+            raise Unsupported(f"{who} has adapters (enable_lora), which the engine does not know")
         if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks:
             raise Unsupported(f"{who} has hooks, which the engine does not call")
         shape = _known(node.outputs[0].shape, who)

@@ -60,13 +60,13 @@ from convia.layers.core import (
     Activation,
     Dense,
     EinsumDense,
-    Embedding,
     Identity,
     Lambda,
     Wrapper,
     deserialize,
     serialize,
 )
+from convia.layers.embedding import Embedding, ReversibleEmbedding
 from convia.layers.merge import (
     Add,
     Average,
@@ -286,6 +286,7 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "Resizing",
+    "ReversibleEmbedding",
     "STFTSpectrogram",
     "SeparableConv1D",
     "SeparableConv2D",

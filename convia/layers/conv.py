@@ -9,10 +9,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from convia import activations, layout, registry
-from convia.args import PerAxis, PositiveInt, one_of
+from convia.args import PerAxis, PositiveInt, field, one_of
 from convia.errors import explain
 from convia.layers.arguments import Activation, Constraint, DataFormat, Initializer, Padding, Regularizer
 from convia.layers.floating import _Floating
+from convia.layers.lora import Rank, _Adaptable
 from convia.layers.spatial import _Spatial
 
 __all__ = [
@@ -73,7 +74,7 @@ class _Convolving(_Floating, _Spatial):
             )
 
 
-class _Conv(_Convolving):
+class _Conv(_Adaptable, _Convolving):
     filters: PositiveInt
     kernel_size: PerAxis
     strides: PerAxis = 1
@@ -90,6 +91,8 @@ class _Conv(_Convolving):
     activity_regularizer: Regularizer = None
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
+    lora_rank: Rank = field(default=None, kw_only=True)
+    lora_alpha: Any = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check that filters come in whole groups."""
@@ -121,6 +124,7 @@ class _Conv(_Convolving):
             order=self._order,
         )
         self.bias = _add_bias(self, self.filters)
+        self._adapt(self.lora_rank, self.lora_alpha)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Convolve: y = φ(w ∗ x + b)."""
@@ -173,6 +177,7 @@ class Conv2D(_Conv):
         kernel_initializer, bias_initializer: first values.
         kernel_regularizer, bias_regularizer, activity_regularizer: penalties on weights and output.
         kernel_constraint, bias_constraint: functions applied to the weights after each step of training.
+        lora_rank, lora_alpha: (keywords) see :meth:`enable_lora`, which they call when the layer is built.
 
     Raises:
         ValueError: channels that are no multiple of groups, strides with dilation, an input smaller than the window.

@@ -1,4 +1,4 @@
-"""Fully connected layers, embeddings, and layers made of a function or around another layer."""
+"""Fully connected layers, and layers made of a function or around another layer."""
 
 # It thinks that redeclared arguments keep their place, see convia/args.py:
 # mypy: disable-error-code="misc"
@@ -21,13 +21,13 @@ from convia.layer import Layer
 from convia.layers.arguments import Activation as Function
 from convia.layers.arguments import Constraint, Initializer, Regularizer, Unquantized
 from convia.layers.floating import _Floating
+from convia.layers.lora import Rank, _Adaptable
 from convia.symbolic import KerasTensor
 
 __all__ = [
     "Activation",
     "Dense",
     "EinsumDense",
-    "Embedding",
     "Identity",
     "Lambda",
     "Wrapper",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-class Dense(_Floating):
+class Dense(_Adaptable, _Floating):
     """Fully connected: y = φ(x·W + b), (batch, …, features) → (batch, …, units).
 
     Args:
@@ -46,6 +46,7 @@ class Dense(_Floating):
         kernel_initializer, bias_initializer: first values of W (features, units) and b (units,).
         kernel_regularizer, bias_regularizer, activity_regularizer: penalties on W, b and y.
         kernel_constraint, bias_constraint: functions applied to W and b after each step of training.
+        lora_rank, lora_alpha: see :meth:`enable_lora`, which they call when the layer is built.
 
     Raises:
         ValueError: the number of features is unknown, or not that of the first call.
@@ -62,7 +63,9 @@ class Dense(_Floating):
     activity_regularizer: Regularizer = None
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
-    quantization_config: Unquantized = field(default=None, kw_only=True)
+    lora_rank: Rank = None
+    lora_alpha: Any = None
+    quantization_config: Unquantized = None
 
     def __post_init__(self) -> None:
         """Decide whether there is an activation to apply."""
@@ -104,6 +107,7 @@ class Dense(_Floating):
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
+        self._adapt(self.lora_rank, self.lora_alpha)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Multiply by the kernel, add the bias, apply the activation."""
@@ -138,78 +142,7 @@ class Identity(Layer):
         return inputs
 
 
-class Embedding(Layer):
-    """Look up a learned vector for each whole number: (batch, …) → (batch, …, output_dim).
-
-    Args:
-        input_dim: number of vectors; inputs are from 0 to input_dim − 1.
-        output_dim: length of a vector.
-        embeddings_initializer, embeddings_regularizer, embeddings_constraint: of the matrix of vectors.
-        mask_zero: whether 0 stands for "nothing here": layers after this one skip such steps (see ``masks.py``).
-        weights: (keyword) the matrix to start from.
-    """
-
-    input_dim: PositiveInt
-    output_dim: PositiveInt
-    embeddings_initializer: Initializer = "uniform"
-    embeddings_regularizer: Regularizer = None
-    embeddings_constraint: Constraint = None
-    mask_zero: bool = False
-    activity_regularizer: Regularizer = field(default=None, kw_only=True)
-    quantization_config: Unquantized = field(default=None, kw_only=True)
-
-    def _accept(self, extra: dict[str, Any]) -> None:
-        extra.pop("input_length", None)  # Keras 2 needed it, Keras 3 ignores it
-        super()._accept(extra)
-
-    def __post_init__(self) -> None:
-        """Take the first weights as one array or a list of one."""
-        object.__setattr__(self, "autocast", False)  # large indices given as floats would be rounded
-        given = self._hints.get("weights")
-        if given is not None and not isinstance(given, list):
-            self._hints["weights"] = [given]
-        self.supports_masking = self._makes_masks = self.mask_zero
-
-    @classmethod
-    def _declares_regularizer(cls) -> bool:
-        return True
-
-    def build(self, input_shape: Any = None) -> None:
-        """Create ``embeddings`` (input_dim, output_dim)."""
-        self.embeddings = self.add_weight(
-            name="embeddings",
-            shape=(self.input_dim, self.output_dim),
-            initializer=self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-        )
-
-    def call(self, inputs: Tensor) -> Tensor:
-        """Look up the vectors."""
-        indices = inputs if inputs.dtype in (torch.int32, torch.int64) else inputs.long()
-        return F.embedding(indices, self.embeddings).to(self._input_dtype)
-
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Return where the numbers are not 0, None without ``mask_zero``."""
-        return torch.ne(inputs, 0) if self.mask_zero else None
-
-    def _check_inputs(self, args: tuple[Any, ...]) -> None:
-        super()._check_inputs(args)
-        indices = args[0] if args else None
-        if isinstance(indices, Tensor) and indices.numel() and not indices.is_meta:
-            low, high = int(indices.min()), int(indices.max())
-            if low < 0 or high >= self.input_dim:
-                raise ValueError(
-                    explain(
-                        f"Embedding layer {self.name!r}",
-                        f"numbers from {low} to {high}",
-                        f"from 0 to {self.input_dim - 1}",
-                        "input_dim is the greatest number plus 1.",
-                    )
-                )
-
-
-class EinsumDense(_Floating):
+class EinsumDense(_Adaptable, _Floating):
     """Fully connected along the axes that an equation names, as in ``EinsumDense("abc,cd->abd", (None, 64))``.
 
     Args:
@@ -233,8 +166,11 @@ class EinsumDense(_Floating):
     bias_regularizer: Regularizer = None
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
+    lora_rank: Rank = None
+    lora_alpha: Any = None
+    gptq_unpacked_column_size: Unquantized = None
+    quantization_config: Unquantized = None
     activity_regularizer: Regularizer = field(default=None, kw_only=True)
-    quantization_config: Unquantized = field(default=None, kw_only=True)
 
     @classmethod
     def _declares_regularizer(cls) -> bool:
@@ -266,6 +202,7 @@ class EinsumDense(_Floating):
         self.bias = self._add_bias(target, sizes) if self.bias_axes else None
         self._active = self.activation is not activations.linear
         self.input_spec = InputSpec(ndim=len(input_shape))
+        self._adapt(self.lora_rank, self.lora_alpha)
 
     def _complain(self, received: str, expected: str) -> None:
         raise ValueError(explain(f"EinsumDense layer {self.name!r}, equation {self.equation!r}", received, expected))

@@ -116,6 +116,7 @@ class SpatialDropout1D(_SpatialDropout):
     seed: random.Seed = None
     if not TYPE_CHECKING:  # by position, see Layer
         name: str | None = None
+        dtype: Any = None
 
 
 class _SpatialDropoutOfImages(_SpatialDropout):
@@ -123,6 +124,7 @@ class _SpatialDropoutOfImages(_SpatialDropout):
     seed: random.Seed = None
     if not TYPE_CHECKING:  # by position, see Layer
         name: str | None = None
+        dtype: Any = None
 
 
 class SpatialDropout2D(_SpatialDropoutOfImages):

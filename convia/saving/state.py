@@ -125,7 +125,7 @@ def _complaint(item: Any, arrays: Mapping[str, Any]) -> str | None:
     """Say what is wrong with the arrays for a layer that loads in the usual way."""
     if getattr(type(item), "load_own_variables", None) is not Layer.load_own_variables:
         return None
-    own = (*item._trainable_variables, *item._non_trainable_variables)
+    own = item._stored_variables()
     if len(arrays) != len(own) or any(str(number) not in arrays for number in range(len(own))):
         shapes = ", ".join(str(np.shape(value)) for value in arrays.values()) or "none"
         return f"{_label(item)} has {_named(own) or 'no weights'}, the file {len(arrays)} arrays for it ({shapes})"
