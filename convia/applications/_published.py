@@ -120,17 +120,22 @@ def make(network: Network, options: Options, shape: tuple[int | None, ...] | Non
     """
     check(network, options)
     shape = shape or network.shape_of_input(options)
+    weights = _weights_path(network, options)  # first, as it is what may fail
     source = _input(network.title, options.input_tensor, shape)
     x = network.body(source, options)
     x = network.head(x, options) if options.include_top else _pooled(x, network, options.pooling)
     inputs = source if options.input_tensor is None else sources(source)
     model = Model(inputs, x, name=options.name)
-    if options.is_imagenet:
-        assert network.files is not None
-        model.load_weights((network.files.top if options.include_top else network.files.no_top).path())
-    elif options.weights is not None:
-        model.load_weights(options.weights)
+    if weights is not None:
+        model.load_weights(weights)
     return model
+
+
+def _weights_path(network: Network, options: Options) -> Any:
+    if not options.is_imagenet:
+        return options.weights
+    assert network.files is not None
+    return (network.files.top if options.include_top else network.files.no_top).path()
 
 
 def _pooled(x: KerasTensor, network: Network, pooling: str | None) -> KerasTensor:

@@ -77,7 +77,7 @@ def test_channels_first():
 
 def test_registry():
     assert list(MODELS) == list(WRITTEN) == list(applications.classics.NETWORKS)
-    assert applications.__all__ == sorted(applications.__all__)
+    assert set(MODELS) < set(applications.__all__)
 
 
 @pytest.mark.parametrize(
