@@ -1,0 +1,290 @@
+"""The published networks: made of the same as Keras's, computing the same, with the same files and checks."""
+
+import inspect
+import json
+import sys
+from pathlib import Path
+from unittest import mock
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import torch
+from keras.src.applications import nasnet as their_nasnet
+from keras.src.legacy.saving import legacy_h5_format
+from oracle import assert_close
+
+from convia import Input, applications, config, fetch, initializers, layers
+from convia.applications import _published
+
+sys.path.insert(0, str(Path(__file__).parent))
+from make_golden import GOLDEN, Asked, asked, facts
+
+TABLE = json.loads(GOLDEN.read_text())
+ROWS = pytest.mark.parametrize("title", TABLE)
+
+
+def build(title, **arguments):
+    return getattr(applications, title)(**{"weights": None, **arguments})
+
+
+def their_mobile_nasnet(name="nasnet_mobile", **arguments):  # Keras refuses it on torch
+    options = {"penultimate_filters": 1056, "num_blocks": 4, "stem_block_filters": 32, "skip_reduction": False}
+    return their_nasnet.NASNet(**options, filter_multiplier=2, default_size=224, name=name, **arguments)
+
+
+def build_theirs(title, **arguments):
+    keras.backend.clear_session()
+    function = their_mobile_nasnet if title == "NASNetMobile" else getattr(keras.applications, title)
+    return function(**{"weights": None, **arguments})
+
+
+@pytest.fixture
+def quick_start(monkeypatch):
+    """Weights start as zeros."""
+    monkeypatch.setattr(initializers.VarianceScaling, "__call__", lambda self, shape, dtype=None: torch.zeros(shape))
+
+
+@ROWS
+def test_layers_and_weights_equal_keras(title, quick_start):
+    assert facts(build(title)) == {key: value for key, value in TABLE[title].items() if key != "files"}
+
+
+@ROWS
+def test_files_equal_keras(title, get_file):
+    shape = (224, 224, 3) if title.startswith("Mobile") else None
+    function = getattr(applications, title)
+    tops = [asked(function, get_file, include_top=top, input_shape=shape) for top in (True, False)]
+    assert tops == TABLE[title]["files"]
+
+
+@pytest.fixture
+def get_file(monkeypatch):
+    double = mock.Mock()
+    monkeypatch.setattr(fetch, "get_file", double)
+    return double
+
+
+@ROWS
+def test_signature(title):
+    ours = inspect.signature(getattr(applications, title)).parameters
+    theirs = inspect.signature(getattr(keras.applications, title)).parameters
+    assert [(p.name, p.default) for p in ours.values()] == [(p.name, p.default) for p in theirs.values()]
+    assert getattr(applications, title).__name__ == title
+    assert "include_top: " in getattr(applications, title).__doc__
+
+
+# -- outputs ----------------------------------------------------------------------------------------------------------
+
+TOP = {"classes": 7, "classifier_activation": None}
+CASES = [
+    ("VGG16", {"input_shape": (32, 32, 3), **TOP}),
+    ("VGG19", {"input_shape": (33, 40, 3), "include_top": False, "pooling": "max"}),
+    ("ResNet50", {"input_shape": (64, 64, 3), **TOP}),
+    ("ResNet50", {"input_shape": (33, 47, 3), "include_top": False}),
+    ("ResNet50V2", {"input_shape": (64, 64, 3), **TOP}),
+    ("ResNet50V2", {"input_shape": (45, 64, 1), "include_top": False, "pooling": "avg"}),
+    ("InceptionV3", {"input_shape": (75, 80, 3), **TOP}),
+    ("MobileNet", {"input_shape": (64, 64, 3), "alpha": 0.5, "dropout": 0.3, **TOP}),
+    ("MobileNet", {"input_shape": (33, 65, 3), "depth_multiplier": 2, "include_top": False, "pooling": "avg"}),
+    ("MobileNetV2", {"input_shape": (64, 64, 3), "alpha": 1.4, **TOP}),
+    ("MobileNetV2", {"input_shape": (65, 98, 3), "alpha": 0.35, "include_top": False, "pooling": "max"}),
+    ("Xception", {"input_shape": (71, 71, 3), **TOP}),
+    ("DenseNet121", {"input_shape": (47, 32, 3), **TOP}),
+    ("InceptionResNetV2", {"input_shape": (75, 75, 3), "include_top": False, "pooling": "max"}),
+    ("EfficientNetB0", {"input_shape": (65, 64, 3), **TOP}),
+    ("MobileNetV3Small", {"input_shape": (65, 64, 3), **TOP}),
+    ("MobileNetV3Small", {"minimalistic": True, "dropout_rate": 0, "include_preprocessing": False, **TOP}),
+    ("MobileNetV3Large", {"alpha": 0.75, "include_top": False, "pooling": "avg"}),
+    ("EfficientNetV2B0", {"input_shape": (64, 65, 3), **TOP}),
+    ("EfficientNetV2B0", {"input_shape": (33, 32, 1), "include_top": False}),
+    ("ConvNeXtTiny", {"input_shape": (64, 64, 3), **TOP}),
+    ("ConvNeXtTiny", {"input_shape": (32, 70, 1), "include_top": False, "pooling": "max"}),
+    ("NASNetMobile", {"input_shape": (64, 64, 3), **TOP}),
+]
+
+
+def shaken(model):
+    """Keras's initial weights, with statistics and scales that are not all the same."""
+    draw = np.random.default_rng(0)
+    values = []
+    for weight in model.weights:
+        value = np.asarray(weight)
+        if value.ndim == 1 and value.dtype == np.float32:
+            value = value + draw.uniform(0.0, 0.3, value.shape).astype("float32")
+        values.append(value)
+    return values
+
+
+@pytest.mark.parametrize(("title", "arguments"), CASES)
+def test_outputs_equal_keras(title, arguments):
+    theirs, ours = build_theirs(title, **arguments), build(title, **arguments)
+    assert ours.name == theirs.name
+    assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
+    values = shaken(theirs)
+    theirs.set_weights(values)
+    ours.set_weights(values)
+    shape = [size or 40 for size in theirs.input_shape[1:]]
+    x = np.random.uniform(0, 255, (2, *shape)).astype("float32")
+    assert_close(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), tolerance=1e-4)
+
+
+@pytest.mark.parametrize("title", ["ResNet50V2", "MobileNetV3Small"])
+def test_channels_first(title):
+    last = build(title, input_shape=(64, 32, 3), include_top=False, pooling="avg")
+    config.set_image_data_format("channels_first")
+    first = build(title, input_shape=(3, 64, 32), include_top=False, pooling="avg")
+    first.set_weights(last.get_weights())
+    x = np.random.uniform(0, 255, (2, 64, 32, 3)).astype("float32")
+    ours = first.predict(np.ascontiguousarray(np.moveaxis(x, -1, 1)), verbose=0)
+    assert_close(ours, last.predict(x, verbose=0), tolerance=1e-4)
+
+
+def test_input_tensor():
+    inputs = Input((48, 48, 1))
+    tripled = layers.Concatenate()([inputs] * 3)
+    model = build("MobileNetV2", input_tensor=tripled, include_top=False, pooling="avg", alpha=0.35)
+    assert model.inputs == [inputs]
+    assert model.predict(np.zeros((2, 48, 48, 1)), verbose=0).shape == (2, 1280)
+
+
+def test_efficientnet_divides_once_more_for_the_official_weights(monkeypatch):
+    monkeypatch.setattr(_published.WeightFile, "path", lambda self: None)
+    names = [layer.name for layer in build("EfficientNetB0", weights="imagenet").layers]
+    assert names[:5] == ["input_layer", "rescaling", "normalization", "rescaling_1", "stem_conv_pad"]
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def official(model, path):
+    """Write weights as the official files have them."""
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, model)
+    return str(path)
+
+
+SMALL = {
+    "ResNet50": {"input_shape": (32, 32, 3)},
+    "MobileNetV2": {"alpha": 0.35},
+    "EfficientNetB0": {},
+    "MobileNetV3Small": {"input_shape": (224, 224, 3)},
+    "ConvNeXtTiny": {"input_shape": (32, 32, 3)},
+    "NASNetMobile": {"input_shape": (32, 32, 3)},
+}
+
+
+@pytest.mark.parametrize("title", SMALL)
+def test_official_layout_by_order(title, tmp_path):
+    theirs = build_theirs(title, include_top=False, **SMALL[title])
+    theirs.set_weights(shaken(theirs))
+    ours = build(title, weights=official(theirs, tmp_path / "notop.h5"), include_top=False, **SMALL[title])
+    for mine, value in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, value)
+
+
+@pytest.mark.parametrize("title", ["MobileNetV3Small", "EfficientNetB0"])
+def test_official_weights_by_name_and_from_the_cache(title, tmp_path, monkeypatch):
+    theirs = build_theirs(title, input_shape=(224, 224, 3))
+    theirs.set_weights(shaken(theirs))
+    path = official(theirs, tmp_path / "top.h5")
+    bare = build(title, input_shape=(224, 224, 3), include_top=False)
+    bare.load_weights(path, by_name=True)
+    expected = {weight.path: np.asarray(weight) for weight in theirs.weights}
+    assert all(np.array_equal(weight.numpy(), expected[weight.path]) for weight in bare.weights)
+    monkeypatch.setattr(fetch, "get_file", lambda *args, **kwargs: path)
+    cached = build(title, weights="imagenet", input_shape=(224, 224, 3))
+    for mine, value in zip(cached.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, value)
+
+
+def test_without_network_the_error_says_which_file_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+
+    def refuse(*args, **kwargs):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(fetch, "_bring", refuse)
+    with pytest.raises(ConnectionError, match=r"resnet50_weights_tf_dim_ordering_tf_kernels_notop\.h5") as caught:
+        build("ResNet50", weights="imagenet", include_top=False)
+    assert str(tmp_path / "models") in str(caught.value)
+
+
+# -- errors -----------------------------------------------------------------------------------------------------------
+
+NO_TOP = {"include_top": False}
+
+
+@pytest.mark.parametrize(
+    ("title", "arguments", "message"),
+    [
+        (
+            "VGG16",
+            {"weights": "image_net"},
+            r"VGG16, argument 'weights': received 'image_net'; expected 'imagenet', None",
+        ),
+        ("VGG16", {"weights": 3}, r"argument 'weights': received 3"),
+        (
+            "ResNet50",
+            {"weights": "imagenet", "classes": 10},
+            r"ResNet50, argument 'classes': received 10; expected 1000",
+        ),
+        (
+            "ResNet50",
+            {"weights": "imagenet", "classifier_activation": "relu"},
+            r"received 'relu'; expected 'softmax' or",
+        ),
+        ("VGG16", {"input_shape": (31, 40, 3)}, r"received \(31, 40, 3\); expected at least 32×32 pixels"),
+        ("Xception", {"input_shape": (70, 71, 3), **NO_TOP}, r"expected at least 71×71 pixels"),
+        ("InceptionV3", {"input_shape": (74, 75, 3), **NO_TOP}, r"expected at least 75×75 pixels"),
+        ("MobileNetV3Small", {"input_shape": (31, 40, 3)}, r"expected at least 32×32 pixels"),
+        ("VGG16", {"input_shape": (40, 40)}, r"received \(40, 40\); expected three sizes"),
+        ("VGG16", {"input_shape": (None, 40, 3)}, r"expected known sizes with include_top=True"),
+        (
+            "VGG16",
+            {"weights": "imagenet", "input_shape": (64, 64, 3)},
+            r"expected \(224, 224, 3\) with weights='imagenet'",
+        ),
+        ("VGG16", {"weights": "imagenet", "input_shape": (64, 64, 1), **NO_TOP}, r"expected 3 channels.*numpy\.repeat"),
+        ("VGG16", {"input_tensor": np.zeros((1, 32, 32, 3))}, r"'input_tensor': received ndarray; expected a symbolic"),
+        ("MobileNet", {"weights": "imagenet", "alpha": 0.3}, r"argument 'alpha': received 0.3; expected one of"),
+        ("MobileNet", {"weights": "imagenet", "depth_multiplier": 2}, r"'depth_multiplier': received 2; expected 1"),
+        ("MobileNetV2", {"weights": "imagenet", "alpha": 0.25}, r"argument 'alpha': received 0.25; expected one of"),
+        ("MobileNetV3Large", {"weights": "imagenet", "alpha": 0.5}, r"argument 'alpha': received 0.5; expected one of"),
+        ("NASNetLarge", {"weights": "imagenet", "input_shape": (None, 64, 3), **NO_TOP}, r"expected known sizes"),
+        ("ConvNeXtTiny", {"weights": "imagenet", "name": "mine"}, r"'name': received 'mine'.*'convnext_tiny' in it"),
+    ],
+)
+def test_errors(title, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build(title, **arguments)
+
+
+def test_widths_of_input_tensor_and_shape_must_agree():
+    with pytest.raises(ValueError, match=r"\(64, 64, 3\) with an input_tensor of shape .*the same width"):
+        build("MobileNetV2", input_tensor=Input((48, 48, 3)), input_shape=(64, 64, 3))
+
+
+def test_unknown_arguments_are_named():
+    with pytest.raises(TypeError, match=r"VGG16: received \(clases=3\); expected arguments \(include_top, .*clases"):
+        applications.VGG16(clases=3)
+
+
+@pytest.mark.parametrize("title", ["DenseNet121", "ConvNeXtTiny", "NASNetMobile"])
+def test_networks_for_channels_last_only(title):
+    config.set_image_data_format("channels_first")
+    with pytest.raises(ValueError, match=rf"{title}: received image_data_format 'channels_first'"):
+        build(title)
+
+
+@pytest.mark.parametrize("title", ["MobileNet", "MobileNetV2", "MobileNetV3Small"])
+def test_a_size_without_official_weights_is_told(title, get_file):
+    get_file.side_effect = Asked
+    with pytest.warns(UserWarning, match="received pictures of 100×100"), pytest.raises(Asked):
+        build(title, weights="imagenet", input_shape=(100, 100, 3), include_top=False)
+
+
+def test_unusual_channels_are_told():
+    with pytest.warns(UserWarning, match="received 5 channels; expected 1 or 3"):
+        build("MobileNet", input_shape=(32, 32, 5), include_top=False, alpha=0.25)
