@@ -14,7 +14,7 @@ from convia.images import splines
 from convia.images.flows import MEMORY, DirectoryIterator
 from convia.images.frame import DataFrameIterator
 from convia.images.iterators import NumpyArrayIterator, check_channels
-from convia.images.transforms import affine_map, apply_brightness_shift, check_pair, draw_zoom
+from convia.images.transforms import affine_maps, apply_brightness_shift, check_pair, draw_zoom
 
 Array = npt.NDArray[Any]
 _OBSOLETE = {
@@ -22,7 +22,6 @@ _OBSOLETE = {
     "sort": "Without shuffling, batches keep the frame's order.",
     "drop_duplicates": "Use the frame's own drop_duplicates.",
 }
-_LINEAR = {"theta": 0, "tx": 0, "ty": 0, "shear": 0, "zx": 1, "zy": 1}  # parameters of the warp when absent
 
 
 def _range_of_zoom(value: Any, owner: Any, name: str) -> list[float]:
@@ -337,17 +336,15 @@ class ImageDataGenerator(Configured):
         """Change images of the same shape, each by its own parameters, with one warp for all."""
         channel = self.channel_axis - 1
         changed = [np.moveaxis(np.asarray(image), channel, 2) for image in images]  # (H, W, C) each
-        maps = [
-            affine_map(x.shape[:2], **{key: given.get(key, value) for key, value in _LINEAR.items()})
-            for x, given in zip(changed, parameters, strict=True)
-        ]
-        moved = [k for k, found in enumerate(maps) if found is not None]
-        if moved:
-            matrices, offsets = (np.stack(part) for part in zip(*filter(None, maps), strict=True))
+        if not changed:
+            return []
+        matrices, offsets, is_moved = affine_maps(changed[0].shape, parameters)
+        moved = np.flatnonzero(is_moved)
+        if len(moved):
             pixels = np.stack([changed[k] for k in moved])
             will_truncate = any(given.get("brightness") is not None for given in parameters)
             fill = self.interpolation_order, self.fill_mode, self.cval, will_truncate
-            for k, warped in zip(moved, splines.warp(pixels, matrices, offsets, *fill), strict=True):
+            for k, warped in zip(moved, splines.warp(pixels, matrices[moved], offsets[moved], *fill), strict=True):
                 changed[k] = warped
         shown = (self._recolored(x, given) for x, given in zip(changed, parameters, strict=True))
         return [np.moveaxis(x, 2, channel) for x in shown]

@@ -1,6 +1,7 @@
 """Reading images between their pixels: B-splines of order 0 (nearest) to 5, as ``scipy.ndimage.affine_transform``."""
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from convia.errors import explain, nearest
 
 Array = npt.NDArray[Any]
+_TILE = 2**13  # pixels computed at once: what is needed for them stays in the processor's cache
 _PAD = 12  # pixels repeated around an image before it is filtered where splines have no exact border
 
 
@@ -112,30 +114,45 @@ def warp(
         precise: compute in float64 although float32 would do.
     """
     count, height, width, channels = images.shape
-    i, j = np.arange(height)[:, None], np.arange(width)
-    exact = matrices.astype(np.float64)[..., None, None], offsets.astype(np.float64)[..., None, None]
-    points = [exact[1][:, axis] + exact[0][:, axis, 0] * i + exact[0][:, axis, 1] * j for axis in (0, 1)]
-    outside = np.zeros((), bool)
-    if fill_mode == "constant":  # (N, H, W)
-        outside = np.any([(c < 0) | (c > n - 1) for c, n in zip(points, (height, width), strict=True)], axis=0)
-    precision = np.float32 if images.dtype in (np.float16, np.float32) and order < 2 and not precise else np.float64
+    floats = images.dtype in (np.float16, np.float32) and order < 2 and not precise
     source, pad = (images, 0) if order < 2 else _coefficients(images, order, fill_mode)
-    rows, columns = (
-        _taps(c, n, order, fill_mode, pad, precision) for c, n in zip(points, source.shape[1:3], strict=True)
-    )
-    flat = source.reshape(-1, channels)
-    first = np.arange(count)[:, None, None] * (source.shape[1] * source.shape[2])
-    result: Any = 0
-    for row, row_weight in rows:
-        start = row * source.shape[2] + first
-        line: Any = 0
-        for column, weight in columns:
-            value = flat.take(start + column, axis=0)  # (N, H, W, C)
-            line = line + (value if order == 0 else value * weight[..., None])
-        result = result + (line if order == 0 else line * row_weight[..., None])
-    result = _as(images.dtype, result)
-    if outside.any():
-        result[outside] = np.asarray(cval).astype(images.dtype)
+    size = source.shape[1:3]
+    planes = np.moveaxis(source, 3, 0).reshape(channels, -1)  # whole channels, for long inner loops
+    planes = planes.astype(planes.dtype if order == 0 else np.float32 if floats else np.float64, copy=False)
+    result = np.empty((channels, count, height, width), images.dtype)
+    matrix, offset = (part.astype(np.float64)[..., None, None] for part in (matrices, offsets))
+    j = np.arange(width)
+    together, rows = max(1, _TILE // (height * width)), max(1, _TILE // width)
+    for some, first in itertools.product(range(0, count, together), range(0, height, rows)):
+        part = slice(some, some + together)
+        i = np.arange(first, min(first + rows, height))[:, None]
+        points = [offset[part, axis] + matrix[part, axis, 0] * i + matrix[part, axis, 1] * j for axis in (0, 1)]
+        outside = np.zeros((), bool)
+        if fill_mode == "constant":
+            outside = np.any([(c < 0) | (c > n - 1) for c, n in zip(points, (height, width), strict=True)], axis=0)
+        taps = [_taps(c, n, order, fill_mode, pad, planes.dtype) for c, n in zip(points, size, strict=True)]
+        start = (np.arange(count)[part] * (size[0] * size[1]))[:, None, None]
+        tile = result[:, part, first : first + rows]
+        tile[...] = _as(images.dtype, _blend(planes, taps, start, size[1], order))
+        if outside.any():
+            tile[:, outside] = np.asarray(cval).astype(images.dtype)
+    return np.moveaxis(result, 0, 3)
+
+
+def _blend(planes: Array, taps: list[list[tuple[Array, Array]]], start: Array, width: int, order: int) -> Array:
+    """Return the weighted sums (C, N, H, W) of pixels at rows and columns; those of an image begin at ``start``."""
+    result: Any = None
+    for row, row_weight in taps[0]:
+        origin = row * width + start
+        line: Any = None
+        for column, weight in taps[1]:
+            value = planes.take(origin + column, axis=1)
+            if order:
+                value *= weight
+            line = value if line is None else np.add(line, value, out=line)
+        if order:
+            line *= row_weight
+        result = line if result is None else np.add(result, line, out=result)
     return result
 
 
@@ -152,14 +169,18 @@ def _taps(c: Array, size: int, order: int, mode: str, pad: int, precision: Any) 
     c = c + pad if pad else c
     if c.min() < 0 or c.max() > size - 1:
         c = _MAPS[mode](c, size) if size > 1 else np.zeros_like(c)
+    is_periodic = mode in ("mirror", "grid-wrap")  # what lies between the last pixel and its successor matters
+    if order < 2 and not is_periodic:
+        c = np.minimum(np.maximum(c, 0), size - 1)
     start = np.floor(c if order % 2 else c + 0.5)
     whole = start.astype(np.intp)
-    border = _clip if order < 2 and mode not in ("mirror", "grid-wrap") else _BORDERS[mode]
     if order == 0:
-        return [(border(whole, size), c)]
+        return [(_BORDERS[mode](whole, size) if is_periodic else whole, c)]
     if order == 1:
         weight = (c - start).astype(precision)
-        return [(border(whole, size), 1 - weight), (border(whole + 1, size), weight)]
+        after = _BORDERS[mode](whole + 1, size) if is_periodic else np.minimum(whole + 1, size - 1)
+        return [(_BORDERS[mode](whole, size) if is_periodic else whole, 1 - weight), (after, weight)]
+    border = _BORDERS[mode]
     steps = range(-(order // 2), order - order // 2 + 1)
     return [(border(whole + step, size), _b_spline(c - (start + step), order)) for step in steps]
 

@@ -16,46 +16,38 @@ from convia.images import splines
 from convia.images.files import array_to_img, img_to_array
 
 Array = npt.NDArray[Any]
+LINEAR = {"theta": 0, "tx": 0, "ty": 0, "shear": 0, "zx": 1, "zy": 1}  # parameters of a warp that changes nothing
 
 
-def affine_map(
-    shape: tuple[int, int],
-    theta: float = 0,
-    tx: float = 0,
-    ty: float = 0,
-    shear: float = 0,
-    zx: float = 1,
-    zy: float = 1,
-    transposed: bool = True,
-) -> tuple[Array, Array] | None:
-    """Return the matrix (2, 2) and the offset (2,) from new to old pixels, or None for the identity.
+def affine_maps(
+    shape: tuple[int, ...], parameters: Sequence[dict[str, Any]], transposed: bool = True
+) -> tuple[Array, Array, Array]:
+    """Return matrices (N, 2, 2) and offsets (N, 2) from new to old pixels, and which are not the identity (N,).
 
     The factors are rotation · shift · shear · zoom about the point (rows / 2 − ½, columns / 2 − ½) of x and y; as in
     Keras, where ``transposed`` x and y then change places.
 
     Args:
-        shape: (rows, columns). theta, shear: degrees. tx, ty: pixels. zx, zy: factors.
+        shape: (rows, columns).
+        parameters: theta and shear in degrees, tx and ty in pixels, the factors zx and zy; any may be absent.
         transposed: take the map for (column, row), as for images whose rows come before their columns.
     """
+    table = np.array([[given.get(name, value) for name, value in LINEAR.items()] for given in parameters], float)
+    theta, tx, ty, shear, zx, zy = table.T  # (N,) each
     turn, slant = np.deg2rad(theta), np.deg2rad(shear)
-    factors = [
-        (theta != 0, [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]),
-        (tx != 0 or ty != 0, [[1, 0, tx], [0, 1, ty], [0, 0, 1]]),
-        (shear != 0, [[1, -np.sin(slant), 0], [0, np.cos(slant), 0], [0, 0, 1]]),
-        (zx != 1 or zy != 1, [[zx, 0, 0], [0, zy, 0], [0, 0, 1]]),
-    ]
-    used = [np.array(matrix) for is_used, matrix in factors if is_used]
-    if not used:
-        return None
-    matrix = used[0]
-    for factor in used[1:]:
-        matrix = matrix @ factor
-    x, y = float(shape[0]) / 2 - 0.5, float(shape[1]) / 2 - 0.5
-    to, back = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]), np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
-    matrix = to @ matrix @ back
+    rotation, shift, slanting, zoom, to, back = np.tile(np.eye(3), (6, len(table), 1, 1))
+    rotation[:, 0, 0] = rotation[:, 1, 1] = np.cos(turn)
+    rotation[:, 1, 0] = np.sin(turn)
+    rotation[:, 0, 1] = -rotation[:, 1, 0]
+    shift[:, 0, 2], shift[:, 1, 2] = tx, ty
+    slanting[:, 0, 1], slanting[:, 1, 1] = -np.sin(slant), np.cos(slant)
+    zoom[:, 0, 0], zoom[:, 1, 1] = zx, zy
+    to[:, :2, 2] = np.array(shape[:2]) / 2 - 0.5
+    back[:, :2, 2] = -to[:, :2, 2]
+    matrices = to @ (rotation @ shift @ slanting @ zoom) @ back
     if transposed:
-        matrix = matrix[[1, 0, 2]][:, [1, 0, 2]]
-    return matrix[:2, :2], matrix[:2, 2]
+        matrices = matrices[:, [1, 0, 2]][:, :, [1, 0, 2]]
+    return matrices[:, :2, :2], matrices[:, :2, 2], (table != [*LINEAR.values()]).any(1)
 
 
 def apply_affine_transform(
@@ -96,11 +88,12 @@ def apply_affine_transform(
         raise ValueError(explain(who, f"an array of shape {x.shape}", "one image, of rank 3", remedy))
     splines.check(who, order, fill_mode)
     transposed = col_axis > row_axis
-    found = affine_map((x.shape[row_axis], x.shape[col_axis]), theta, tx, ty, shear, zx, zy, transposed)
-    if found is None:
+    given = {"theta": theta, "tx": tx, "ty": ty, "shear": shear, "zx": zx, "zy": zy}
+    matrices, offsets, is_changed = affine_maps((x.shape[row_axis], x.shape[col_axis]), [given], transposed)
+    if not is_changed[0]:
         return x
     pixels = np.moveaxis(x, channel_axis, 2)[None]
-    warped = splines.warp(pixels, found[0][None], found[1][None], order, fill_mode, cval)[0]
+    warped = splines.warp(pixels, matrices, offsets, order, fill_mode, cval)[0]
     return np.moveaxis(warped, 2, channel_axis)
 
 
