@@ -12,6 +12,7 @@ __all__ = [
     "about_center",
     "box_mask",
     "center_crop",
+    "contrast_limited_equalize",
     "crop_to_aspect",
     "equalize",
     "gaussian_blur",
@@ -244,6 +245,61 @@ def equalize(images: Tensor, bins: int = 256) -> Tensor:
     table = ((total - first) * 255 / (total[:, -1:] - first).clamp(min=1)).round().clamp(0, 255)
     varied = ((counts > 0).sum(1) > 1).view(-1, 1, 1)
     return torch.where(varied, table.flatten()[flat.long()].to(images.dtype), images)
+
+
+def contrast_limited_equalize(images: Tensor, clip_limit: float, grid: tuple[int, int]) -> Tensor:
+    """Equalize tile by tile, with limited contrast; values in [0, 255].
+
+    A pixel takes what the tables of the four nearest tiles make of it, weighted by their distance (CLAHE: Zuiderveld,
+    "Contrast Limited Adaptive Histogram Equalization", Graphics Gems IV, 1994).
+
+    Args:
+        images: (N, C, H, W).
+        clip_limit: bins of a tile's histogram above so many times their mean are cut off, and what is cut off is
+            spread over all bins; 0 for no limit.
+        grid: numbers of tiles (rows, columns). Images are continued as in a mirror where they do not divide.
+    """
+    sides = [(size, count, -(-size // count)) for size, count in zip(images.shape[-2:], grid, strict=True)]
+    rows, columns = (_mirrored(size, count * tile, images.device) for size, count, tile in sides)
+    values = images.clamp(0, 255).long()[..., rows[:, None], columns]  # (N, C, rows·height, columns·width of a tile)
+    tiles = values.unflatten(3, (grid[1], -1)).unflatten(2, (grid[0], -1)).transpose(3, 4)
+    tables = _tile_tables(tiles.flatten(4), clip_limit).flatten(2)  # (N, C, rows·columns·256)
+    values = values[..., : sides[0][0], : sides[1][0]]
+    vertical, horizontal = (_nearest_tiles(size, count, tile, images.device) for size, count, tile in sides)
+    result = torch.zeros_like(values, dtype=tables.dtype)
+    for row, down in vertical:
+        for column, right in horizontal:
+            index = values + (row[:, None] * grid[1] + column) * 256
+            result += tables.gather(2, index.flatten(2)).view_as(result) * (down[:, None] * right)
+    return result
+
+
+def _mirrored(size: int, wanted: int, device: torch.device) -> Tensor:
+    """Return the indices 0 … size − 1, size − 1 … 0, 0 … of an axis, ``wanted`` of them."""
+    index = torch.arange(wanted, device=device) % (2 * size)
+    return torch.minimum(index, 2 * size - 1 - index)
+
+
+def _tile_tables(tiles: Tensor, clip_limit: float) -> Tensor:
+    """Return what each of the 256 values becomes, (…, 256), for tiles (…, pixels)."""
+    size = tiles.shape[-1]
+    counts = torch.zeros(*tiles.shape[:-1], 256, device=tiles.device)
+    counts.scatter_add_(-1, tiles, torch.ones((), device=tiles.device).expand(tiles.shape))
+    if clip_limit > 0:
+        kept = counts.clamp(max=clip_limit * size / 256)
+        counts = kept + (counts - kept).sum(-1, keepdim=True) / 256
+    total = counts.cumsum(-1)
+    first = total[..., :1]
+    spread = size - first
+    return ((total - first) * 255 / torch.where(spread == 0, 1, spread)).clamp(0, 255)
+
+
+def _nearest_tiles(size: int, count: int, tile: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Return for each pixel of an axis the tiles whose centres are before and behind it, each with its weight."""
+    place = (torch.arange(size, device=device, dtype=torch.float32) - tile / 2) / tile
+    before = place.floor()
+    weight = place - before
+    return [(before.clamp(0, count - 1).long(), 1 - weight), ((before + 1).clamp(0, count - 1).long(), weight)]
 
 
 def box_mask(images: Tensor, left: Tensor, right: Tensor, top: Tensor, bottom: Tensor) -> Tensor:

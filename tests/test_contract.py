@@ -80,6 +80,8 @@ EXAMPLES = {
 FACTORS = {"factor": 0.2}
 AUGMENTATIONS = {
     "AugMix": {"value_range": (0, 1)}, "RandAugment": {"value_range": (0, 1)}, "AutoContrast": {"value_range": (0, 1)},
+    "ContrastLimitedAdaptiveHistogramEqualization": {"value_range": (0, 1), "tile_grid_size": (2, 2)},
+    "MaxNumBoundingBoxes": {"max_number": 2},
     "CutMix": {}, "MixUp": {}, "Equalization": {"value_range": (0, 1)}, "RandomFlip": {}, "RandomGaussianBlur": FACTORS,
     "RandomColorJitter": {"value_range": (0, 1), "brightness_factor": 0.2}, "RandomElasticTransform": FACTORS,
     "RandomErasing": {}, "RandomZoom": {"height_factor": 0.2}, "RandomTranslation": {"height_factor": 0.2, "width_factor": 0.1},

@@ -9,6 +9,7 @@ from convia.layers.attention_heads import GroupQueryAttention, MultiHeadAttentio
 from convia.layers.augmentation import Pipeline
 from convia.layers.augmentation_color import (
     AutoContrast,
+    ContrastLimitedAdaptiveHistogramEqualization,
     Equalization,
     RandomBrightness,
     RandomColorDegeneration,
@@ -125,7 +126,7 @@ from convia.layers.pool import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from convia.layers.preprocessing import CenterCrop, Normalization, Rescaling, Resizing
+from convia.layers.preprocessing import CenterCrop, MaxNumBoundingBoxes, Normalization, Rescaling, Resizing
 from convia.layers.random import (
     ActivityRegularization,
     AlphaDropout,
@@ -188,6 +189,7 @@ __all__ = [
     "Bidirectional",
     "CenterCrop",
     "Concatenate",
+    "ContrastLimitedAdaptiveHistogramEqualization",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -243,6 +245,7 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "Masking",
+    "MaxNumBoundingBoxes",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",

@@ -13,6 +13,7 @@ from convia.layers.images import DataFormat, ImageLayer
 
 __all__ = [
     "AutoContrast",
+    "ContrastLimitedAdaptiveHistogramEqualization",
     "Equalization",
     "RandomBrightness",
     "RandomColorDegeneration",
@@ -336,6 +337,35 @@ class Equalization(ImageLayer):
         """Equalize."""
         flat = pixels.equalize(pixels.rescale(images, self.value_range, _BYTES), self.bins)
         return pixels.rescale(flat, _BYTES, self.value_range)
+
+
+class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
+    """Brings out local contrast (CLAHE), in training and inference: equalizes the histograms of tiles of each channel.
+
+    Images of whole numbers stay such.
+
+    Args:
+        value_range: of the pixels.
+        clip_limit: how many times as many pixels as the mean a value may have in a tile before it is cut off, which
+            keeps the noise of even areas low; 0 for no limit.
+        tile_grid_size: numbers of tiles (rows, columns).
+    """
+
+    always = True
+    value_range: ValueRange = _BYTES
+    clip_limit: float = 4.0
+    tile_grid_size: Annotated[Any, Convert(lambda value, owner, name: whole_tuple(value, 2, owner, name))] = (8, 8)
+    data_format: DataFormat = None
+
+    def transform(self, images: Tensor, drawn: Any) -> Tensor:
+        """Equalize."""
+        given = pixels.rescale(images, self.value_range, _BYTES)
+        flat = pixels.contrast_limited_equalize(given, self.clip_limit, self.tile_grid_size)
+        return pixels.rescale(flat, _BYTES, self.value_range)
+
+    def _transformed(self, batch: dict[str, Any], training: bool) -> dict[str, Any]:
+        done = super()._transformed(batch, training)
+        return {**done, "images": done["images"].to(batch["images"].dtype)}
 
 
 class RandomColorJitter(Augmentation):

@@ -6,15 +6,16 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from convia import config, pixels, registry
-from convia.args import PositiveInt, converter, one_of
+from convia.args import PositiveInt, converter, field, one_of
 from convia.errors import explain
 from convia.layer import Layer
 from convia.layers.images import DataFormat, ImageLayer, with_size
 
-__all__ = ["CenterCrop", "Normalization", "Rescaling", "Resizing"]
+__all__ = ["CenterCrop", "MaxNumBoundingBoxes", "Normalization", "Rescaling", "Resizing"]
 
 _CHUNK = 1 << 23  # elements of an array that are in double precision at a time
 
@@ -267,3 +268,42 @@ class CenterCrop(ImageLayer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape with height and width replaced."""
         return with_size(input_shape, self.height, self.width, self.data_format)
+
+
+class MaxNumBoundingBoxes(ImageLayer):
+    """Makes the number of bounding boxes the same for all images: drops those that are too many, fills up with −1.
+
+    It takes a dict of "images" and "bounding_boxes", itself a dict of "boxes" (n, 4) and "labels" (n,), or of batches
+    of them; everything else is passed on.
+
+    Args:
+        max_number: number of boxes per image afterwards.
+        fill_value: stands in the boxes and labels that are added.
+        bounding_box_format: (keyword) "xyxy", …: has to be given.
+    """
+
+    always = True
+    max_number: PositiveInt
+    fill_value: int = -1
+    data_format: DataFormat = field(default=None, kw_only=True)
+
+    def call(self, data: Any, training: bool = True) -> Any:
+        """Cut or fill.
+
+        Raises:
+            ValueError: there are boxes and no ``bounding_box_format``.
+        """
+        if not isinstance(data, dict) or "bounding_boxes" not in data:
+            return data
+        if not self.bounding_box_format:
+            remedy = "Say what the numbers of a box are: bounding_box_format='xyxy', for example."
+            raise ValueError(explain(self._who, "boxes without a format", "a bounding_box_format", remedy))
+        boxes = data["bounding_boxes"]
+        fitted = {"boxes": self._fitted(boxes["boxes"], 2), "labels": self._fitted(boxes["labels"], 1)}
+        return {**data, "bounding_boxes": {**boxes, **fitted}}
+
+    def _fitted(self, values: Any, axis: int) -> Tensor:
+        """Bring an axis, counted from behind, to the wanted size."""
+        given = torch.as_tensor(values)
+        missing = self.max_number - given.shape[-axis]
+        return F.pad(given, [0, 0] * (axis - 1) + [0, missing], value=self.fill_value)

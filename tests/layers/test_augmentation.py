@@ -260,3 +260,56 @@ def test_ranges():
     assert augmentation.factor_range(0, 1)(0.2, None, "x") == (0, 0.2)
     assert augmentation.factor_range(1, 8)(4, None, "x") == (1, 4)
     assert augmentation.factor_range(0, 1, mirrored=False)([0.5, 0.2], None, "x") == (0.2, 0.5)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(
+    ("arguments", "dtype"),
+    [
+        ({}, "float32"),
+        ({}, "int32"),
+        ({"tile_grid_size": (3, 2), "clip_limit": 0.0}, "float32"),
+        ({"tile_grid_size": (4, 30), "clip_limit": 1.5}, "float32"),
+        ({"value_range": (0, 1)}, "float32"),
+    ],
+)
+def test_contrast_limited_equalization(arguments, dtype, data_format, monkeypatch):
+    rng = np.random.default_rng(0)
+    images = (rng.random((2, 19, 26, 3)) ** 3 * arguments.get("value_range", (0, 255))[1]).astype(dtype)
+    images = images if data_format == "channels_last" else np.moveaxis(images, -1, 1).copy()
+    given = {**arguments, "data_format": data_format, "name": "it"}
+    name = "ContrastLimitedAdaptiveHistogramEqualization"
+    ours, theirs = getattr(layers, name)(**given), getattr(keras.layers, name)(**given)
+    backend = (
+        theirs.backend
+    )  # on torch, other than elsewhere, Keras rounds the limit down, and does not mirror the edge
+    one_hot = backend.nn.one_hot
+    monkeypatch.setattr(backend.nn, "one_hot", lambda *args: one_hot(*args).float())
+    monkeypatch.setattr(backend.numpy, "pad", lambda x, *args, mode: torch.as_tensor(np.pad(x, *args, mode=mode)))
+    for x in (images, images[0]):
+        expected = theirs(x)
+        for training in (True, False):
+            result = ours(x, training=training)
+            assert result.dtype == expected.dtype
+            np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-3 if dtype == "float32" else 1)
+    assert ours.get_config().keys() == theirs.get_config().keys()
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+@pytest.mark.parametrize("batched", [True, False])
+def test_max_num_bounding_boxes(count, batched):
+    rng = np.random.default_rng(0)
+    boxes = {"boxes": rng.random((2, count, 4), "float32"), "labels": rng.integers(0, 9, (2, count))}
+    data = {"images": rng.random((2, 8, 8, 3), "float32"), "bounding_boxes": boxes}
+    if not batched:
+        data = keras.tree.map_structure(lambda value: value[0], data)
+    given = {"max_number": 3, "fill_value": -2, "bounding_box_format": "xyxy"}
+    ours = layers.MaxNumBoundingBoxes(**given)(keras.tree.map_structure(np.copy, data))
+    theirs = keras.layers.MaxNumBoundingBoxes(**given)(data)
+    keras.tree.map_structure(np.testing.assert_array_equal, ours, theirs)
+
+
+def test_bounding_boxes_need_a_format():
+    data = {"images": torch.zeros(8, 8, 3), "bounding_boxes": {"boxes": torch.zeros(1, 4), "labels": torch.zeros(1)}}
+    with pytest.raises(ValueError, match="expected a bounding_box_format"):
+        layers.MaxNumBoundingBoxes(3)(data)
