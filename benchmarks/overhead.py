@@ -65,6 +65,8 @@ def subjects(k: Any) -> dict[str, tuple[Callable[[], Any], int]]:
         name: ((lambda layer=layer: [layer(x) for _ in range(STEPS)]), STEPS) for name, layer in layers.items()
     }
     rows["fit step"] = (lambda: model.fit(X, Y, batch_size=4, verbose=0), STEPS)
+    if k is convia:
+        convia.config.set_engine("torch")  # what is compared is the library, not the engine
     rows["predict batch"] = (lambda: model.predict(X, batch_size=4, verbose=0), STEPS)
     rows["predict of one image"] = (lambda: model.predict(X[:1], verbose=0), 1)
     return rows

@@ -1,4 +1,4 @@
-"""Milliseconds per training step of the three course networks: convia's torch executor, plain torch, Keras on torch.
+"""Milliseconds per training step of the three course networks: convia's torch executor and engine, plain torch, Keras on torch.
 
 All run in one process, in turns, over the same arrays, batch 32, Adam, with shuffling, loss and accuracy. Plain torch
 is given in both memory formats; the better one counts. Printed: the median over the rounds, the spread (fastest to
@@ -10,6 +10,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 os.environ["KERAS_BACKEND"] = "torch"
 
@@ -23,14 +24,20 @@ import convia
 BATCH = 32
 
 
+def fit(model: Any, engine: str, x: np.ndarray, y: np.ndarray) -> None:
+    """Train one epoch, convia's models on the given engine."""
+    convia.config.set_engine(engine)
+    model.fit(x, y, batch_size=BATCH, verbose=0)
+
+
 def contenders(name: str, x: np.ndarray, y: np.ndarray) -> dict[str, Callable[[], object]]:
     """Return label → a function that trains one epoch."""
     build, build_torch = NETWORKS[name]
     runs: dict[str, Callable[[], object]] = {}
-    for label, library in (("convia", convia), ("keras", keras)):
+    for label, library, engine in (("convia", convia, "torch"), ("engine", convia, "auto"), ("keras", keras, "torch")):
         model = build(library)
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        runs[label] = lambda model=model: model.fit(x, y, batch_size=BATCH, verbose=0)
+        runs[label] = lambda model=model, engine=engine: fit(model, engine, x, y)
     images, labels = torch.from_numpy(x).permute(0, 3, 1, 2), torch.from_numpy(y)
     for label, layout in (("torch nchw", torch.contiguous_format), ("torch nhwc", torch.channels_last)):
         model = build_torch().to(memory_format=layout)
@@ -63,8 +70,9 @@ def main() -> None:
         for label, values in times.items():
             print(f"{name:7s} {label:11s} {medians[label]:8.3f} ms/step  ({min(values):.3f} to {max(values):.3f})")
         print(
-            f"{name:7s} convia / best plain torch: {medians['convia'] / best:.2f}   "
-            f"keras / convia: {medians['keras'] / medians['convia']:.2f}"
+            f"{name:7s} torch executor / best plain torch: {medians['convia'] / best:.2f}   "
+            f"keras / torch executor: {medians['keras'] / medians['convia']:.2f}   "
+            f"best plain torch / engine: {best / medians['engine']:.1f}"
         )
 
 
