@@ -1,4 +1,4 @@
-"""Milliseconds per training step of the three course networks: convia's torch executor and engine, plain torch, Keras on torch.
+"""Milliseconds per training step of the course networks: convia (torch executor, engine), torch, Keras on torch.
 
 All run in one process, in turns, over the same arrays, batch 32, Adam, with shuffling, loss and accuracy. Plain torch
 is given in both memory formats; the better one counts. Printed: the median over the rounds, the spread (fastest to
