@@ -47,7 +47,7 @@ def _pair(value: Any, owner: Any, name: str) -> Any:
 
 def _shift(given: Any, length: int) -> Any:
     """Draw a shift in pixels: a number below 1 is a fraction of the length, a list has the shifts to choose from."""
-    if not np.size(given) or (np.ndim(given) == 0 and not given):
+    if not (given if isinstance(given, (int, float, np.generic)) else np.size(given)):
         return 0
     try:  # lists and whole numbers
         shift = np.random.choice(given)
@@ -334,8 +334,8 @@ class ImageDataGenerator(Configured):
 
     def apply_transforms(self, images: Sequence[Any], parameters: Sequence[dict[str, Any]]) -> list[Array]:
         """Change images of the same shape, each by its own parameters, with one warp for all."""
-        channel = self.channel_axis - 1
-        changed = [np.moveaxis(np.asarray(image), channel, 2) for image in images]  # (H, W, C) each
+        last = self.channel_axis == 3
+        changed = [np.asarray(image) if last else np.moveaxis(image, 0, 2) for image in images]  # (H, W, C) each
         if not changed:
             return []
         matrices, offsets, is_moved = affine_maps(changed[0].shape, parameters)
@@ -346,8 +346,8 @@ class ImageDataGenerator(Configured):
             fill = self.interpolation_order, self.fill_mode, self.cval, will_truncate
             for k, warped in zip(moved, splines.warp(pixels, matrices[moved], offsets[moved], *fill), strict=True):
                 changed[k] = warped
-        shown = (self._recolored(x, given) for x, given in zip(changed, parameters, strict=True))
-        return [np.moveaxis(x, 2, channel) for x in shown]
+        shown = [self._recolored(x, given) for x, given in zip(changed, parameters, strict=True)]
+        return shown if last else [np.moveaxis(x, 2, 0) for x in shown]
 
     @staticmethod
     def _recolored(x: Array, given: dict[str, Any]) -> Array:

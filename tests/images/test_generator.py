@@ -35,6 +35,7 @@ SINGLE = [  # every argument alone
     {"height_shift_range": 5},
     {"height_shift_range": [0.2, 0.3]},
     {"height_shift_range": [1, 2, 3]},
+    {"width_shift_range": np.float32(0), "height_shift_range": np.float64(0.2)},
     {"width_shift_range": 1, "height_shift_range": 1.0},
     {"brightness_range": (0.2, 1.9)},
     {"brightness_range": [0.5, 0.5]},
@@ -262,6 +263,17 @@ def test_arguments_equal_keras(name):
         if hasattr(getattr(ours, name), method):
             mine, theirs = named(getattr(getattr(ours, name), method)), named(vars(thing)[method])
             assert [n for n, _ in mine] == [n for n, _ in theirs] or method == "fit"
+
+
+def test_scipy_is_not_needed():
+    for module in (generator, splines, transforms):
+        assert "import scipy" not in inspect.getsource(module)
+        assert "from scipy" not in inspect.getsource(module)
+
+
+def test_shifts_may_be_arrays():
+    listed, arrays = (ours.ImageDataGenerator(width_shift_range=kind([1, 2, 5])) for kind in (list, np.array))
+    assert (listed.flow(IMAGES, seed=1)[0] == arrays.flow(IMAGES, seed=1)[0]).all()
 
 
 def test_subclasses_may_change_everything():
