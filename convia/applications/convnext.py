@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from convia import ops, random, registry
+from convia import naming, ops, random, registry
 from convia.applications._published import (
     IMAGENET,
     ORIGIN,
@@ -63,8 +63,9 @@ class LayerScale(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Create the weight gamma, a number per channel."""
+        name = naming.auto_name("variable")  # in Keras it has no name of its own either
         start = Constant(self.init_values)
-        self.gamma = self.add_weight(shape=(self.projection_dim,), initializer=start, trainable=True)
+        self.gamma = self.add_weight(name=name, shape=(self.projection_dim,), initializer=start, trainable=True)
 
     def call(self, x: Tensor) -> Tensor:
         """Return the inputs times gamma."""

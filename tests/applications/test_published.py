@@ -81,8 +81,7 @@ TOP = {"classes": 7, "classifier_activation": None}
 CASES = [
     ("VGG16", {"input_shape": (32, 32, 3), **TOP}),
     ("VGG19", {"input_shape": (33, 40, 3), "include_top": False, "pooling": "max"}),
-    ("ResNet50", {"input_shape": (64, 64, 3), **TOP}),
-    ("ResNet50", {"input_shape": (33, 47, 3), "include_top": False}),
+    ("ResNet50", {"input_shape": (33, 47, 3), **TOP}),
     ("ResNet50V2", {"input_shape": (64, 64, 3), **TOP}),
     ("ResNet50V2", {"input_shape": (45, 64, 1), "include_top": False, "pooling": "avg"}),
     ("InceptionV3", {"input_shape": (75, 80, 3), **TOP}),
@@ -97,11 +96,10 @@ CASES = [
     ("MobileNetV3Small", {"input_shape": (65, 64, 3), **TOP}),
     ("MobileNetV3Small", {"minimalistic": True, "dropout_rate": 0, "include_preprocessing": False, **TOP}),
     ("MobileNetV3Large", {"alpha": 0.75, "include_top": False, "pooling": "avg"}),
-    ("EfficientNetV2B0", {"input_shape": (64, 65, 3), **TOP}),
+    ("EfficientNetV2B0", {"input_shape": (32, 65, 3), **TOP}),
     ("EfficientNetV2B0", {"input_shape": (33, 32, 1), "include_top": False}),
-    ("ConvNeXtTiny", {"input_shape": (64, 64, 3), **TOP}),
-    ("ConvNeXtTiny", {"input_shape": (32, 70, 1), "include_top": False, "pooling": "max"}),
-    ("NASNetMobile", {"input_shape": (64, 64, 3), **TOP}),
+    ("ConvNeXtTiny", {"input_shape": (32, 70, 3), **TOP}),
+    ("NASNetMobile", {"input_shape": (32, 32, 3), **TOP}),
 ]
 
 
@@ -130,13 +128,13 @@ def test_outputs_equal_keras(title, arguments):
     assert_close(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), tolerance=1e-4)
 
 
-@pytest.mark.parametrize("title", ["ResNet50V2", "MobileNetV3Small"])
+@pytest.mark.parametrize("title", ["MobileNetV3Small", "Xception"])
 def test_channels_first(title):
-    last = build(title, input_shape=(64, 32, 3), include_top=False, pooling="avg")
+    last = build(title, input_shape=(96, 71, 3), include_top=False, pooling="avg")
     config.set_image_data_format("channels_first")
-    first = build(title, input_shape=(3, 64, 32), include_top=False, pooling="avg")
+    first = build(title, input_shape=(3, 96, 71), include_top=False, pooling="avg")
     first.set_weights(last.get_weights())
-    x = np.random.uniform(0, 255, (2, 64, 32, 3)).astype("float32")
+    x = np.random.uniform(0, 255, (2, 96, 71, 3)).astype("float32")
     ours = first.predict(np.ascontiguousarray(np.moveaxis(x, -1, 1)), verbose=0)
     assert_close(ours, last.predict(x, verbose=0), tolerance=1e-4)
 
@@ -166,12 +164,10 @@ def official(model, path):
 
 
 SMALL = {
-    "ResNet50": {"input_shape": (32, 32, 3)},
     "MobileNetV2": {"alpha": 0.35},
     "EfficientNetB0": {},
     "MobileNetV3Small": {"input_shape": (224, 224, 3)},
     "ConvNeXtTiny": {"input_shape": (32, 32, 3)},
-    "NASNetMobile": {"input_shape": (32, 32, 3)},
 }
 
 
@@ -184,7 +180,7 @@ def test_official_layout_by_order(title, tmp_path):
         np.testing.assert_array_equal(mine, value)
 
 
-@pytest.mark.parametrize("title", ["MobileNetV3Small", "EfficientNetB0"])
+@pytest.mark.parametrize("title", ["MobileNetV3Small"])
 def test_official_weights_by_name_and_from_the_cache(title, tmp_path, monkeypatch):
     theirs = build_theirs(title, input_shape=(224, 224, 3))
     theirs.set_weights(shaken(theirs))
