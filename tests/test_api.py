@@ -8,18 +8,7 @@ from tools import api
 
 ROWS = {row.namespace: row for row in api.report()}
 
-SHARES = {  # names that are here, and of them those with the same arguments, where either is not all
-    "layers": (0.98, 0.94),
-    "optimizers": (1.0, 0.95),
-    "preprocessing.image": (1.0, 0.8),
-    "saving": (0.92, 1.0),
-    "Model": (0.89, 1.0),
-    "Sequential": (0.89, 1.0),
-    "Layer": (0.94, 1.0),
-    "Variable": (0.93, 1.0),
-    "KerasTensor": (0.71, 1.0),
-}
-COMPLETE = sorted(name for name in ROWS if name not in SHARES and not name.startswith("applications"))
+COMPLETE = sorted(name for name in ROWS if not name.startswith("applications"))
 
 
 @pytest.mark.parametrize("name", COMPLETE)
@@ -27,13 +16,6 @@ def test_complete(name):
     row = ROWS[name]
     assert not row.missing
     assert not row.differing
-
-
-@pytest.mark.parametrize(("name", "names", "signatures"), [(name, *shares) for name, shares in SHARES.items()])
-def test_share(name, names, signatures):
-    row = ROWS[name]
-    assert row.names_share >= names, row.missing
-    assert row.signatures_share >= signatures, row.differing
 
 
 def test_what_is_left_out_exists_and_is_not_here():

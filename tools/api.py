@@ -61,9 +61,12 @@ EXCLUDED = {
     "StatelessScope": "Layer.stateless_call and torch.func.functional_call compute with other weights",
     "RematScope": "remat, or torch.utils.checkpoint, around the layers that should compute again",
     "SymbolicScope": "a step of Keras's inference of shapes",
+    "saving.KerasFileEditor": "h5py opens the weights in a .keras file, by the paths of the layers",
     "src": "private",
 }
 EXCLUDED_METHODS = {
+    "stateless_compute_loss": "with other weights: stateless_call gives outputs and penalties, compute_loss the loss",
+    "overwrite_with_gradient": "scales of quantization to 8 bits",
     "torch_params": "weights are parameters of torch themselves",
     "symbolic_call": "a step of Keras's calls",
     "rematerialized_call": "a step of Keras's calls",

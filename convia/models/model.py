@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from convia import config, saving, symbolic, tree
@@ -9,7 +10,7 @@ from convia.errors import explain, nearest
 from convia.graph import Graph
 from convia.input_spec import InputSpec
 from convia.layer import Layer, specs_of
-from convia.models import configs, summary
+from convia.models import configs, states, summary
 from convia.symbolic import KerasTensor
 from convia.training.trainer import Trainer
 
@@ -265,6 +266,42 @@ class Model(Trainer):
         if "layers" in config and "input_layers" in config:
             return configs.functional_from_config(Functional if cls is Model else cls, config, custom_objects)
         return cls(**config)
+
+    # -- one step, from outside --------------------------------------------------------------------------------
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Return ``train_function``: of a list with one batch, it learns from it and returns the metrics.
+
+        For loops of your own; ``fit`` calls ``train_step`` itself, which is what to override.
+        """
+        return self._step_function("train", force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Return ``test_function``: of a list with one batch, it returns the metrics."""
+        return self._step_function("test", force)
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Return ``predict_function``: of a list with one batch, it returns the outputs."""
+        return self._step_function("predict", force)
+
+    def _step_function(self, kind: str, force: bool) -> Any:
+        if force or getattr(self, f"{kind}_function", None) is None:
+            step = getattr(self, f"{kind}_step")
+
+            def function(data: Any) -> Any:
+                with torch.set_grad_enabled(kind == "train"):
+                    return step(data[0])
+
+            object.__setattr__(self, f"{kind}_function", function)
+        return getattr(self, f"{kind}_function")
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """Return weights, optimizer and metrics as nested dictionaries by path; "numpy_array" for copies."""
+        return states.read(self, value_format)
+
+    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+        """Set what ``get_state_tree`` returned, or part of it."""
+        states.write(self, state_tree)
 
     # -- files --------------------------------------------------------------------------------------------------
 

@@ -332,3 +332,66 @@ def test_plot(tmp_path, monkeypatch):
         Dot().create()
     with pytest.raises(ValueError, match="without a graph"):
         convia.utils.plot_model(convia.Model())
+
+
+def compiled(k):
+    model = k.Sequential([k.Input((4,)), k.layers.Dense(3, name="d"), k.layers.BatchNormalization(name="b")], name="s")
+    model.compile("sgd", "mse", metrics=["mae"])
+    return model
+
+
+def test_state_trees_are_read_and_written():
+    x, y = np.ones((4, 4), "float32"), np.ones((4, 3), "float32")
+    one, other = compiled(convia), compiled(convia)
+    for model in (one, other):
+        model.fit(x, y, verbose=0)
+    tree = one.get_state_tree("numpy_array")
+    assert {group: set(paths) for group, paths in tree.items()} == {
+        "trainable_variables": {"d", "b"},
+        "non_trainable_variables": {"b"},
+        "optimizer_variables": {one.optimizer.name},
+        "metrics_variables": {"loss", "mean_absolute_error"},
+    }
+    other.set_state_tree({**tree, "optimizer_variables": {}})
+    np.testing.assert_array_equal(other.predict(x, verbose=0), one.predict(x, verbose=0))
+    assert one.get_state_tree()["trainable_variables"]["d"]["kernel"] is one.layers[0].kernel
+
+
+@pytest.mark.parametrize(("action", "text"), [
+    (lambda: compiled(convia).get_state_tree("list"), "one of"),
+    (lambda: compiled(convia).set_state_tree({"weights": {}}), "the group 'weights'"),
+    (lambda: convia.Sequential([compiled(convia), convia.layers.Dense(3, name="d")]).get_state_tree(), "two variables"),
+])  # fmt: skip
+def test_mistakes_with_state_trees(action, text):
+    with pytest.raises(ValueError, match=text):
+        action()
+
+
+def test_functions_of_a_step():
+    x = np.random.default_rng(0).random((4, 4), dtype="float32")
+    batch = [(torch.as_tensor(x), torch.ones(4, 3))]
+    model = compiled(convia)
+    before = model.layers[0].get_weights()[0]
+    model.make_test_function()(batch)
+    np.testing.assert_array_equal(model.layers[0].get_weights()[0], before)
+    assert "loss" in model.make_train_function()(batch)
+    assert np.abs(model.layers[0].get_weights()[0] - before).max() > 0
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_allclose(model.make_predict_function()([(batch[0][0],)]), expected, rtol=1e-5, atol=1e-6)
+    first = model.train_function
+    assert model.make_train_function() is first
+    assert model.make_train_function(force=True) is not first
+
+
+def test_symbolic_tensors_are_reshaped_and_squeezed():
+    x = convia.Input((2, 6), batch_size=1)
+    model = convia.Model(x, [x.reshape((3, 4)), x.squeeze(), x.squeeze(0)])
+    assert [t.shape for t in model.outputs] == [(3, 4), (2, 6), (2, 6)]
+    assert [t.shape for t in model(np.ones((1, 2, 6), "float32"))] == [(3, 4), (2, 6), (2, 6)]
+
+
+def test_add_variable_and_input_dtype():
+    layer = convia.layers.Layer(dtype="mixed_bfloat16")
+    variable = layer.add_variable((2,), "ones", trainable=False, name="v")
+    assert layer.weights[0] is variable and not variable.trainable and variable.name == "v"
+    assert layer.input_dtype == keras.layers.Layer(dtype="mixed_bfloat16").input_dtype == "bfloat16"
