@@ -96,9 +96,9 @@ DENSE = [
 def test_metrics_of_numbers(name, settings):
     shape = (4, 5)
     for batches in weighted(lambda n: floats(n, *shape), lambda n: floats(n, *shape), None, (), (1,)):
-        compare(name, settings, batches, rtol=2e-6)
+        compare(name, settings, batches, rtol=1e-6)
     for batches in weighted(lambda n: floats(n, 5), lambda n: floats(n, 5), None, (), (1,)):
-        compare(name, {}, batches, rtol=2e-6)
+        compare(name, {}, batches, rtol=1e-6)
 
 
 def test_mean_and_sum():
@@ -230,7 +230,7 @@ def test_scores_at_thresholds():
 @pytest.mark.parametrize("name", [name for name in REQUIRED if "At" in name])
 def test_one_rate_at_another(name, settings):
     for batches in weighted(lambda n: classes(2, n, 4), lambda n: floats(n, 4), None, (), (1,)):
-        compare(name, settings, batches, rtol=1e-5)
+        compare(name, settings, batches, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("summation_method", ["interpolation", "minoring", "majoring"])
@@ -241,13 +241,13 @@ def test_one_rate_at_another(name, settings):
 def test_auc(curve, summation_method, settings):
     settings = {"curve": curve, "summation_method": summation_method, **settings}
     for batches in weighted(lambda n: classes(2, n), lambda n: floats(n, low=0, high=1), None, ()):
-        compare("AUC", settings, batches, rtol=1e-5, atol=1e-6)
+        compare("AUC", settings, batches, rtol=1e-6, atol=1e-6)
     for batches in weighted(lambda n: classes(2, n, 3), lambda n: floats(n, 3), None, ()):
-        compare("AUC", settings, batches, rtol=1e-5, atol=1e-6)
-        compare("AUC", {**settings, "label_weights": [0.5, 1.0, 2.0]}, batches, rtol=1e-5, atol=1e-6)
+        compare("AUC", settings, batches, rtol=1e-6, atol=1e-6)
+        compare("AUC", {**settings, "label_weights": [0.5, 1.0, 2.0]}, batches, rtol=1e-6, atol=1e-6)
     for batches in weighted(lambda n: classes(2, n, 3), lambda n: floats(n, 3), None, (), (1,)):
         for extra in ({}, {"num_labels": 3}, {"label_weights": [0.5, 1.0, 2.0]}):
-            compare("AUC", {**settings, "multi_label": True, **extra}, batches, rtol=1e-5, atol=1e-6)
+            compare("AUC", {**settings, "multi_label": True, **extra}, batches, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("average", [None, "micro", "macro", "weighted"])
@@ -265,7 +265,7 @@ def test_r2(class_aggregation, num_regressors):
     settings = {"class_aggregation": class_aggregation, "num_regressors": num_regressors}
     for shapes in (None,), ((),), ((1,),):
         for batches in weighted(lambda n: floats(n, 2), lambda n: floats(n, 2), *shapes):
-            compare("R2Score", settings, [batches[0], batches[2]], rtol=1e-4, atol=1e-5)
+            compare("R2Score", settings, [batches[0], batches[2]], rtol=1e-6, atol=1e-6)
 
 
 def test_adjusted_r2_needs_data():
