@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from convia import naming, ops, random, registry
+from convia import naming, ops, random
 from convia.applications._published import (
     IMAGENET,
     ORIGIN,
@@ -36,6 +36,7 @@ __all__ = [
     "preprocess_input",
 ]
 
+_HOME = "keras.src.applications.convnext"  # where files look for the layers
 _EPSILON = 1e-6
 _MEAN = [0.485 * 255, 0.456 * 255, 0.406 * 255]  # of ImageNet's channels
 _VARIANCE = [(0.229 * 255) ** 2, (0.224 * 255) ** 2, (0.225 * 255) ** 2]
@@ -44,6 +45,7 @@ _VARIANCE = [(0.229 * 255) ** 2, (0.224 * 255) ** 2, (0.225 * 255) ** 2]
 class StochasticDepth(Layer):
     """In training leave out whole samples at a rate, and scale up the others (Huang et al. 2016, arXiv:1603.09382)."""
 
+    _namespace = _HOME
     drop_path_rate: float
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
@@ -58,6 +60,7 @@ class StochasticDepth(Layer):
 class LayerScale(Layer):
     """Scale every channel by a learned number (Touvron et al. 2021, arXiv:2103.17239)."""
 
+    _namespace = _HOME
     init_values: float
     projection_dim: int
 
@@ -70,10 +73,6 @@ class LayerScale(Layer):
     def call(self, x: Tensor) -> Tensor:
         """Return the inputs times gamma."""
         return x * self.gamma
-
-
-for _layer in (StochasticDepth, LayerScale):
-    registry.register("keras.src.applications.convnext", _layer)
 
 
 def _normalization(name: str | None) -> LayerNormalization:

@@ -2,7 +2,6 @@
 
 from torch import Tensor
 
-from convia import registry
 from convia.applications._published import Network, Options, channels, standard, tf_kernels, variant
 from convia.applications.imagenet_utils import decode_predictions, preprocessor
 from convia.applications.inception_v3 import MAX, STEM, TALL, WIDE, Branch, Conv, chain, halve, join, windows_of_5
@@ -16,14 +15,13 @@ __all__ = ["InceptionResNetV2", "decode_predictions", "preprocess_input"]
 class CustomScaleLayer(Layer):
     """a + scale · b of two inputs."""
 
+    _namespace = "keras.src.applications.inception_resnet_v2"  # where files look for it
     scale: float
 
     def call(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
         """Add the second, scaled, to the first."""
         return inputs[0] + inputs[1] * self.scale
 
-
-registry.register("keras.src.applications.inception_resnet_v2", CustomScaleLayer)
 
 # What is repeated: name → (how often, scale, branches).
 _REPEATED: dict[str, tuple[int, float, tuple[Branch, ...]]] = {

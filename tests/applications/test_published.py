@@ -11,10 +11,13 @@ import keras
 import numpy as np
 import pytest
 import torch
+from keras.src import applications as their_networks
+from keras.src.applications import convnext, inception_resnet_v2  # noqa: F401
 from keras.src.applications import nasnet as their_nasnet
 from keras.src.legacy.saving import legacy_h5_format
 from oracle import assert_close
 
+import convia
 from convia import Input, applications, config, fetch, initializers, layers
 from convia.applications import _published
 
@@ -205,6 +208,35 @@ def test_without_network_the_error_says_which_file_to_put_where(tmp_path, monkey
     with pytest.raises(ConnectionError, match=r"resnet50_weights_tf_dim_ordering_tf_kernels_notop\.h5") as caught:
         build("ResNet50", weights="imagenet", include_top=False)
     assert str(tmp_path / "models") in str(caught.value)
+
+
+def with_own_layers(api, networks):
+    inputs = api.Input((4, 4, 3))
+    x = networks.convnext.LayerScale(0.5, 3, name="scale")(inputs)
+    x = networks.convnext.StochasticDepth(0.5, name="depth")(x)
+    return api.Model(inputs, networks.inception_resnet_v2.CustomScaleLayer(0.25, name="sum")([inputs, x]))
+
+
+def test_models_with_layers_of_networks_go_to_keras_and_back(tmp_path):
+    path, x = tmp_path / "own.keras", np.random.rand(2, 4, 4, 3).astype("float32")
+    ours = with_own_layers(convia, applications)
+    ours.save(path)
+    theirs = keras.saving.load_model(path)
+    np.testing.assert_allclose(theirs.predict(x, verbose=0), ours.predict(x, verbose=0), rtol=1e-6)
+    made_there = with_own_layers(keras, their_networks)
+    made_there.save(path)
+    again = convia.saving.load_model(path)
+    np.testing.assert_allclose(again.predict(x, verbose=0), x * 1.125, rtol=1e-6)
+    assert [layer.get_config() for layer in again.layers[1:]] == [layer.get_config() for layer in ours.layers[1:]]
+
+
+def test_stochastic_depth_leaves_whole_samples_out():
+    layer = applications.convnext.StochasticDepth(0.25)
+    samples = layer(torch.ones(400, 2, 3, 1), training=True).reshape(400, -1)
+    assert set(samples.flatten().tolist()) == {0.0, torch.tensor(1 / 0.75).item()}
+    assert torch.equal(samples.min(1).values, samples.max(1).values)
+    assert 0.65 < (samples[:, 0] > 0).float().mean() < 0.85
+    assert torch.equal(layer(torch.ones(2, 3)), torch.ones(2, 3))
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------
