@@ -13,7 +13,9 @@ Y = rng.integers(0, 3, 24)
 
 
 def network(k, **kwargs):
-    return k.Sequential([k.Input((6,)), k.layers.Dense(5, activation="tanh", **kwargs), k.layers.Dense(3, activation="softmax")])
+    return k.Sequential(
+        [k.Input((6,)), k.layers.Dense(5, activation="tanh", **kwargs), k.layers.Dense(3, activation="softmax")]
+    )
 
 
 def compiled(k=convia, optimizer="sgd", **kwargs):
