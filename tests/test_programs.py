@@ -42,7 +42,9 @@ def test_unet():
     x = block(layers.Concatenate()([up, one]), 4)
     model = keras.Model(image, layers.Conv2D(1, 1, activation="sigmoid")(x))
     assert model.output_shape == (None, None, None, 1)
-    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=[keras.metrics.BinaryIoU(target_class_ids=[1])])
+    model.compile(
+        keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=[keras.metrics.BinaryIoU(target_class_ids=[1])]
+    )
     masks = (IMAGES > 0.5).astype("float32")
     assert falls(model.fit(IMAGES, masks, epochs=4, batch_size=16, verbose=0))
     assert model.predict(IMAGES[:3, :12, :8], verbose=0).shape == (3, 12, 8, 1)
@@ -50,10 +52,22 @@ def test_unet():
 
 def test_gan_with_a_frozen_discriminator():
     generator = keras.Sequential(
-        [keras.Input((4,)), layers.Dense(64, activation="relu"), layers.Reshape((8, 8, 1)), layers.UpSampling2D(), layers.Conv2D(1, 3, padding="same", activation="tanh")]
+        [
+            keras.Input((4,)),
+            layers.Dense(64, activation="relu"),
+            layers.Reshape((8, 8, 1)),
+            layers.UpSampling2D(),
+            layers.Conv2D(1, 3, padding="same", activation="tanh"),
+        ]
     )
     discriminator = keras.Sequential(
-        [keras.Input((16, 16, 1)), layers.Conv2D(4, 3, strides=2), layers.LeakyReLU(0.2), layers.Flatten(), layers.Dense(1, activation="sigmoid")]
+        [
+            keras.Input((16, 16, 1)),
+            layers.Conv2D(4, 3, strides=2),
+            layers.LeakyReLU(0.2),
+            layers.Flatten(),
+            layers.Dense(1, activation="sigmoid"),
+        ]
     )
     discriminator.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     discriminator.trainable = False
@@ -68,14 +82,18 @@ def test_gan_with_a_frozen_discriminator():
         for old, new in zip(frozen, discriminator.get_weights(), strict=True):
             np.testing.assert_array_equal(old, new)
         discriminator.trainable = True
-        loss, accuracy = discriminator.train_on_batch(np.concatenate([IMAGES[:8], fakes]), np.repeat([[1.0], [0.0]], 8, axis=0))
+        loss, accuracy = discriminator.train_on_batch(
+            np.concatenate([IMAGES[:8], fakes]), np.repeat([[1.0], [0.0]], 8, axis=0)
+        )
         discriminator.trainable = False
         assert np.isfinite(loss) and 0 <= accuracy <= 1
         assert any(not np.array_equal(old, new) for old, new in zip(frozen, discriminator.get_weights(), strict=True))
 
 
 def test_siamese_with_a_lambda():
-    base = keras.Sequential([keras.Input((16, 16, 1)), layers.Conv2D(4, 3, activation="relu"), layers.GlobalMaxPooling2D()])
+    base = keras.Sequential(
+        [keras.Input((16, 16, 1)), layers.Conv2D(4, 3, activation="relu"), layers.GlobalMaxPooling2D()]
+    )
     a, b = keras.Input((16, 16, 1)), keras.Input((16, 16, 1))
     distance = layers.Lambda(lambda pair: ops.abs(pair[0] - pair[1]))([base(a), base(b)])
     model = keras.Model([a, b], layers.Dense(1, activation="sigmoid")(distance))
@@ -110,20 +128,34 @@ def test_vae():
 def test_signal_in_one_dimension_and_volume_in_three():
     signals, labels = rng.normal(size=(32, 50, 2)).astype("float32"), rng.integers(0, 2, 32)
     one = keras.Sequential(
-        [keras.Input((50, 2)), layers.Conv1D(8, 5, activation="relu", padding="causal"), layers.MaxPooling1D(), layers.GlobalAveragePooling1D(), layers.Dense(2, activation="softmax")]
+        [
+            keras.Input((50, 2)),
+            layers.Conv1D(8, 5, activation="relu", padding="causal"),
+            layers.MaxPooling1D(),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(2, activation="softmax"),
+        ]
     )
     one.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     assert falls(one.fit(signals, labels, epochs=6, verbose=0))
     volumes = rng.normal(size=(16, 8, 8, 8, 1)).astype("float32")
     three = keras.Sequential(
-        [keras.Input((8, 8, 8, 1)), layers.Conv3D(4, 3, activation="relu"), layers.MaxPooling3D(), layers.Flatten(), layers.Dense(2, activation="softmax")]
+        [
+            keras.Input((8, 8, 8, 1)),
+            layers.Conv3D(4, 3, activation="relu"),
+            layers.MaxPooling3D(),
+            layers.Flatten(),
+            layers.Dense(2, activation="softmax"),
+        ]
     )
     three.compile("adam", "sparse_categorical_crossentropy")
     assert falls(three.fit(volumes, labels[:16], epochs=6, verbose=0))
 
 
 def test_transfer_with_a_frozen_backbone():
-    backbone = keras.Sequential([keras.Input((16, 16, 1)), layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU()], name="backbone")
+    backbone = keras.Sequential(
+        [keras.Input((16, 16, 1)), layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU()], name="backbone"
+    )
     backbone.trainable = False
     model = keras.Sequential([backbone, layers.GlobalAveragePooling2D(), layers.Dense(3, activation="softmax")])
     model.compile("adam", "sparse_categorical_crossentropy")
@@ -135,7 +167,14 @@ def test_transfer_with_a_frozen_backbone():
 
 
 def test_grad_cam_with_autograd():
-    model = keras.Sequential([keras.Input((16, 16, 1)), layers.Conv2D(4, 3, activation="relu", name="last"), layers.GlobalAveragePooling2D(), layers.Dense(3)])
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 1)),
+            layers.Conv2D(4, 3, activation="relu", name="last"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3),
+        ]
+    )
     both = keras.Model(model.inputs, [model.get_layer("last").output, model.output])
     maps, scores = both(torch.from_numpy(IMAGES[:1]))
     (gradient,) = torch.autograd.grad(scores[0].max(), maps)
@@ -146,9 +185,17 @@ def test_grad_cam_with_autograd():
 @pytest.mark.parametrize("kind", ["keras", "h5"])
 def test_train_save_load_and_go_on(kind, tmp_path):
     x, y = IMAGES, rng.integers(0, 2, 48)
-    model = keras.Sequential([keras.Input((16, 16, 1)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(2, activation="softmax")])
+    model = keras.Sequential(
+        [keras.Input((16, 16, 1)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(2, activation="softmax")]
+    )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(x, y, epochs=1, verbose=0, callbacks=[keras.callbacks.ModelCheckpoint(tmp_path / f"best.{kind}", monitor="loss", save_best_only=True)])
+    model.fit(
+        x,
+        y,
+        epochs=1,
+        verbose=0,
+        callbacks=[keras.callbacks.ModelCheckpoint(tmp_path / f"best.{kind}", monitor="loss", save_best_only=True)],
+    )
     loaded = keras.models.load_model(tmp_path / f"best.{kind}")
     np.testing.assert_allclose(loaded.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6)
     a, b = (m.fit(x, y, epochs=1, shuffle=False, verbose=0).history["loss"] for m in (model, loaded))
