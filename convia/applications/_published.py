@@ -1,8 +1,8 @@
 """Networks as they were published: the arguments that all of them have, checks, input, top, and official weights."""
 
-import functools
 import inspect
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -340,8 +340,7 @@ def variant(
         bound.apply_defaults()
         return build(row, *bound.args, **bound.kwargs)
 
-    functools.update_wrapper(network, build, assigned=("__module__", "__annotations__"))
-    del network.__wrapped__  # type: ignore[attr-defined]
+    network.__module__ = sys._getframe(1).f_globals["__name__"]  # where it can be found again, as by pickle
     network.__name__ = network.__qualname__ = title
     network.__signature__ = signature  # type: ignore[attr-defined]
     more = "".join(f"\n        {name}: {text}" for name, text in _MORE.items() if name in signature.parameters)

@@ -132,7 +132,7 @@ def _head(x: KerasTensor, options: Options, last: int, is_minimal: bool, dropout
 def _shape(title: str, options: Options) -> tuple[Any, ...]:
     """The shape of the pictures, which may be of any size; with a top too."""
     shape = options.input_shape
-    if shape is None and options.input_tensor is not None:
+    if shape is None and hasattr(options.input_tensor, "shape"):
         shape = options.input_tensor.shape[1:]
     shape = tuple(shape) if shape is not None else arranged(None, None)
     check_sides(f"{title}, argument 'input_shape'", shape, 32)
