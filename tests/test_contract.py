@@ -97,9 +97,7 @@ AUGMENTATIONS = {
 EXAMPLES.update({name: (arguments, (3, 8, 6, 3)) for name, arguments in AUGMENTATIONS.items()})
 
 CLASSES = {
-    c.__name__: c
-    for c in registry.registered("keras.layers").values()
-    if isinstance(c, type) and issubclass(c, Layer) and not c.__module__.startswith("convia.applications")
+    c.__name__: c for c in registry.registered("keras.layers").values() if isinstance(c, type) and issubclass(c, Layer)
 }
 NAMES = sorted(name for name in CLASSES if name not in BASES)
 
