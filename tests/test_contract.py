@@ -6,6 +6,8 @@ import pytest
 import torch
 
 import convia
+import convia.applications.convnext  # these two have layers of their own
+import convia.applications.inception_resnet_v2
 from convia import layers, registry, tree
 from convia.layer import Layer
 from convia.symbolic import KerasTensor
