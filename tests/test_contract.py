@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import convia
-import convia.applications.convnext  # these two have layers of their own
-import convia.applications.inception_resnet_v2
 from convia import layers, registry, tree
+from convia.applications.convnext import LayerScale, StochasticDepth
+from convia.applications.inception_resnet_v2 import CustomScaleLayer
 from convia.layer import Layer
 from convia.symbolic import KerasTensor
 
@@ -101,6 +101,7 @@ EXAMPLES.update({name: (arguments, (3, 8, 6, 3)) for name, arguments in AUGMENTA
 CLASSES = {
     c.__name__: c for c in registry.registered("keras.layers").values() if isinstance(c, type) and issubclass(c, Layer)
 }
+CLASSES |= {c.__name__: c for c in (CustomScaleLayer, LayerScale, StochasticDepth)}  # within published networks
 NAMES = sorted(name for name in CLASSES if name not in BASES)
 
 
