@@ -2,7 +2,9 @@
 
 All run in one process, in turns, over the same arrays, batch 32, Adam, with shuffling, loss and accuracy. Plain torch
 is given in both memory formats; the better one counts. Printed: the median over the rounds, the spread (fastest to
-slowest), and the ratios of medians. Usage: python benchmarks/train_step.py [--rounds 7] [--steps 100]
+slowest), and the ratios of medians.
+
+Usage: python benchmarks/train_step.py [--rounds 7] [--steps 100] [course lenet deep]
 """
 
 import argparse
@@ -50,10 +52,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("networks", nargs="*", default=list(NETWORKS), metavar="network")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, keras {keras.__version__}, {torch.get_num_threads()} threads")
     generator = np.random.default_rng(0)
-    for name in NETWORKS:
+    for name in options.networks:
         steps = options.steps if name != "deep" else max(options.steps // 5, 5)
         x = generator.random((BATCH * steps, 28, 28, 1), dtype=np.float32)
         y = generator.integers(0, 10, BATCH * steps)

@@ -55,6 +55,7 @@ class _Convolving(_Floating, _Spatial):
         self._convolve = _CONVOLVE[self.rank]
         self._order = layout.kernel_to_torch(self.rank)
         self._active = self.activation is not activations.linear
+        self._rectifies = self.activation is activations.relu
 
     def _pad(self, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
         """Pad as the size requires; return what is left for torch to pad on both sides."""
@@ -133,6 +134,8 @@ class _Conv(_Adaptable, _Convolving):
             x, padding = self._pad(x)
         kernel = self.kernel.permute(self._order)
         y = self._convolve(x, kernel, self.bias, self.strides, padding, self.dilation_rate, self.groups)
+        if self._rectifies:  # in place: nothing else needs what came before, and a large map is written once less
+            return y.relu_().permute(self._from_torch)
         y = y.permute(self._from_torch)
         return self.activation(y) if self._active else y
 
