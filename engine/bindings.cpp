@@ -177,6 +177,12 @@ NB_MODULE(_native, m) {
         .def("loss", &add_loss)
         .def("optimizer", &set_optimizer)
         .def("finish", &Network::finish)
+        .def_rw("profiling", &Network::profiling)
+        .def_prop_ro("timings", [](const Network& n) {
+            std::vector<std::tuple<std::string, int, double>> rows;
+            for (const Timing& t : n.timings()) rows.emplace_back(t.pass, t.step, t.seconds);
+            return rows;
+        })
         .def("run", &run)
         .def("gradient", [](const Network& n, int param) {  // of the last step, as it was applied
             const float* g = n.gradient(param);

@@ -1,98 +1,18 @@
-// Convolutions, and dense layers as convolutions of one pixel. All reduce to two register-tiled kernels: sums over
-// taps (forward, backward to the data) and sums over pixels (backward to the weights).
+// Convolutions, and dense layers as convolutions of one pixel: directly, or by Winograd's algorithm.
 #pragma once
-#include "vec.hpp"
+#include "elementwise.hpp"
+#include "tiles.hpp"
+#include "winograd.hpp"
 
 namespace convia::CONVIA_ISA {
 
-#if LANES == 16 || defined(__aarch64__)  // 32 vector registers
-constexpr int ACCUMULATORS = 24, WIDEST = 6, WEIGHT_ROWS = 4, WEIGHT_COLUMNS = 6;
-#else
-constexpr int ACCUMULATORS = 12, WIDEST = 3, WEIGHT_ROWS = 3, WEIGHT_COLUMNS = 4;
-#endif
-constexpr int MOST_ROWS = 12;
-constexpr Int CHUNK = 24576;  // bytes of a working set that should stay in the first-level cache
-static const float no_bias[MOST_ROWS] = {};
-
-// out[o][x] (+)= Σₜ w[t][o] · in[taps[t] + x]: O channels by X columns of accumulators stay in registers.
-using Tile = void (*)(const float* in, const std::int32_t* taps, Int n, Int in_step, const float* w, float* out,
-                      Int channel, Int out_step, const float* bias);
-template <int O, int X>
-static void tile(const float* in, const std::int32_t* taps, Int n, Int in_step, const float* w, float* out, Int channel,
-                 Int out_step, const float* bias) {
-    V c[O][X];
-    UNROLL for (int o = 0; o < O; o++)
-        UNROLL for (int x = 0; x < X; x++) c[o][x] = bias ? all(bias[o]) : load(out + o * channel + x * out_step);
-    for (Int t = 0; t < n; t++, w += O) {
-        const float* p = in + taps[t];
-        V v[X];
-        UNROLL for (int x = 0; x < X; x++) v[x] = pinned(load(p + x * in_step));
-        UNROLL for (int o = 0; o < O; o++) {
-            V each = pinned(all(w[o]));
-            UNROLL for (int x = 0; x < X; x++) c[o][x] += each * v[x];
-        }
-    }
-    UNROLL for (int o = 0; o < O; o++)
-        UNROLL for (int x = 0; x < X; x++) store(out + o * channel + x * out_step, c[o][x]);
-}
-template <int O, int X>
-static constexpr Tile tile_or_none() {
-    if constexpr (O * X <= ACCUMULATORS) return tile<O, X>;
-    else return nullptr;
-}
-template <int... I>
-static Tile choose_tile(Int o, Int x, std::integer_sequence<int, I...>) {
-    static constexpr Tile table[] = {tile_or_none<I / WIDEST + 1, I % WIDEST + 1>()...};
-    return table[(o - 1) * WIDEST + x - 1];
-}
-static inline Tile choose_tile(Int o, Int x) {
-    return choose_tile(o, x, std::make_integer_sequence<int, MOST_ROWS * WIDEST>());
-}
-
-// acc[o][k] (+)= Σ over pixels of g[o] · in[taps[k]], per lane.
-using WeightTile = void (*)(const float* g, Int g_channel, Int g_row, const float* in, const std::int32_t* taps,
-                            Int in_row, Int in_step, Int rows, Int columns, float* acc, Int acc_row, bool first);
-template <int O, int K>
-static void weight_tile(const float* g, Int g_channel, Int g_row, const float* in, const std::int32_t* taps, Int in_row,
-                        Int in_step, Int rows, Int columns, float* acc, Int acc_row, bool first) {
-    V c[O][K];
-    const float* p[K];
-    UNROLL for (int k = 0; k < K; k++) p[k] = in + taps[k];
-    UNROLL for (int o = 0; o < O; o++)
-        UNROLL for (int k = 0; k < K; k++) c[o][k] = first ? zero() : load(acc + o * acc_row + k * L);
-    for (Int y = 0; y < rows; y++) {
-        const float* q = g + y * g_row;
-        Int offset = y * in_row;
-        for (Int x = 0; x < columns; x++, q += L, offset += in_step) {
-            V each[O];
-            UNROLL for (int o = 0; o < O; o++) each[o] = pinned(load(q + o * g_channel));
-            UNROLL for (int k = 0; k < K; k++) {
-                V v = pinned(load(p[k] + offset));
-                UNROLL for (int o = 0; o < O; o++) c[o][k] += v * each[o];
-            }
-        }
-    }
-    UNROLL for (int o = 0; o < O; o++)
-        UNROLL for (int k = 0; k < K; k++) store(acc + o * acc_row + k * L, c[o][k]);
-}
-template <int... I>
-static WeightTile choose_weight_tile(Int o, Int k, std::integer_sequence<int, I...>) {
-    static constexpr WeightTile table[] = {weight_tile<I / WEIGHT_COLUMNS + 1, I % WEIGHT_COLUMNS + 1>...};
-    return table[(o - 1) * WEIGHT_COLUMNS + k - 1];
-}
-static inline WeightTile choose_weight_tile(Int o, Int k) {
-    return choose_weight_tile(o, k, std::make_integer_sequence<int, WEIGHT_ROWS * WEIGHT_COLUMNS>());
-}
-
-static inline Int tiles_of(Int n, Int most) { return (n + most - 1) / most; }
-
 // Copy a kernel (out, in, kernel…) to the order in which tiles read it.
-static void pack(const Plan& plan, const Step& s, float* packed, int part, int parts, bool backward) {
+static void pack_taps(const Plan& plan, const Step& s, float* packed, int part, int parts, bool forward, bool backward) {
     const float* w = plan.params[s.params[0]].data;
     const Tensor& x = plan.tensors[s.ins[0]];
     const Tensor& y = plan.tensors[s.out];
     Int ig = x.c / s.groups, og = y.c / s.groups, kd = s.k[0], kh = s.k[1], kw = s.k[2], kk = kd * kh * kw, taps = ig * kk;
-    for (Int j = part; j < s.groups * s.out_tiles; j += parts) {
+    for (Int j = part; forward && j < s.groups * s.out_tiles; j += parts) {
         Int g = j / s.out_tiles, o0 = cut(og, s.out_tiles, j % s.out_tiles), o1 = cut(og, s.out_tiles, j % s.out_tiles + 1);
         float* to = packed + s.packed + (g * og + o0) * taps;
         for (Int t = 0; t < taps; t++)
@@ -110,15 +30,14 @@ static void pack(const Plan& plan, const Step& s, float* packed, int part, int p
     }
 }
 
-static void activate_row(Act act, float alpha, float* p, Int n);
-
-static void conv_forward(const Plan& plan, const Step& s, Block& b) {
+static void direct_forward(const Plan& plan, const Step& s, Block& b) {
     const Tensor& x = plan.tensors[s.ins[0]];
     const Tensor& y = plan.tensors[s.out];
     const float* bias = s.params[1] < 0 ? nullptr : plan.params[s.params[1]].data;
     Int ig = x.c / s.groups, og = y.c / s.groups, n = s.taps.size(), most = tiles_of(og, s.out_tiles);
     Int columns = smallest(WIDEST, ACCUMULATORS / most), x_tiles = tiles_of(y.w, columns);
     Int chunks = tiles_of(n * L * 4 * columns, CHUNK * 3);
+    bool relu = s.act == Act::relu;
     for (Int g = 0; g < s.groups; g++)
         for (Int oz = 0; oz < y.d; oz++)
             for (Int oy = 0; oy < y.h; oy++) {
@@ -133,18 +52,18 @@ static void conv_forward(const Plan& plan, const Step& s, Block& b) {
                             Int o0 = cut(og, s.out_tiles, k), o = cut(og, s.out_tiles, k + 1) - o0;
                             const float* first = q ? nullptr : bias ? bias + g * og + o0 : no_bias;
                             choose_tile(o, width)(in + x0 * s.s[2] * L, s.taps.data() + t0, tn, s.s[2] * L,
-                                                  b.packed + s.packed + (g * og + o0) * n + t0 * o,
-                                                  out + o0 * y.cs * L + x0 * L, y.cs * L, L, first);
+                                                  b.packed + s.packed + (g * og + o0) * n + t0 * o, o,
+                                                  out + o0 * y.cs * L + x0 * L, y.cs * L, L, first, relu && q == chunks - 1);
                         }
                     }
                 }
-                if (s.act != Act::linear)
+                if (s.act != Act::linear && !relu)
                     for (Int o = 0; o < og; o++) activate_row(s.act, s.alpha, out + o * y.cs * L, y.w);
             }
 }
 
 // One row of the input's gradient: taps of the rows of the output's gradient that it has touched, column by column.
-static void conv_backward_row(const Plan& plan, const Step& s, Block& b, Int g, Int z, Int oz, Int iz, Int iy, Int ky, Int rows) {
+static void direct_backward_row(const Plan& plan, const Step& s, Block& b, Int g, Int z, Int oz, Int iz, Int iy, Int ky, Int rows) {
     const Tensor& x = plan.tensors[s.ins[0]];
     const Tensor& y = plan.tensors[s.out];
     Int ig = x.c / s.groups, og = y.c / s.groups, kh = s.k[1], kw = s.k[2], per_in = s.k[0] * kh * kw * og;
@@ -167,15 +86,15 @@ static void conv_backward_row(const Plan& plan, const Step& s, Block& b, Int g, 
                     Int i0 = cut(ig, s.in_tiles, k), i = cut(ig, s.in_tiles, k + 1) - i0;
                     const float* w = b.packed + s.back_packed + (g * ig + i0) * per_in
                                      + (((z * kw + kx) * kh + ky) * og + t0) * i;
-                    choose_tile(i, width)(in + x0 * L, s.back_taps.data() + ky * og + t0, tn, L, w,
-                                          out + (i0 * x.gcs + x0 * s.s[2] + shift) * L, x.gcs * L, s.s[2] * L, nullptr);
+                    choose_tile(i, width)(in + x0 * L, s.back_taps.data() + ky * og + t0, tn, L, w, i,
+                                          out + (i0 * x.gcs + x0 * s.s[2] + shift) * L, x.gcs * L, s.s[2] * L, nullptr, false);
                 }
             }
         }
     }
 }
 
-static void conv_backward_data(const Plan& plan, const Step& s, Block& b) {
+static void direct_backward_data(const Plan& plan, const Step& s, Block& b) {
     const Tensor& x = plan.tensors[s.ins[0]];
     const Tensor& y = plan.tensors[s.out];
     Int ig = x.c / s.groups;
@@ -192,19 +111,20 @@ static void conv_backward_data(const Plan& plan, const Step& s, Block& b) {
                         Int ky = 0, end = s.k[1];
                         while (ky < end && iy + s.pad[1] - ky * s.dil[1] >= y.h) ky++;
                         while (end > ky && iy + s.pad[1] - (end - 1) * s.dil[1] < 0) end--;
-                        if (end > ky) conv_backward_row(plan, s, b, g, z, oz, iz, iy, ky, end - ky);
+                        if (end > ky) direct_backward_row(plan, s, b, g, z, oz, iz, iy, ky, end - ky);
                     } else {
                         for (Int ky = 0; ky < s.k[1]; ky++) {
                             Int oy = iy + s.pad[1] - ky * s.dil[1];
                             if (oy >= 0 && oy % s.s[1] == 0 && oy / s.s[1] < y.h)
-                                conv_backward_row(plan, s, b, g, z, oz, iz, iy, ky, 1);
+                                direct_backward_row(plan, s, b, g, z, oz, iz, iy, ky, 1);
                         }
                     }
                 }
+                derive_rows(plan, s, b, g * ig, (g + 1) * ig, iz, iy);
             }
 }
 
-static void conv_backward_weights(const Plan& plan, const Step& s, Block& b, float* target) {
+static void direct_backward_weights(const Plan& plan, const Step& s, Block& b, float* target) {
     const Tensor& x = plan.tensors[s.ins[0]];
     const Tensor& y = plan.tensors[s.out];
     Int ig = x.c / s.groups, og = y.c / s.groups, n = s.taps.size();
@@ -265,18 +185,28 @@ static void bias_gradient(const Tensor& y, Block& b, float* target) {
     add_lane_sums(target, b.scratch, y.c);
 }
 
-static void derive_activation(const Plan& plan, const Step& s, Block& b);
+static void pack(const Plan& plan, const Step& s, float* packed, int part, int parts, bool backward) {
+    const float* w = plan.params[s.params[0]].data;
+    Int outs = plan.tensors[s.out].c, ins = plan.tensors[s.ins[0]].c;
+    if (s.forward.used) winograd_pack(w, s.forward, packed, outs, ins, false, part, parts);
+    if (s.back.used && backward) winograd_pack(w, s.back, packed, ins, outs, true, part, parts);
+    pack_taps(plan, s, packed, part, parts, !s.forward.used, backward && !s.back.used);
+}
+
+static void conv_forward(const Plan& plan, const Step& s, Block& b) {
+    (s.forward.used ? winograd_forward : direct_forward)(plan, s, b);
+}
 
 static void conv_backward(const Plan& plan, const Step& s, Block& b) {
-    const Tensor& y = plan.tensors[s.out];
-    if (s.act != Act::linear) derive_activation(plan, s, b);
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    if (s.act != Act::linear && !s.derived) derive_activation(plan, s, b);
     const Param& kernel = plan.params[s.params[0]];
     const Param* bias = s.params[1] < 0 ? nullptr : &plan.params[s.params[1]];
     if (bias && bias->grad >= 0) bias_gradient(y, b, b.wgrad + bias->grad);
-    const Tensor& x = plan.tensors[s.ins[0]];
     bool dense = x.size() == x.c && Int(s.taps.size()) == x.c && y.size() == y.c;
-    if (kernel.grad >= 0) (dense ? dense_backward_weights : conv_backward_weights)(plan, s, b, b.wgrad + kernel.grad);
-    if (s.wanted[0]) conv_backward_data(plan, s, b);
+    auto to_weights = dense ? dense_backward_weights : s.weights.used ? winograd_backward_weights : direct_backward_weights;
+    if (kernel.grad >= 0) to_weights(plan, s, b, b.wgrad + kernel.grad);
+    if (s.wanted[0]) (s.back.used ? winograd_backward_data : direct_backward_data)(plan, s, b);
 }
 
 }  // namespace convia::CONVIA_ISA

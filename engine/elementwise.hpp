@@ -12,7 +12,7 @@ static inline V softplus(V x) { return vmax(x, zero()) + vlog(1.f + vexp(-vabs(x
 template <Act A>
 static inline V activate(V x, float a) {
     switch (A) {
-        case Act::relu: return x < 0.f ? zero() : x;  // NaN stays NaN
+        case Act::relu: return rectified(x);
         case Act::leaky_relu: return x > 0.f ? x : x * a;
         case Act::elu: return x > 0.f ? x : a * (vexp(x) - 1.f);
         case Act::selu: return SELU_SCALE * (x > 0.f ? x : SELU_ALPHA * (vexp(x) - 1.f));
@@ -88,6 +88,20 @@ static void derive_activation(const Plan& plan, const Step& s, Block& b) {
             float* g = b.grad + grad_at(y, c, z, row);
             for (Int i = 0; i < n; i++) store(g + i * L, load(g + i * L) * derivative<decltype(a)::value>(load(p + i * L), s.alpha));
         }, y);
+    });
+}
+
+// Of the step before, in rows that a step has just made: channels from … to of one row, or of all.
+static void derive_rows(const Plan& plan, const Step& s, Block& b, Int from, Int to, Int z, Int y) {
+    if (s.derive == Act::linear) return;
+    const Tensor& x = plan.tensors[s.ins[0]];
+    with_act(s.derive, [&](auto a) {
+        for (Int c = from; c < to; c++) {
+            const float* p = b.act + at(x, c, z, y);
+            float* g = b.grad + grad_at(x, c, z, y);
+            for (Int i = 0; i < x.w; i++)
+                store(g + i * L, load(g + i * L) * derivative<decltype(a)::value>(load(p + i * L), s.derive_alpha));
+        }
     });
 }
 

@@ -1,6 +1,7 @@
 #include "network.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <new>
@@ -81,6 +82,37 @@ void Network::cut_convolution(Step& s) {
     plan.scratch_size = std::max(plan.scratch_size, scratch * lanes);
 }
 
+// Where Winograd's algorithm saves work: its products and transforms, against the products of all taps.
+void Network::cut_winograd(Step& s) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    auto is = [](const Int* v, Int z, Int h, Int w) { return v[0] == z && v[1] == h && v[2] == w; };
+    bool fits = is(s.k, 1, 3, 3) && is(s.s, 1, 1, 1) && is(s.dil, 1, 1, 1) && s.groups == 1 && x.d == 1 && s.pad[0] == 0;
+    if (!fits || std::min(x.c, y.c) < 16) return;
+    Int lanes = kernels->lanes, direct = 9 * y.h * y.w, kernels_size = 16 * x.c * y.c;
+    auto matrices = [&](Winograd& way, const Tensor& from, const Tensor& to) {
+        way.h = tiles(to.h, 2), way.w = tiles(to.w, 2);
+        way.columns = tiles(way.w, tiles(way.w, kernels->widest));
+        way.used = 16 * way.h * way.w * 23 / 20 < direct;
+        if (!way.used) return;
+        way.tiles = tiles(to.c, std::min<Int>(kernels->most_rows, kernels->accumulators / way.columns));
+        for (Int i = 0; i < from.c; i++) way.taps.push_back(i * way.columns * lanes);
+        way.packed = plan.packed_size;
+        plan.packed_size += kernels_size;
+        Int size = 16 * ((from.c + to.c) * way.columns + 2);
+        plan.scratch_size = std::max(plan.scratch_size, size * lanes);
+    };
+    matrices(s.forward, x, y);
+    matrices(s.back, y, x);
+    Winograd& way = s.weights;
+    way.h = tiles(y.h, 2), way.w = tiles(y.w, 2);
+    way.used = 16 * way.h * way.w * 5 / 4 < direct;
+    if (!way.used) return;
+    Int ins = tiles(x.c, lanes) * lanes, outs = tiles(y.c, lanes) * lanes;
+    way.columns = std::clamp<Int>(131072 / (16 * lanes * (ins + outs)), 1, way.h * way.w);  // half a mebibyte
+    for (Int t = 0; t < way.columns * lanes; t++) way.taps.push_back(t * ins);
+    plan.scratch_size = std::max(plan.scratch_size, 16 * (y.c * ins + way.columns * lanes * (ins + outs)));
+}
+
 bool Network::learns(const Step& s) const {
     return std::any_of(s.params.begin(), s.params.end(), [&](int p) { return p >= 0 && plan.params[p].grad >= 0; });
 }
@@ -113,6 +145,30 @@ void Network::plan_gradients() {
     }
 }
 
+// A convolution's activation is differentiated by the step that makes its gradient, while that is in the cache.
+void Network::plan_derivatives() {
+    for (std::size_t i = 0; i < plan.steps.size(); i++) {
+        Step& s = plan.steps[i];
+        if (s.kind != Kind::conv || s.act == Act::linear || !graded_[i]) continue;
+        for (std::size_t j = i + 1; j < plan.steps.size(); j++) {
+            Step& next = plan.steps[j];
+            bool able = next.kind == Kind::conv || next.kind == Kind::pool_max || next.kind == Kind::pool_average;
+            if (!able || !graded_[j] || next.ins != std::vector<int>{s.out} || !next.wanted[0] || !next.fresh[0]) continue;
+            if (readers(s.out) != 1) continue;
+            next.derive = s.act;
+            next.derive_alpha = s.alpha;
+            s.derived = true;
+        }
+    }
+}
+
+int Network::readers(int tensor) const {
+    int count = 0;
+    for (const Step& s : plan.steps) count += int(std::count(s.ins.begin(), s.ins.end(), tensor));
+    for (const Loss& loss : plan.losses) count += loss.target == tensor;
+    return count;
+}
+
 void Network::plan_phases(Phases& phases, bool training) {
     phases.assign(1, {{Pass::load, 0}});
     auto add = [&](Pass pass, std::size_t index) { phases.back().push_back({pass, int(index)}); };
@@ -137,14 +193,20 @@ void Network::plan_phases(Phases& phases, bool training) {
 void Network::finish(Int largest_batch, bool training) {
     Int blocks = tiles(largest_batch, kernels->lanes);
     for (Step& s : plan.steps) {
-        if (s.kind == Kind::conv) cut_convolution(s);
+        if (s.kind == Kind::conv) {
+            cut_convolution(s);
+            cut_winograd(s);
+        }
         if (s.kind == Kind::norm_stats) {
             s.stats = plan.stats_size;
             plan.stats_size += blocks * plan.tensors[s.ins[0]].c * 4;
         }
         if (s.kind == Kind::norm_batch) s.stats = plan.steps[&s - plan.steps.data() - 1].stats;
     }
-    if (training) plan_gradients();
+    if (training) {
+        plan_gradients();
+        plan_derivatives();
+    }
     plan_phases(inference_, false);
     evaluation_ = inference_;
     inference_.back().push_back({Pass::store, 0});
@@ -239,14 +301,35 @@ void Network::run_block(int thread, int index, int blocks, Int first, Int sample
         Int place = b.place + std::min(i, b.live - 1);
         b.rows[i] = job_->data.order ? job_->data.order[place] : place;
     }
-    for (const Op& op : ops) switch (op.pass) {
-        case Pass::load: kernels->load(plan, b); break;
-        case Pass::forward: kernels->forward(plan, plan.steps[op.index], b); break;
-        case Pass::loss: kernels->loss(plan, op.index, b); break;
-        case Pass::backward: kernels->backward(plan, plan.steps[op.index], b); break;
-        case Pass::sums: kernels->sums(plan, plan.steps[op.index], b); break;
-        case Pass::store: kernels->store(plan, b); break;
-    }
+    for (const Op& op : ops) timed(thread, op, [&] {
+        switch (op.pass) {
+            case Pass::load: return kernels->load(plan, b);
+            case Pass::forward: return kernels->forward(plan, plan.steps[op.index], b);
+            case Pass::loss: return kernels->loss(plan, op.index, b);
+            case Pass::backward: return kernels->backward(plan, plan.steps[op.index], b);
+            case Pass::sums: return kernels->sums(plan, plan.steps[op.index], b);
+            default: return kernels->store(plan, b);
+        }
+    });
+}
+
+template <class F>
+void Network::timed(int thread, Op op, F f) {
+    if (!profiling) return f();
+    auto start = std::chrono::steady_clock::now();
+    f();
+    std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    memory_[thread].seconds[{op.pass, op.index}] += taken.count();
+}
+
+std::vector<Timing> Network::timings() const {
+    static const char* names[] = {"load", "forward", "loss", "backward", "sums", "store", "pack", "wait", "update"};
+    std::map<std::pair<Pass, int>, double> sums;
+    for (const Memory& m : memory_)
+        for (auto& [op, seconds] : m.seconds) sums[op] += seconds;
+    std::vector<Timing> result;
+    for (auto& [op, seconds] : sums) result.push_back({names[int(op.first)], op.second, seconds});
+    return result;
 }
 
 // The share of a thread in all learned numbers, parameter by parameter: f(index, from, to).
@@ -299,26 +382,30 @@ void Network::work(int thread) {
     const Phases& phases = training ? training_ : job.mode == Job::evaluate ? evaluation_ : inference_;
     std::vector<std::uint64_t> keys(job.keys.size());
     Int steps = tiles(job.data.samples, job.batch);
+    auto meet = [&] { timed(thread, {Pass::wait, -1}, [&] { barrier_.wait(); }); };
     for (Int step = 0; step < steps; step++) {
         Int first = step * job.batch, samples = std::min(job.batch, job.data.samples - first);
         int blocks = int(tiles(samples, kernels->lanes)), active = std::min(threads, blocks);
-        if (training || step == 0)
+        if (training || step == 0) timed(thread, {Pass::pack, -1}, [&] {
             for (const Step& s : plan.steps)
                 if (s.kind == Kind::conv) kernels->pack(plan, s, packed_.get(), thread, threads, training && s.wanted[0]);
+        });
         if (training) {
             std::memset(own.wgrad.get(), 0, sizeof(float) * plan.weight_size);
             for (std::size_t i = 0; i < keys.size(); i++) keys[i] = mixed(job.keys[i] + mixed(job.t + step));
         }
-        barrier_.wait();
+        meet();
         for (std::size_t k = 0; k < phases.size(); k++) {
-            if (k) barrier_.wait();
+            if (k) meet();
             for (int index = thread; index < blocks; index += threads)
                 run_block(thread, index, blocks, first, samples, phases[k], keys.data());
         }
         if (!training) continue;
-        barrier_.wait();
-        if (!job.rates.empty()) update(thread, active, job.rates[step], job.t + step, samples);
-        barrier_.wait();
+        meet();
+        if (!job.rates.empty()) timed(thread, {Pass::update, -1}, [&] {
+            update(thread, active, job.rates[step], job.t + step, samples);
+        });
+        meet();
     }
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 #include <atomic>
 #include <cstdlib>
+#include <map>
 #include <memory>
+#include <string>
 #include <thread>
 
 #include "plan.hpp"
@@ -54,6 +56,9 @@ struct Job {
     std::vector<std::uint64_t> keys;  // of the random numbers
 };
 
+// Where the time goes: seconds of all threads in one pass ("forward", "backward", …) of one step of the plan.
+struct Timing { std::string pass; int step; double seconds; };
+
 class Network {
 public:
     Network(const Kernels* kernels, int threads) : kernels(kernels), threads(threads), barrier_(threads) {}
@@ -69,20 +74,26 @@ public:
     int add_tensor(Int c, Int d, Int h, Int w, const Int before[3], const Int after[3]);
     void finish(Int largest_batch, bool training);
     void run(Job& job);
+    std::vector<Timing> timings() const;  // of the runs since `profiling` was set
+    bool profiling = false;
     const float* gradient(int param) const { return memory_[0].wgrad.get() + plan.params[param].grad; }
     Int bytes() const { return bytes_; }
 
 private:
-    enum class Pass { load, forward, loss, backward, sums, store };
+    enum class Pass { load, forward, loss, backward, sums, store, pack, wait, update };
     struct Op { Pass pass; int index; };
     using Phases = std::vector<std::vector<Op>>;
     struct Free { void operator()(float* p) const { std::free(p); } };
     using Floats = std::unique_ptr<float, Free>;
-    struct Memory { Floats act, grad, wgrad, scratch; std::vector<Tally> tallies; std::vector<double> norms; double penalty; };
+    struct Memory { Floats act, grad, wgrad, scratch; std::vector<Tally> tallies; std::vector<double> norms; double penalty;
+                    std::map<std::pair<Pass, int>, double> seconds; };
 
     Floats allocate(Int count);
     void cut_convolution(Step& s);
+    void cut_winograd(Step& s);
     void plan_gradients();
+    void plan_derivatives();
+    int readers(int tensor) const;
     void plan_phases(Phases& phases, bool training);
     bool learns(const Step& s) const;
     void start_threads();
@@ -91,6 +102,7 @@ private:
     void run_block(int thread, int index, int blocks, Int first, Int samples, const std::vector<Op>& ops, const std::uint64_t* keys);
     void update(int thread, int active, double rate, Int t, Int samples);
     template <class F> void each_share(int thread, F f);
+    template <class F> void timed(int thread, Op op, F f);
 
     Phases training_, inference_, evaluation_;
     std::vector<std::uint8_t> graded_;  // tensors whose gradient is computed

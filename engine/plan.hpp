@@ -33,6 +33,15 @@ struct Param {
     float* slots[3];
 };
 
+// One of the three convolutions of a step by Winograd's algorithm: tiles of 2 × 2 results, how many of them are worked on
+// together, tiles of output channels, offsets of the channels, and where the packed kernels lie.
+struct Winograd {
+    bool used = false;
+    Int h = 0, w = 0, columns = 0, packed = 0;
+    int tiles = 1;
+    std::vector<std::int32_t> taps;
+};
+
 struct Step {
     Kind kind;
     Act act = Act::linear;
@@ -52,6 +61,11 @@ struct Step {
     std::vector<std::int32_t> taps, back_taps;
     Int packed = 0, back_packed = 0;
     int out_tiles = 1, in_tiles = 1;
+    Winograd forward, back, weights;
+    // the activation of the step before, where its derivative is applied as soon as this step has made the gradient
+    Act derive = Act::linear;
+    float derive_alpha = 0;
+    bool derived = false;  // the next step does so for this one
     Int stats = 0;  // normalization: offset in the statistics
 };
 

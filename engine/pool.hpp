@@ -1,6 +1,6 @@
 // The maximum or the average of windows, which are cut off at the border.
 #pragma once
-#include "vec.hpp"
+#include "elementwise.hpp"
 
 namespace convia::CONVIA_ISA {
 
@@ -81,7 +81,9 @@ static void pool_backward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     bool most = s.kind == Kind::pool_max, pairs = is_two_by_two(s) && 2 * y.h <= x.h && 2 * y.w <= x.w;
     if (s.fresh[0] && !(pairs && 2 * y.h == x.h && 2 * y.w == x.w)) zero_gradient(x, b);
-    if (pairs) {
+    if (pairs) return with_act(s.derive, [&](auto act) {
+        constexpr Act A = decltype(act)::value;
+        auto slope = [&](V value) { return derivative<A>(value, s.derive_alpha); };
         bool set = s.fresh[0];  // windows do not overlap
         each_pair_of_rows(plan, s, [&](Int c, Int z, Int row) {
             const float *p = b.act + at(x, c, z, 2 * row), *q = p + x.hs * L, *r = b.act + at(y, c, z, row);
@@ -91,18 +93,19 @@ static void pool_backward(const Plan& plan, const Step& s, Block& b) {
                 V v = load(g + i * L);
                 if (!most) {
                     v = v * 0.25f;
-                    give(u, v, set), give(u + L, v, set), give(d, v, set), give(d + L, v, set);
+                    give(u, v * slope(load(p)), set), give(u + L, v * slope(load(p + L)), set);
+                    give(d, v * slope(load(q)), set), give(d + L, v * slope(load(q + L)), set);
                     continue;
                 }
                 V m = load(r + i * L);  // the first of equal maxima takes all
+                v = v * slope(m);
                 VI k1 = load(p) == m, k2 = (load(p + L) == m) & ~k1, k3 = (load(q) == m) & ~(k1 | k2);
                 VI k4 = ~(k1 | k2 | k3);
                 give(u, pick(k1, v, zero()), set), give(u + L, pick(k2, v, zero()), set);
                 give(d, pick(k3, v, zero()), set), give(d + L, pick(k4, v, zero()), set);
             }
         });
-        return;
-    }
+    });
     each_window(plan, s, [&](Int c, const Window& v, Int result, Int gradient) {
         V g = load(b.grad + gradient), m = load(b.act + result);
         V part = g * share(v);
@@ -117,6 +120,8 @@ static void pool_backward(const Plan& plan, const Step& s, Block& b) {
             store(target, load(target) + part);
         });
     });
+    for (Int z = 0; z < x.d; z++)
+        for (Int row = 0; row < x.h; row++) derive_rows(plan, s, b, 0, x.c, z, row);
 }
 
 }  // namespace convia::CONVIA_ISA

@@ -28,6 +28,7 @@ static inline V pick(VI yes, V a, V b) { return yes ? a : b; }
 static inline V vmax(V a, V b) { return a > b ? a : b; }
 static inline V vmin(V a, V b) { return a < b ? a : b; }
 static inline V nan_or_max(V a, V b) { return (b > a) | (b != b) ? b : a; }
+static inline V rectified(V a) { return a < 0.f ? zero() : a; }  // NaN stays NaN
 static inline V vabs(V a) { return (V)((VI)a & 0x7fffffff); }
 static inline Int smallest(Int a, Int b) { return a < b ? a : b; }
 static inline Int largest(Int a, Int b) { return a > b ? a : b; }
