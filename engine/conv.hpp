@@ -6,6 +6,19 @@
 
 namespace convia::CONVIA_ISA {
 
+// Write a matrix of few rows column by column.
+static void turn(const float* from, Int rows, Int columns, float* to) {
+    V r[L];
+    Int t = 0;
+    for (; rows <= L && (columns - t - L + 1) * rows >= L; t += L) {  // what a store writes too much, the next one overwrites
+        for (int o = 0; o < L; o++) r[o] = o < rows ? loadu(from + o * columns + t) : zero();
+        transpose(r);
+        for (int i = 0; i < L; i++) storeu(to + (t + i) * rows, r[i]);
+    }
+    for (; t < columns; t++)
+        for (Int o = 0; o < rows; o++) to[t * rows + o] = from[o * columns + t];
+}
+
 // Copy a kernel (out, in, kernel…) to the order in which tiles read it.
 static void pack_taps(const Plan& plan, const Step& s, float* packed, int part, int parts, bool forward, bool backward) {
     const float* w = plan.params[s.params[0]].data;
@@ -14,11 +27,9 @@ static void pack_taps(const Plan& plan, const Step& s, float* packed, int part, 
     Int ig = x.c / s.groups, og = y.c / s.groups, kd = s.k[0], kh = s.k[1], kw = s.k[2], kk = kd * kh * kw, taps = ig * kk;
     for (Int j = part; forward && j < s.groups * s.out_tiles; j += parts) {
         Int g = j / s.out_tiles, o0 = cut(og, s.out_tiles, j % s.out_tiles), o1 = cut(og, s.out_tiles, j % s.out_tiles + 1);
-        float* to = packed + s.packed + (g * og + o0) * taps;
-        for (Int t = 0; t < taps; t++)
-            for (Int o = o0; o < o1; o++) *to++ = w[(g * og + o) * taps + t];
+        turn(w + (g * og + o0) * taps, o1 - o0, taps, packed + s.packed + (g * og + o0) * taps);
     }
-    if (!backward) return;
+    if (!backward || kk == 1) return;  // as the kernel lies: a row of inputs for each output
     for (Int j = part; j < s.groups * s.in_tiles; j += parts) {  // [z][x][y][out][in of the tile]
         Int g = j / s.in_tiles, i0 = cut(ig, s.in_tiles, j % s.in_tiles), i1 = cut(ig, s.in_tiles, j % s.in_tiles + 1);
         float* to = packed + s.back_packed + (g * ig + i0) * kk * og;
@@ -71,6 +82,7 @@ static void direct_backward_row(const Plan& plan, const Step& s, Block& b, Int g
     Int n = rows * og, chunks = tiles_of(n * L * 4 * columns, CHUNK * 3);
     Int oy = s.s[1] == 1 ? iy + s.pad[1] : (iy + s.pad[1] - ky * s.dil[1]) / s.s[1] + ky * s.dil[1];  // where tap ky = 0 would lie
     const float* in = b.grad + (y.gat + g * og * y.gcs + oz * y.gds + oy * y.ghs) * L;
+    const float* kernel = plan.params[s.params[0]].data;
     float* out = b.grad + grad_at(x, g * ig, iz, iy);
     for (Int kx = 0; kx < kw; kx++) {
         Int shift = kx * s.dil[2] - s.pad[2];  // column x of the output touches column x·stride + shift
@@ -84,9 +96,10 @@ static void direct_backward_row(const Plan& plan, const Step& s, Block& b, Int g
                 Int t0 = cut(n, chunks, q), tn = cut(n, chunks, q + 1) - t0;
                 for (Int k = 0; k < s.in_tiles; k++) {
                     Int i0 = cut(ig, s.in_tiles, k), i = cut(ig, s.in_tiles, k + 1) - i0;
-                    const float* w = b.packed + s.back_packed + (g * ig + i0) * per_in
-                                     + (((z * kw + kx) * kh + ky) * og + t0) * i;
-                    choose_tile(i, width)(in + x0 * L, s.back_taps.data() + ky * og + t0, tn, L, w, i,
+                    const float* w = per_in == og ? kernel + (g * og + t0) * ig + i0
+                                                  : b.packed + s.back_packed + (g * ig + i0) * per_in
+                                                    + (((z * kw + kx) * kh + ky) * og + t0) * i;
+                    choose_tile(i, width)(in + x0 * L, s.back_taps.data() + ky * og + t0, tn, L, w, per_in == og ? ig : i,
                                           out + (i0 * x.gcs + x0 * s.s[2] + shift) * L, x.gcs * L, s.s[2] * L, nullptr, false);
                 }
             }

@@ -29,6 +29,16 @@ static void load_input(const Tensor& t, const Data::Input& input, Block& b) {
             }
         }
         transpose(r);
+        if (t.c == 1 && x + m <= t.w) {  // the usual picture: vectors follow one another
+            float* to = b.act + at(t, 0, z, y) + x * L;
+            if (m == L) {
+                UNROLL for (int j = 0; j < L; j++) store(to + j * L, r[j]);
+            } else {
+                for (Int j = 0; j < m; j++) store(to + j * L, r[j]);
+            }
+            if ((x += m) == t.w) { x = 0; if (++y == t.h) { y = 0; z++; } }
+            continue;
+        }
         for (Int j = 0; j < m; j++) {
             store(b.act + at(t, c, z, y) + x * L, r[j]);
             if (++c == t.c) { c = 0; if (++x == t.w) { x = 0; if (++y == t.h) { y = 0; z++; } } }

@@ -80,7 +80,18 @@ static inline V vlog(V x) {
     return x == x ? m + y + e * 0.693359375f : x;  // NaN stays NaN
 }
 
-static inline V vsigmoid(V x) { return 1.f / (1.f + vexp(-x)); }
+// 1/x of normal numbers, to a unit in the last place: where there is an estimate of 14 bits, a step of Newton's is faster.
+static inline V reciprocal(V x) {
+#if LANES == 16 && defined(__AVX512F__)
+    typedef float Sixteen __attribute__((vector_size(64)));
+    V y = (V)__builtin_ia32_rcp14ps512_mask((Sixteen)x, Sixteen{}, 0xffff);
+    return y + y * (1.f - x * y);
+#else
+    return 1.f / x;
+#endif
+}
+
+static inline V vsigmoid(V x) { return reciprocal(1.f + vexp(-x)); }
 
 // A rational function of odd numerator (as in Eigen); beyond ±7.9 tanh is ±1 to the last place.
 static inline V vtanh(V x) {
@@ -96,7 +107,7 @@ static inline V vtanh(V x) {
     V d = q * 1.19825839466702e-06f + 1.18534705686654e-04f;
     d = d * q + 2.26843463243900e-03f;
     d = d * q + 4.89352518554385e-03f;
-    return p * x / d;
+    return p * x * reciprocal(d);
 }
 
 // erf after Abramowitz & Stegun 7.1.26, to 1.5e-7.
