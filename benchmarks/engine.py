@@ -1,75 +1,101 @@
-"""The native engine through the public API: fit and predict of the three course networks against plain torch eager.
+"""The native engine through the public API, side by side with its peers: plain torch eager (in both memory formats),
+Keras on torch, and TensorFlow where a Python that has it is named.
 
-All run in one process, in turns, over the same arrays, batch 32, Adam, with shuffling, loss and accuracy. Plain torch
-is given in both memory formats; the better one counts. Printed are the fastest rounds, in ms per step (fit) or per
-batch of 32 (predict), and how many times faster the engine is. Usage: python benchmarks/engine.py [--rounds 5]
+Each contender is a process of its own; they take turns over the same arrays, batch 32, Adam, shuffling, loss and
+accuracy. Printed: the fastest round (and the median) in ms per step of fit and per batch of predict, the ratio to the
+best peer, peak memory of each process, the share of one core's measured peak that each kernel reaches, and the course
+notebook's training cell (5 epochs of 40 200 images, validation on 19 800).
+
+Usage: python benchmarks/engine.py [--rounds 5] [--tensorflow PYTHON] [course lenet deep]
 """
 
 import argparse
-import time
-from collections.abc import Callable
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from networks import NETWORKS, torch_train
-
-import convia
-
-BATCH = 32
-LAYOUTS = (("nchw", torch.contiguous_format), ("nhwc", torch.channels_last))
-
-
-def torch_predict(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], None]:
-    """Return a function that predicts all of x in batches."""
-
-    def run() -> None:
-        model.eval()
-        with torch.inference_mode():
-            torch.cat([model(x[start : start + BATCH]).softmax(1) for start in range(0, len(x), BATCH)])
-
-    return run
+HERE = Path(__file__).parent
+STEPS = {"course": 1256, "lenet": 600, "deep": 40}
+CELL = 60_000
 
 
-def contenders(name: str, x: np.ndarray, y: np.ndarray) -> tuple[dict[str, Callable[[], object]], str]:
-    """Return "what contender" → a function to time, and what the engine says of itself."""
-    build, build_torch = NETWORKS[name]
-    model = build(convia)
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    runs: dict[str, Callable[[], object]] = {
-        "fit convia": lambda: model.fit(x, y, batch_size=BATCH, verbose=0),
-        "predict convia": lambda: model.predict(x, batch_size=BATCH, verbose=0),
-    }
-    images, labels = torch.from_numpy(x).permute(0, 3, 1, 2), torch.from_numpy(y)
-    for label, layout in LAYOUTS:
-        peer = build_torch().to(memory_format=layout)
-        given = images.contiguous(memory_format=layout)
-        runs[f"fit torch {label}"] = torch_train(peer, given, labels, BATCH)
-        runs[f"predict torch {label}"] = torch_predict(peer, given)
-    return runs, model.engine
+class Contender:
+    """A process that fits and predicts on command."""
+
+    def __init__(self, library: str, network: str, samples: int, python: str) -> None:
+        script = [python, str(HERE / "contender.py"), library, network, str(samples)]
+        self._process = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.times: dict[str, list[float]] = {"fit": [], "predict": []}
+        self.memory = 0.0
+
+    def tell(self, command: str) -> dict[str, Any]:
+        """Return the answer to a command."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        while not (line := self._process.stdout.readline()).startswith("{"):
+            assert line, "the contender has ended"
+        answer: dict[str, Any] = json.loads(line)
+        self.memory = answer["memory"]
+        return answer
+
+    def quit(self) -> None:
+        """End the process."""
+        self._process.communicate("quit\n")
+
+
+def peers(python_with_tensorflow: str | None) -> dict[str, str]:
+    """Return library → the Python that has it."""
+    names = dict.fromkeys(("convia", "torch-nchw", "torch-nhwc", "keras"), sys.executable)
+    return names | ({"tensorflow": python_with_tensorflow} if python_with_tensorflow else {})
+
+
+def race(network: str, rounds: int, pythons: dict[str, str]) -> None:
+    """Measure one network and print."""
+    steps = STEPS[network]
+    contenders = {name: Contender(name, network, 32 * steps, python) for name, python in pythons.items()}
+    for number in range(rounds + 1):
+        for contender in contenders.values():
+            for command, times in contender.times.items():
+                seconds = contender.tell(command)["seconds"]
+                if number:  # the first round warms up
+                    times.append(seconds / steps * 1e3)
+    for command in ("fit", "predict"):
+        for name, contender in contenders.items():
+            times = contender.times[command]
+            spread = f"median {statistics.median(times):8.3f}   memory {contender.memory:5.0f} MB"
+            print(f"{network:7s} {command:8s} {name:11s} {min(times):8.3f} ms   {spread}")
+        best = {name: min(contender.times[command]) for name, contender in contenders.items()}
+        ours = best.pop("convia")
+        peer = min(best, key=best.__getitem__)
+        print(f"{network:7s} {command:8s} → {best[peer] / ours:.1f}× the best peer ({peer})")
+    if "tensorflow" in contenders:
+        ratio = contenders["tensorflow"].memory / contenders["convia"].memory
+        print(f"{network:7s} memory   → TensorFlow's is {ratio:.1f}× ours")
+    for kernel, share in contenders["convia"].tell("share")["share"].items():
+        print(f"{network:7s} {kernel:28s} {share:6.0%} of the peak")
+    for contender in contenders.values():
+        contender.quit()
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--tensorflow", metavar="PYTHON", default=os.environ.get("CONVIA_TENSORFLOW"))
+    parser.add_argument("networks", nargs="*", default=list(STEPS), metavar="network")
     options = parser.parse_args()
-    generator = np.random.default_rng(0)
-    for name in NETWORKS:
-        steps = options.steps if name != "deep" else max(options.steps // 10, 4)
-        x = generator.random((BATCH * steps, 28, 28, 1), dtype=np.float32)
-        y = generator.integers(0, 10, BATCH * steps)
-        runs, engine = contenders(name, x, y)
-        best = dict.fromkeys(runs, float("inf"))
-        for round_number in range(options.rounds + 1):
-            for label, run in runs.items():
-                start = time.perf_counter()
-                run()
-                if round_number:  # the first round warms up
-                    best[label] = min(best[label], (time.perf_counter() - start) / steps * 1e3)
-        for what in ("fit", "predict"):
-            ours, peer = best[f"{what} convia"], min(best[f"{what} torch {label}"] for label, _ in LAYOUTS)
-            print(f"{name:7s} {what:8s} {engine}: {ours:.3f} ms   plain torch: {peer:.3f} ms   {peer / ours:.1f}×")
+    for network in options.networks:
+        race(network, options.rounds, peers(options.tensorflow))
+    notebook = Contender("convia", "course", CELL, sys.executable)
+    notebook.tell("cell")
+    cells = [notebook.tell("cell")["seconds"] for _ in range(options.rounds)]
+    print(f"the notebook's training cell: {min(cells):.2f} s (median {statistics.median(cells):.2f} s)")
+    notebook.quit()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ os.environ["KERAS_BACKEND"] = "torch"
 import keras
 import numpy as np
 import torch
-from networks import NETWORKS, torch_train
+import networks
+import torch_networks
 
 import convia
 
@@ -34,7 +35,7 @@ def fit(model: Any, engine: str, x: np.ndarray, y: np.ndarray) -> None:
 
 def contenders(name: str, x: np.ndarray, y: np.ndarray) -> dict[str, Callable[[], object]]:
     """Return label → a function that trains one epoch."""
-    build, build_torch = NETWORKS[name]
+    build, build_torch = networks.NETWORKS[name], torch_networks.NETWORKS[name]
     runs: dict[str, Callable[[], object]] = {}
     for label, library, engine in (("convia", convia, "torch"), ("engine", convia, "auto"), ("keras", keras, "torch")):
         model = build(library)
@@ -43,7 +44,7 @@ def contenders(name: str, x: np.ndarray, y: np.ndarray) -> dict[str, Callable[[]
     images, labels = torch.from_numpy(x).permute(0, 3, 1, 2), torch.from_numpy(y)
     for label, layout in (("torch nchw", torch.contiguous_format), ("torch nhwc", torch.channels_last)):
         model = build_torch().to(memory_format=layout)
-        runs[label] = torch_train(model, images.contiguous(memory_format=layout), labels, BATCH)
+        runs[label] = torch_networks.torch_train(model, images.contiguous(memory_format=layout), labels, BATCH)
     return runs
 
 
@@ -52,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("networks", nargs="*", default=list(NETWORKS), metavar="network")
+    parser.add_argument("networks", nargs="*", default=list(networks.NETWORKS), metavar="network")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, keras {keras.__version__}, {torch.get_num_threads()} threads")
     generator = np.random.default_rng(0)

@@ -5,6 +5,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <tuple>
 
@@ -161,6 +162,11 @@ NB_MODULE(_native, m) {
         for (const Isa& isa : supported()) names.emplace_back(isa.name, isa.kernels->lanes);
         return names;
     }, "The instruction sets of this machine for which there are kernels, the best first, with their lanes.");
+    m.def("peak", [](const std::string& isa) {
+        double best = 0;
+        for (int round = 0; round < 20; round++) best = std::max(best, chosen(isa)->peak(20000));
+        return best;
+    }, "Floating-point operations per second of one thread that only multiplies and adds in registers.");
     nb::class_<Network>(m, "Network")
         .def("__init__", [](Network* self, const std::string& isa, int threads) { new (self) Network(chosen(isa), threads); })
         .def_prop_ro("isa", [](const Network& n) { return n.kernels->name; })
@@ -179,8 +185,8 @@ NB_MODULE(_native, m) {
         .def("finish", &Network::finish)
         .def_rw("profiling", &Network::profiling)
         .def_prop_ro("timings", [](const Network& n) {
-            std::vector<std::tuple<std::string, int, double>> rows;
-            for (const Timing& t : n.timings()) rows.emplace_back(t.pass, t.step, t.seconds);
+            std::vector<std::tuple<std::string, int, double, double>> rows;
+            for (const Timing& t : n.timings()) rows.emplace_back(t.pass, t.step, t.seconds, t.operations);
             return rows;
         })
         .def("run", &run)

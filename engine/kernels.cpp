@@ -1,4 +1,6 @@
 // The kernels of one instruction set: this file is compiled once for each, with its own LANES and CONVIA_ISA.
+#include <chrono>
+
 #include "vec.hpp"
 #include "conv.hpp"
 #include "elementwise.hpp"
@@ -124,7 +126,18 @@ static void update(const Optimizer& o, const Param& p, float* grad, float scale,
     }
 }
 
-static const Kernels table{TEXT(CONVIA_ISA), L, ACCUMULATORS, WIDEST, WEIGHT_ROWS, MOST_ROWS, load_block, forward,
+static double peak(int rounds) {
+    V c[ACCUMULATORS];
+    for (V& v : c) v = zero();
+    V a = pinned(all(0.5f)), b = pinned(all(0.25f));
+    auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < rounds; i++)
+        UNROLL for (int k = 0; k < ACCUMULATORS; k++) c[k] = pinned(c[k] * a + b);
+    std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    return 2.0 * L * ACCUMULATORS * rounds / taken.count();
+}
+
+static const Kernels table{TEXT(CONVIA_ISA), L, ACCUMULATORS, WIDEST, WEIGHT_ROWS, MOST_ROWS, peak, load_block, forward,
                            backward, norm_sums, compute_loss, store_block, pack, reduce, update};
 
 }  // namespace convia::CONVIA_ISA

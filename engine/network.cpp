@@ -253,6 +253,7 @@ void Network::loop(int thread) {
 
 void Network::run(Job& job) {
     job_ = &job;
+    if (profiling) profiled += job.data.samples;
     busy_ = threads - 1;
     if (threads > 1) {
         round_.fetch_add(1, std::memory_order_release);
@@ -322,13 +323,20 @@ void Network::timed(int thread, Op op, F f) {
     memory_[thread].seconds[{op.pass, op.index}] += taken.count();
 }
 
+double Network::operations(Pass pass, int index) const {
+    if (index < 0 || plan.steps[index].kind != Kind::conv || (pass != Pass::forward && pass != Pass::backward)) return 0;
+    const Step& s = plan.steps[index];
+    bool learns = plan.params[s.params[0]].grad >= 0, wanted = !s.wanted.empty() && s.wanted[0];
+    return 2.0 * plan.tensors[s.out].size() * s.taps.size() * (pass == Pass::forward ? 1 : learns + wanted);
+}
+
 std::vector<Timing> Network::timings() const {
     static const char* names[] = {"load", "forward", "loss", "backward", "sums", "store", "pack", "wait", "update"};
     std::map<std::pair<Pass, int>, double> sums;
     for (const Memory& m : memory_)
         for (auto& [op, seconds] : m.seconds) sums[op] += seconds;
     std::vector<Timing> result;
-    for (auto& [op, seconds] : sums) result.push_back({names[int(op.first)], op.second, seconds});
+    for (auto& [op, seconds] : sums) result.push_back({names[int(op.first)], op.second, seconds, profiled * operations(op.first, op.second)});
     return result;
 }
 

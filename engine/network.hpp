@@ -56,8 +56,9 @@ struct Job {
     std::vector<std::uint64_t> keys;  // of the random numbers
 };
 
-// Where the time goes: seconds of all threads in one pass ("forward", "backward", …) of one step of the plan.
-struct Timing { std::string pass; int step; double seconds; };
+// Where the time goes: seconds of all threads in one pass ("forward", "backward", …) of one step of the plan, and for
+// convolutions the floating-point operations if each tap were multiplied and added.
+struct Timing { std::string pass; int step; double seconds, operations; };
 
 class Network {
 public:
@@ -76,6 +77,7 @@ public:
     void run(Job& job);
     std::vector<Timing> timings() const;  // of the runs since `profiling` was set
     bool profiling = false;
+    double profiled = 0;  // samples
     const float* gradient(int param) const { return memory_[0].wgrad.get() + plan.params[param].grad; }
     Int bytes() const { return bytes_; }
 
@@ -94,6 +96,7 @@ private:
     void plan_gradients();
     void plan_derivatives();
     int readers(int tensor) const;
+    double operations(Pass pass, int step) const;
     void plan_phases(Phases& phases, bool training);
     bool learns(const Step& s) const;
     void start_threads();

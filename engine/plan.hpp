@@ -133,6 +133,7 @@ struct Block {
 struct Kernels {
     const char* name;
     int lanes, accumulators, widest, weight_rows, most_rows;  // of the register tiles
+    double (*peak)(int rounds);
     void (*load)(const Plan&, Block&);
     void (*forward)(const Plan&, const Step&, Block&);
     void (*backward)(const Plan&, const Step&, Block&);

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from convia import config, engine, tree
 from convia.engine import Plan, Unsupported
+from convia.engine.plan import KINDS
 from convia.errors import explain
 from convia.random import SeedGenerator
 from convia.training.data import ArrayBatches, Batches
@@ -364,3 +365,33 @@ def _predict(model: Any, batches: ArrayBatches, hooks: Any) -> Any:
         samples = min(last * size, count) - first * size
         _call(ready, arrays, _PREDICT, first * size, samples, samples, outputs)
     return tree.map_structure(lambda out: out.numpy(), whole)
+
+
+# -- where the time goes --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Work:
+    """Seconds of all threads in one pass of one step; for convolutions the operations if every tap were multiplied."""
+
+    step: str
+    work: str
+    seconds: float
+    operations: float
+
+
+def profile(model: Any, run: Callable[[], Any]) -> list[Work]:
+    """Call ``run``, which trains a model that the engine has trained before; return where the time went.
+
+    Args:
+        model: compiled, with a call of ``fit`` behind it.
+        run: trains it, in a way that needs no other plan.
+    """
+    ready = _ready[model][_TRAIN]
+    ready.network.profiling = True
+    run()
+    ready.network.profiling = False
+    names = [f"{number} {KINDS[step['kind']]}" for number, step in enumerate(ready.plan.steps)]
+    return [
+        Work(names[step] if step >= 0 else "all", work, *numbers) for work, step, *numbers in ready.network.timings
+    ]
