@@ -30,6 +30,7 @@ FLOORS = [
     {"models"},
     {"applications", "datasets", "backend"},
     {"report", "preprocessing", "utils", "dtype_policies", "mixed_precision", "visualization", "wrappers"},
+    {"compat"},
     {"cli"},
     {"__init__", "__main__"},
 ]
