@@ -21,6 +21,7 @@ from convia.images.files import load_img
 from convia.images.resizing import check_interpolation, resize, resize_cropped, resize_with_pad
 
 FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+ON_ERROR = ("skip", "replace", "raise")  # what may be done about files that cannot be read
 _WHO = "image_dataset_from_directory"
 _THREADS = 4
 _NAMED = 10  # unreadable files that a warning names
@@ -66,7 +67,7 @@ def list_images(
 ) -> Listing:
     """List the images below a folder: classes sorted by name, within them folders and files sorted by name.
 
-    Hidden files and folders are left out, and so are, with a warning, links that lead out of the folder.
+    As in Keras, hidden folders are no classes. Links that lead out of the folder are left out, with a warning.
 
     Args:
         directory: with a subfolder per class if the labels are inferred.
@@ -86,13 +87,8 @@ def list_images(
     if labels == "inferred":
         folders = sorted(entry.name for entry in Path(root).iterdir() if entry.is_dir() and entry.name[0] != ".")
         folders = _chosen(folders, class_names)
-    outside: list[str] = []
-    found = [list(_files(root, folder, follow_links, formats, outside)) for folder in folders]
-    if outside:
-        remedy = "They are skipped; pass follow_links=True if you trust them."
-        received = f"{len(outside)} links that lead out of the folder ({', '.join(outside[:3])}, …)"
-        warnings.warn(explain(root, received, "files inside it", remedy), stacklevel=3)
-    paths = [path for files in found for path in files]
+    found = walk(root, folders, follow_links, formats)
+    paths = [os.path.join(root, name) for files in found for name in files]  # noqa: PTH118
     if labels is None:
         return Listing(paths, None, None)
     if labels == "inferred":
@@ -111,34 +107,47 @@ def _chosen(folders: list[str], class_names: Sequence[str] | None) -> list[str]:
     return folders if class_names is None else list(class_names)
 
 
-def _files(root: str, folder: str, follow: bool, formats: tuple[str, ...], outside: list[str]) -> Iterator[str]:
-    """Walk a class's folder; note the links that are not followed in ``outside``."""
-    home = Path(root).resolve()
+def walk(root: str, folders: Sequence[str], follow_links: bool, formats: tuple[str, ...]) -> list[list[str]]:
+    """List the files with some endings below each of a root's folders, relative to the root, in Keras's order.
+
+    Links that lead out of the root are left out with a warning, unless they are to be followed.
+    """
+    home, outside = Path(root).resolve(), []
 
     def is_refused(path: str) -> bool:
-        refused = not follow and Path(path).is_symlink() and not Path(path).resolve().is_relative_to(home)
+        refused = not follow_links and Path(path).is_symlink() and not Path(path).resolve().is_relative_to(home)
         if refused:
             outside.append(path)
         return refused
 
-    top = os.path.join(root, folder)  # noqa: PTH118 - the paths are Keras's to the letter
-    if is_refused(top.rstrip(os.sep)) and folder:
-        return
-    seen = set()
-    steps = []
-    for place, below, names in os.walk(top, followlinks=follow):
-        below[:] = [name for name in below if name[0] != "."]
-        real = os.path.realpath(place)
-        if real in seen:  # a link back to where the walk has been
-            below.clear()
+    found: list[list[str]] = []
+    for folder in folders:
+        top = os.path.join(root, folder)  # noqa: PTH118 - the paths are Keras's to the letter
+        found.append([])
+        if folder and is_refused(top.rstrip(os.sep)):
             continue
-        seen.add(real)
-        steps.append((place, names))
-    for place, names in sorted(steps, key=lambda step: step[0]):
-        for name in sorted(names):
-            path = os.path.join(root, folder, os.path.relpath(os.path.join(place, name), top))  # noqa: PTH118
-            if name.lower().endswith(formats) and name[0] != "." and not is_refused(path):
-                yield path
+        for place, names in sorted(_places(top, follow_links)):
+            inner = os.path.join(folder, os.path.relpath(place, top)) if place != top else folder  # noqa: PTH118
+            for name in sorted(names):
+                if name.lower().endswith(formats) and not is_refused(os.path.join(place, name)):  # noqa: PTH118
+                    found[-1].append(os.path.join(inner, name))  # noqa: PTH118
+    if outside:
+        remedy = "They are left out; pass follow_links=True if you trust them."
+        named = ", ".join(outside[:3]) + ", …" * (len(outside) > 3)
+        received = f"{len(outside)} links that lead out of the folder ({named})"
+        warnings.warn(explain(root, received, "files inside it", remedy), stacklevel=4)
+    return found
+
+
+def _places(top: str, follow_links: bool) -> Iterator[tuple[str, list[str]]]:
+    """Yield folders and the names of their files; a link back to where the walk comes from is not followed."""
+    above = {top: {os.path.realpath(top)}}
+    for place, below, names in os.walk(top, followlinks=follow_links):
+        yield place, names
+        if follow_links:
+            inner = {name: os.path.join(place, name) for name in below}  # noqa: PTH118
+            below[:] = [name for name, path in inner.items() if os.path.realpath(path) not in above[place]]
+            above |= {inner[name]: above[place] | {os.path.realpath(inner[name])} for name in below}
 
 
 class ImageDataset:

@@ -4,7 +4,8 @@ import functools
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from convia import config
 from convia.errors import explain, nearest
+from convia.images.directory import ON_ERROR, walk
 from convia.images.files import img_to_array, load_img
 from convia.images.iterators import FORMATS, Iterator, augment, check_subset
 
@@ -52,7 +54,7 @@ class FilesIterator(Iterator):
             "class_mode": (class_mode, self._modes),
             "color_mode": (options["color_mode"], (*_CHANNELS,)),
             "interpolation": (options["interpolation"], _INTERPOLATIONS),
-            "on_error": (on_error, ("skip", "raise")),
+            "on_error": (on_error, ON_ERROR),
         }
         for name, (value, allowed) in choices.items():
             if value not in allowed:
@@ -102,18 +104,32 @@ class FilesIterator(Iterator):
                 self._kept[index] = pixels
         return img_to_array(pixels, self.data_format)
 
-    def _get_batches_of_transformed_samples(self, index_array: Array) -> Any:
+    def named_batches(self) -> Generator[tuple[list[str], Array], None, None]:
+        """Go once through the files in the order of the listing: (paths, images), without what cannot be read."""
+        for start in range(0, self.n, self.batch_size):
+            used, batch = self._images_of(np.arange(start, min(start + self.batch_size, self.n)))
+            if len(used):
+                yield [self.filepaths[j] for j in used], batch
+
+    def _images_of(self, index_array: Array) -> tuple[Array, Array]:
+        """Return the indices of the files that can be read, and their images."""
         known = len(self.unreadable)
         reads = [functools.partial(self._read, int(j)) for j in index_array]
         images = augment(self.image_data_generator, reads, self.image_shape)
         self._warn(known)
         whole = [k for k, image in enumerate(images) if image is not None]
-        if len(index_array) and not whole:
-            return self._get_batches_of_transformed_samples(self._any_other(int(index_array[-1])))
-        used = index_array[whole]
-        batch = np.zeros((len(used), *self.image_shape), self.dtype)
+        batch = np.zeros((len(whole), *self.image_shape), self.dtype)
         for k, number in enumerate(whole):
             batch[k] = images[number]
+        return index_array[whole], batch
+
+    def _get_batches_of_transformed_samples(self, index_array: Array) -> Any:
+        used, batch = self._images_of(index_array)
+        missing = len(index_array) - len(used)
+        if missing and (self.on_error == "replace" or not len(used)):
+            others = self._others(int(index_array[-1]), missing if self.on_error == "replace" else 1)
+            others, images = self._images_of(others)
+            used, batch = np.concatenate((used, others)), np.concatenate((batch, images))
         self._save(batch, used, 10**7)
         if self.class_mode is None:
             return batch
@@ -135,13 +151,14 @@ class FilesIterator(Iterator):
             y[k, self.classes[j]] = 1  # a class, or a list of them
         return y
 
-    def _any_other(self, index: int) -> Array:
-        """Return a file after this one that can be read, for a batch would else be empty."""
-        for j in (np.arange(1, self.n) + index) % self.n:
-            if self._read(int(j)) is not None:
-                return np.array([j])
-        received = f"{self.n} files, none of which can be read ({', '.join([*self.unreadable][:3])}, …)"
-        raise OSError(explain(type(self).__name__, received, "image files"))
+    def _others(self, index: int, count: int) -> Array:
+        """Return the next files after this one that can be read, again from the first where there are too few."""
+        after = (int(j) for j in (np.arange(1, self.n) + index) % self.n)
+        found = [*islice((j for j in after if self._read(j) is not None), count)]
+        if not found:
+            received = f"{self.n} files, none of which can be read ({', '.join([*self.unreadable][:3])}, …)"
+            raise OSError(explain(type(self).__name__, received, "image files"))
+        return np.resize(found, count)
 
     def on_epoch_end(self) -> None:
         """Draw the order of the next epoch; count and name the files that could not be read."""
@@ -155,7 +172,8 @@ class FilesIterator(Iterator):
             return
         names = ", ".join(new[:_NAMED]) + (f" and {len(new) - _NAMED} more" if len(new) > _NAMED else "")
         received = f"{count or len(new)} that cannot be read: {names}"
-        remedy = "They are left out; 'unreadable' has the reasons. Pass on_error='raise' to stop there."
+        done = "left out" if self.on_error == "skip" else "replaced by others"
+        remedy = f"They are {done}; 'unreadable' has the reasons. Pass on_error='raise' to stop there."
         warnings.warn(explain(type(self).__name__, received, "image files", remedy), stacklevel=4)
 
 
@@ -176,11 +194,12 @@ class DirectoryIterator(FilesIterator):
         classes: subfolders to use, in this order; all, sorted, by default.
         class_mode: labels as "categorical" (one-hot), "binary" or "sparse" (numbers), "input" (the images), None.
         save_to_dir, save_prefix, save_format: where to save the changed images, to look at.
-        follow_links: also go into linked folders.
+        follow_links: also go where links out of the folder lead; else they are left out, with a warning.
         subset: "training" or "validation"; the first files of each class are for validation.
         interpolation: "nearest", "bilinear", "bicubic", "lanczos", "box" or "hamming".
         keep_aspect_ratio: cut out the center rather than distort.
-        on_error: "skip" files that cannot be read, with a warning that names them, or "raise".
+        on_error: "skip" files that cannot be read, with a warning that names them; "replace" them by the next files
+            that can, with the labels of these, so that batches stay full; or "raise".
         memory: bytes of decoded images to keep.
 
     Raises:
@@ -235,7 +254,7 @@ class DirectoryIterator(FilesIterator):
         names = [*classes] if classes else known
         _check_names(names, known)
         self.num_classes, self.class_indices = len(names), {name: k for k, name in enumerate(names)}
-        found = [self._part(_files(root, name, follow_links)) for name in names]
+        found = [self._part(files) for files in walk(root, names, follow_links, FORMATS)]
         self.filenames = [name for files in found for name in files]
         self.classes = np.repeat(np.arange(len(found), dtype="int32"), [*map(len, found)])
         self.filepaths = [os.path.join(root, name) for name in self.filenames]  # noqa: PTH118 - Keras's to the letter
@@ -251,15 +270,3 @@ def _check_names(names: Sequence[str], known: Sequence[str]) -> None:
             expected, remedy = "names of subfolders", f"It has no images. {nearest(str(name), known)}"
             text = explain("flow_from_directory, argument 'classes'", repr(name), expected, remedy)
             warnings.warn(text, stacklevel=4)
-
-
-def _files(root: str, folder: str, follow_links: bool) -> list[str]:
-    """Return the images below a class's folder, relative to the root: places sorted, and the names within each."""
-    top = os.path.join(root, folder)  # noqa: PTH118
-    places = sorted(os.walk(top, followlinks=follow_links), key=lambda place: place[0])
-    return [
-        os.path.join(folder, os.path.relpath(os.path.join(place, name), top))  # noqa: PTH118
-        for place, _, names in places
-        for name in sorted(names)
-        if name.lower().endswith(FORMATS)
-    ]
