@@ -22,6 +22,7 @@ FLOORS = [
         "numerical",
         "pixels",
         "boxes",
+        "pipeline",
     },
     {"losses", "metrics", "optimizers", "schedules"},
     {"input_spec", "books", "masks", "layer", "graph", "function", "scopes", "layers"},

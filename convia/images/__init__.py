@@ -7,6 +7,7 @@ from convia.images.frame import DataFrameIterator
 from convia.images.generator import ImageDataGenerator
 from convia.images.iterators import Iterator, NumpyArrayIterator
 from convia.images.resizing import resize, smart_resize
+from convia.images.rows import rows
 
 __all__ = [
     "DataFrameIterator",
@@ -19,6 +20,7 @@ __all__ = [
     "img_to_array",
     "load_img",
     "resize",
+    "rows",
     "save_img",
     "smart_resize",
 ]

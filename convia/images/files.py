@@ -19,6 +19,8 @@ _MODES = {  # color_mode → (mode to convert to, modes that stay as they are)
     "rgb": ("RGB", ("RGB",)),
     "rgba": ("RGBA", ("RGBA",)),
 }
+UNREADABLE = (OSError, Image.DecompressionBombError)  # what load_img raises for files that are no whole images
+_SCRIPTS = ("EPS", "WMF")  # formats that other programs draw: only where the file's name says so
 _RESAMPLING = {name.lower(): method for name, method in Image.Resampling.__members__.items()}
 
 
@@ -74,7 +76,7 @@ def _open(path: Any) -> Image.Image:
         name = os.fsdecode(path)
         content = io.BytesIO(Path(name).read_bytes())
     try:
-        img = Image.open(content)
+        img = Image.open(content, formats=_formats(name))
         img.load()
     except UnidentifiedImageError:
         received = "no image" if content.getbuffer().nbytes else "an empty file"
@@ -83,10 +85,23 @@ def _open(path: Any) -> Image.Image:
     except Image.DecompressionBombError as error:
         remedy = "If you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS."
         raise Image.DecompressionBombError(explain(name, f"a huge image ({error})", "a smaller one", remedy)) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's plugins raise on damaged files
+    except Warning:  # where the user turned warnings into errors
+        raise
+    except Exception as error:  # Pillow's plugins raise anything on damaged files
         remedy = "The file is damaged or incomplete; copy it again or delete it."
-        raise OSError(explain(name, f"an image that cannot be read ({error})", "a whole image file", remedy)) from error
+        reason = str(error) or type(error).__name__
+        raise OSError(
+            explain(name, f"an image that cannot be read ({reason})", "a whole image file", remedy)
+        ) from error
     return img
+
+
+def _formats(name: str) -> list[str] | None:
+    """Return the formats that a file of this name may have: no scripts in a .png."""
+    if Path(name).suffix.lower() in (".eps", ".ps", ".wmf", ".emf"):
+        return None
+    Image.init()
+    return [form for form in Image.ID if form not in _SCRIPTS]
 
 
 def _centre(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
