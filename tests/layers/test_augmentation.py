@@ -341,22 +341,24 @@ def test_ranges():
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize(
-    ("arguments", "dtype"),
+@against_keras(
+    ("name", "arguments", "dtype"),
     [
-        ({}, "float32"),
-        ({}, "int32"),
-        ({"tile_grid_size": (3, 2), "clip_limit": 0.0}, "float32"),
-        ({"tile_grid_size": (4, 30), "clip_limit": 1.5}, "float32"),
-        ({"value_range": (0, 1)}, "float32"),
+        ("ContrastLimitedAdaptiveHistogramEqualization", arguments, dtype)
+        for arguments, dtype in (
+            ({}, "float32"),
+            ({}, "int32"),
+            ({"tile_grid_size": (3, 2), "clip_limit": 0.0}, "float32"),
+            ({"tile_grid_size": (4, 30), "clip_limit": 1.5}, "float32"),
+            ({"value_range": (0, 1)}, "float32"),
+        )
     ],
 )
-def test_contrast_limited_equalization(arguments, dtype, data_format, monkeypatch):
+def test_contrast_limited_equalization(name, arguments, dtype, data_format, monkeypatch):
     rng = np.random.default_rng(0)
     images = (rng.random((2, 19, 26, 3)) ** 3 * arguments.get("value_range", (0, 255))[1]).astype(dtype)
     images = images if data_format == "channels_last" else np.moveaxis(images, -1, 1).copy()
     given = {**arguments, "data_format": data_format, "name": "it"}
-    name = "ContrastLimitedAdaptiveHistogramEqualization"
     ours, theirs = getattr(layers, name)(**given), getattr(keras.layers, name)(**given)
     backend = (
         theirs.backend
@@ -373,17 +375,18 @@ def test_contrast_limited_equalization(arguments, dtype, data_format, monkeypatc
     assert ours.get_config().keys() == theirs.get_config().keys()
 
 
-@pytest.mark.parametrize("count", [1, 3, 5])
+@against_keras(("name", "count"), [("MaxNumBoundingBoxes", count) for count in (1, 3, 5)])
 @pytest.mark.parametrize("batched", [True, False])
-def test_max_num_bounding_boxes(count, batched):
+@pytest.mark.parametrize("training", [True, False])
+def test_max_num_bounding_boxes(name, count, batched, training):
     rng = np.random.default_rng(0)
     boxes = {"boxes": rng.random((2, count, 4), "float32"), "labels": rng.integers(0, 9, (2, count))}
     data = {"images": rng.random((2, 8, 8, 3), "float32"), "bounding_boxes": boxes}
     if not batched:
         data = keras.tree.map_structure(lambda value: value[0], data)
     given = {"max_number": 3, "fill_value": -2, "bounding_box_format": "xyxy"}
-    ours = layers.MaxNumBoundingBoxes(**given)(keras.tree.map_structure(np.copy, data))
-    theirs = keras.layers.MaxNumBoundingBoxes(**given)(data)
+    ours = getattr(layers, name)(**given)(keras.tree.map_structure(np.copy, data), training=training)
+    theirs = getattr(keras.layers, name)(**given)(data, training=training)
     keras.tree.map_structure(np.testing.assert_array_equal, ours, theirs)
 
 
