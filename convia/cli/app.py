@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from convia import config
+from convia.cli import doctor
 from convia.cli.data import KNOWN, RESIZED
 from convia.cli.table import print_outcome
 from convia.cli.train import MANY_IMAGES, Settings, train, versions
@@ -99,6 +100,38 @@ def train_command(
         )  # fmt: skip
         console = Console()
         print_outcome(console, train(settings, console, command=["convia", *sys.argv[1:]]))
+
+
+@app.command("doctor", epilog=doctor.EXAMPLES)
+def doctor_command(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A folder of images.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    output: Annotated[
+        str | None, typer.Option(help="Folder for report.json, quarantine.csv and .txt, and the pictures.")
+    ] = None,
+    quarantine: Annotated[
+        str | None,
+        typer.Option(help="File for the list of images to leave out: .csv with reasons, else a path per line."),
+    ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Also read what links out of the folder lead to.")
+    ] = False,
+    alike: Annotated[
+        bool, typer.Option("--alike/--no-alike", help="Look for images that look alike, too, not only for equal files.")
+    ] = True,
+    most: Annotated[int, typer.Option(help="How many findings of each kind to name in the table.")] = 5,
+    workers: Annotated[
+        int | None, typer.Option(help="How many files to read at once. By default as many as there are processors.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
+) -> None:
+    """Look for what is wrong with a folder of images: broken files, duplicates, leaks between the parts, and more."""
+    with _reported(debug):
+        code = doctor.doctor(
+            folder, as_json=as_json, output=output, quarantine=quarantine, follow_links=follow_links, alike=alike,
+            most=most, workers=workers,
+        )  # fmt: skip
+    raise typer.Exit(code)
 
 
 @app.command("version")

@@ -1,6 +1,7 @@
 """Images: files, folders, sizes, and random changes to them."""
 
 from convia.images.directory import image_dataset_from_directory
+from convia.images.examine import examine
 from convia.images.files import array_to_img, img_to_array, load_img, save_img
 from convia.images.flows import DirectoryIterator
 from convia.images.frame import DataFrameIterator
@@ -16,6 +17,7 @@ __all__ = [
     "Iterator",
     "NumpyArrayIterator",
     "array_to_img",
+    "examine",
     "image_dataset_from_directory",
     "img_to_array",
     "load_img",

@@ -115,7 +115,21 @@ def walk(root: str, folders: Sequence[str], follow_links: bool, formats: tuple[s
 
     Links that lead out of the root are left out with a warning, unless they are to be followed.
     """
-    home, outside = Path(root).resolve(), []
+    found, outside = scan(root, folders, follow_links, formats)
+    if outside:
+        remedy = "They are left out; pass follow_links=True if you trust them."
+        named = ", ".join(outside[:3]) + ", …" * (len(outside) > 3)
+        received = f"{len(outside)} links that lead out of the folder ({named})"
+        warnings.warn(explain(root, received, "files inside it", remedy), stacklevel=4)
+    return found
+
+
+def scan(
+    root: str, folders: Sequence[str], follow_links: bool, formats: tuple[str, ...]
+) -> tuple[list[list[str]], list[str]]:
+    """List as :func:`walk` does; return the links that lead out as well, instead of a warning."""
+    home = Path(root).resolve()
+    outside: list[str] = []
 
     def is_refused(path: str) -> bool:
         refused = not follow_links and Path(path).is_symlink() and not Path(path).resolve().is_relative_to(home)
@@ -134,12 +148,7 @@ def walk(root: str, folders: Sequence[str], follow_links: bool, formats: tuple[s
             for name in sorted(names):
                 if name.lower().endswith(formats) and not is_refused(os.path.join(place, name)):  # noqa: PTH118
                     found[-1].append(os.path.join(inner, name))  # noqa: PTH118
-    if outside:
-        remedy = "They are left out; pass follow_links=True if you trust them."
-        named = ", ".join(outside[:3]) + ", …" * (len(outside) > 3)
-        received = f"{len(outside)} links that lead out of the folder ({named})"
-        warnings.warn(explain(root, received, "files inside it", remedy), stacklevel=4)
-    return found
+    return found, outside
 
 
 def _places(top: str, follow_links: bool) -> Iterator[tuple[str, list[str]]]:

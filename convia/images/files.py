@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 import warnings
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,9 @@ def _open(path: Any) -> Image.Image:
         name, content = "the image in memory", path
     else:
         name = os.fsdecode(path)
-        content = io.BytesIO(Path(name).read_bytes())
+        content = io.BytesIO(read_bytes(name))
     try:
-        img = Image.open(content, formats=_formats(name))
+        img = Image.open(content, formats=open_formats(name))
         img.load()
     except UnidentifiedImageError:
         received = "no image" if content.getbuffer().nbytes else "an empty file"
@@ -96,7 +97,19 @@ def _open(path: Any) -> Image.Image:
     return img
 
 
-def _formats(name: str) -> list[str] | None:
+def read_bytes(path: str) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        OSError: not there, or a pipe or a device, from which reading might never end.
+    """
+    kind = Path(path).stat().st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise OSError(explain(path, "a pipe or a device", "a file"))
+    return Path(path).read_bytes()
+
+
+def open_formats(name: str) -> list[str] | None:
     """Return the formats that a file of this name may have: no scripts in a .png."""
     if Path(name).suffix.lower() in (".eps", ".ps", ".wmf", ".emf"):
         return None
