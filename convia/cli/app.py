@@ -12,6 +12,8 @@ from rich.console import Console
 from convia import config
 from convia.cli import doctor
 from convia.cli.data import KNOWN, RESIZED
+from convia.cli.run import EPILOG as RUN_EPILOG
+from convia.cli.run import run_command
 from convia.cli.table import print_outcome
 from convia.cli.train import MANY_IMAGES, Settings, train, versions
 
@@ -90,13 +92,20 @@ def train_command(
         str | None, typer.Option(help="Folder for the results. By default runs/NAME; earlier runs are kept.")
     ] = Settings.output,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. By default the fastest.")] = None,
+    on_error: Annotated[
+        str,
+        typer.Option(help="What to do about files that cannot be read: skip; replace by others of their class; raise."),
+    ] = Settings.on_error,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Also read what links out of the folder lead to.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
 ) -> None:
     """Train a network on images, test it, and write model, curves, confusion matrix and results to a folder."""
     with _reported(debug):
         settings = Settings(
             data, model, epochs, batch_size, image_size, learning_rate, patience, seed, validation_split, test_split,
-            output, device,
+            output, device, on_error, follow_links,
         )  # fmt: skip
         console = Console()
         print_outcome(console, train(settings, console, command=["convia", *sys.argv[1:]]))
@@ -132,6 +141,13 @@ def doctor_command(
             most=most, workers=workers,
         )  # fmt: skip
     raise typer.Exit(code)
+
+
+app.command(
+    "run",
+    epilog=RUN_EPILOG,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)(run_command)
 
 
 @app.command("version")

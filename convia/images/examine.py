@@ -48,7 +48,7 @@ KINDS = {
     "conflict": Kind(True, "all", "the same image in several classes"),
     "near_leak": Kind(True, "training", "images that look alike in several of training, validation and test"),
     "near_conflict": Kind(True, "all", "images that look alike in several classes"),
-    "outside": Kind(True, "", "links that lead out of the folder"),
+    "outside": Kind(False, "", "links that lead out of the folder"),
     "no_images": Kind(True, "", "classes without an image that can be read"),
     "duplicate": Kind(False, "later", "the same image several times in a class"),
     "near_duplicate": Kind(False, "", "images of a class that look alike"),
@@ -193,7 +193,7 @@ def examine(
         folder: with a subfolder per class, possibly within train/, validation/ and test/; or of images alone.
         follow_links: also look at what links out of the folder lead to.
         alike: also look for images that look alike: copies in another size, format or quality. Turned, mirrored or
-            cut ones are not found.
+            cut ones are not found, nor such of fewer than 16 pixels.
         workers: how many files are read at once.
         progress: called with the number of files read so far, and of all.
 
@@ -279,11 +279,11 @@ def _alike(files: Sequence[Facts]) -> Iterator[Finding]:
         if facts.signature is not None:
             first.setdefault(facts.digest, facts)
     single = [*first.values()]
-    hashes = np.array([facts.hash for facts in single], np.uint64)
+    hashes = np.array([facts.hashes for facts in single], np.uint64).reshape(-1, 2)
     signatures = np.stack([facts.signature for facts in single]) if single else np.empty((0, 0), np.uint8)  # type: ignore[misc]
     for group in examine_alike.groups(hashes, signatures):
         digests = {single[number].digest for number in group}
-        yield from _of_group([facts for facts in files if facts.digest in digests], "near_", "it looks like")
+        yield from _of_group([facts for facts in files if facts.digest in digests], "near_", "alike")
 
 
 def _of_group(group: Sequence[Facts], prefix: str, words: str) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.generic]
 
 SIDE = 32  # of the thumbnails (SIDE, SIDE, 3) that all is computed from
+LEAST = 16  # pixels of the shorter side; what is smaller looks alike too easily
 _LOW = 8  # frequencies per axis that the hash looks at
 _BITS = 6  # bits of 64 in which alike images may differ
 _BANDS = np.linspace(0, 64, _BITS + 2).astype(np.uint64)  # with so many bands, alike hashes have one in common
@@ -30,14 +31,19 @@ def _cosines() -> npt.NDArray[np.float32]:
 _COSINES = _cosines()
 
 
-def perceptual_hash(thumbnail: npt.NDArray[np.uint8]) -> int:
-    """Return 64 bits: which low frequencies of the grey image are above their median.
+def perceptual_hashes(thumbnail: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    """Return 64 bits each: which low frequencies of the grey image are above their median; which places get brighter.
 
-    Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010, section 3.2.1.
+    Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010, section 3.2.1; Krawetz, "Kind
+    of Like That", 2013. Few copies are missed by both.
     """
     grey = thumbnail.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     waves = (_COSINES @ grey @ _COSINES.T).reshape(-1)
-    return int.from_bytes(np.packbits(waves > np.median(waves[1:])).tobytes(), "big")
+    means = grey.reshape(_LOW, SIDE // _LOW, SIDE).mean(1)  # (8, 32)
+    means = np.stack([part.mean(1) for part in np.array_split(means, _LOW + 1, 1)], 1)  # (8, 9)
+    bits = waves > np.median(waves[1:]), means[:, 1:] > means[:, :-1]
+    frequencies, slopes = (int.from_bytes(np.packbits(part).tobytes(), "big") for part in bits)
+    return frequencies, slopes
 
 
 def signature(thumbnail: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -47,9 +53,14 @@ def signature(thumbnail: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def groups(hashes: npt.NDArray[np.uint64], signatures: npt.NDArray[np.uint8]) -> list[list[int]]:
-    """Return the positions of images that look alike: groups of at least two, each sorted."""
+    """Return the positions of images that look alike: groups of at least two, each sorted.
+
+    Args:
+        hashes: (N, 2); it is enough that one of the two is alike.
+        signatures: (N, 768), which decide.
+    """
     parent = list(range(len(hashes)))
-    for candidates in _gathered(_near(hashes)):
+    for candidates in _gathered(chain.from_iterable(map(_near, np.ascontiguousarray(hashes.T)))):
         roots = _roots(parent)
         pairs = candidates[roots[candidates[:, 0]] != roots[candidates[:, 1]]]  # others are in one group already
         for start in range(0, len(pairs), _CHUNK):

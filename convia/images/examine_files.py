@@ -41,7 +41,7 @@ class Facts:
     height: int = 0
     mode: str = ""
     format: str = ""
-    hash: int = 0
+    hashes: tuple[int, int] = (0, 0)
     signature: npt.NDArray[np.uint8] | None = None
 
 
@@ -68,7 +68,8 @@ def look(path: str, part: str = "", class_name: str = "") -> Facts:
         return Facts(**known, bad=bad, reason=reason)
     if not np.ptp(thumbnail.reshape(-1, 3), 0).any():
         traits.append(("blank", "one colour throughout"))
-    known |= {"hash": examine_alike.perceptual_hash(thumbnail), "signature": examine_alike.signature(thumbnail)}
+    if min(known["width"], known["height"]) >= examine_alike.LEAST:
+        known |= {"hashes": examine_alike.perceptual_hashes(thumbnail), "signature": examine_alike.signature(thumbnail)}
     return Facts(**known, traits=tuple(traits))
 
 

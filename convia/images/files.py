@@ -1,9 +1,11 @@
 """Image files: read to Pillow's images, to arrays and back, with errors that name the file."""
 
+import contextlib
 import io
 import os
 import stat
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +78,26 @@ def _open(path: Any) -> Image.Image:
     else:
         name = os.fsdecode(path)
         content = io.BytesIO(read_bytes(name))
-    try:
+    with _explained(name, content.getbuffer().nbytes):
         img = Image.open(content, formats=open_formats(name))
         img.load()
+    return img
+
+
+def header(path: str) -> tuple[tuple[int, int], str]:
+    """Return an image's (width, height) and Pillow's mode without reading its pixels; errors are ``load_img``'s."""
+    _check_kind(path)
+    with _explained(path, Path(path).stat().st_size), Image.open(path, formats=open_formats(path)) as img:
+        return img.size, img.mode
+
+
+@contextlib.contextmanager
+def _explained(name: str, size: int) -> Iterator[None]:
+    """Turn what Pillow raises for a file of so many bytes into errors that name it and say what to do."""
+    try:
+        yield
     except UnidentifiedImageError:
-        received = "no image" if content.getbuffer().nbytes else "an empty file"
+        received = "no image" if size else "an empty file"
         remedy = "Check that the download or copy was complete, and that the file is what its extension says."
         raise UnidentifiedImageError(explain(name, received, "an image file", remedy)) from None
     except Image.DecompressionBombError as error:
@@ -94,18 +111,22 @@ def _open(path: Any) -> Image.Image:
         raise OSError(
             explain(name, f"an image that cannot be read ({reason})", "a whole image file", remedy)
         ) from error
-    return img
+
+
+def _check_kind(path: str) -> None:
+    """Refuse pipes and devices, from which reading might never end."""
+    kind = Path(path).stat().st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise OSError(explain(path, "a pipe or a device", "a file"))
 
 
 def read_bytes(path: str) -> bytes:
     """Return a file's content.
 
     Raises:
-        OSError: not there, or a pipe or a device, from which reading might never end.
+        OSError: not there, or a pipe or a device.
     """
-    kind = Path(path).stat().st_mode
-    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-        raise OSError(explain(path, "a pipe or a device", "a file"))
+    _check_kind(path)
     return Path(path).read_bytes()
 
 

@@ -1,5 +1,6 @@
 """Pictures of a folder of images: how many there are of each class, and those in which something was found."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def class_counts(found: Examination) -> Any:
         axes.set_yticks(range(len(shown)), [shortened(name or "(no class)", 24) for name, _ in shown])
         axes.set(ylim=(len(shown) - 0.5, -0.5), xlim=(0, max(starts.max(), 1)))
         axes.spines[:].set_visible(False)
-        axes.tick_params(length=0, labelcolor="inherit")
+        axes.tick_params(length=0)
         axes.set_xticks([])
         if len(shown[0][1]) > 1:
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
@@ -60,7 +61,7 @@ def contact_sheet(found: Examination, kinds: Sequence[str] | None = None, rows: 
     Returns:
         A matplotlib Figure.
     """
-    chosen = [*KINDS] if kinds is None else [*kinds]
+    chosen = [kind for kind in kinds or KINDS if kind != "outside"]  # where links lead is not looked at
     groups = {kind: [finding for finding in found.of(kind) if finding.paths] for kind in chosen}
     groups = {kind: findings for kind, findings in groups.items() if findings}
     pictures = {kind: _pictures(findings, rows * _PLACES) for kind, findings in groups.items()}
@@ -112,7 +113,9 @@ def _show(axes: Any, path: str, colour: str) -> None:
 def _pixels(path: str) -> npt.NDArray[np.uint8] | None:
     """Return a small picture on grey ground, None of what cannot be read."""
     try:
-        img = load_img(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata
+            img = load_img(path)
     except UNREADABLE:
         return None
     img.thumbnail((_SIDE, _SIDE))
