@@ -9,6 +9,8 @@ import torch
 from convia import config, tree
 from convia.errors import explain
 
+__all__ = ["check_labels"]
+
 
 def to_tensor(value: Any, dtype: torch.dtype | None = None, like: torch.Tensor | None = None) -> Any:
     """Return a tensor of an array, list or number; of a container of arrays, the same container of tensors.

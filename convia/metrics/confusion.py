@@ -14,6 +14,19 @@ from convia.losses.base import ComputeDtype, ratio
 from convia.losses.inputs import match_ranks, to_tensor
 from convia.metrics.base import Metric, float_tensor
 
+__all__ = [
+    "FalseNegatives",
+    "FalsePositives",
+    "Precision",
+    "PrecisionAtRecall",
+    "Recall",
+    "RecallAtPrecision",
+    "SensitivityAtSpecificity",
+    "SpecificityAtSensitivity",
+    "TrueNegatives",
+    "TruePositives",
+]
+
 STATES = {"tp": "true_positives", "fp": "false_positives", "tn": "true_negatives", "fn": "false_negatives"}
 NEVER = -1e10  # the score of what is not among the top k
 

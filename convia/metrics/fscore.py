@@ -11,6 +11,8 @@ from convia.losses.base import ComputeDtype
 from convia.losses.inputs import to_tensor
 from convia.metrics.base import Metric, float_tensor
 
+__all__ = ["F1Score", "FBetaScore"]
+
 _STATES = ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
 
 

@@ -21,6 +21,22 @@ from convia.losses.regression import (
 )
 from convia.metrics.base import Mean, MeanMetricWrapper, Metric, float_tensor
 
+__all__ = [
+    "CosineSimilarity",
+    "LogCoshError",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "R2Score",
+    "RootMeanSquaredError",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+]
+
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
     """Return the cosine of the angle between vectors along ``axis``: 1 is the best."""
@@ -51,7 +67,6 @@ class CosineSimilarity(MeanMetricWrapper, function=cosine_similarity, direction=
     """Mean cosine of the angle between label and prediction along ``axis``."""
 
     _unsaved: ClassVar[frozenset[str]] = frozenset({"axis"})
-    axis: int = -1
 
 
 class RootMeanSquaredError(Mean):

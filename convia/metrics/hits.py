@@ -11,6 +11,20 @@ from convia.losses.base import ComputeDtype
 from convia.losses.inputs import match_ranks, pair, squeeze_labels, to_tensor
 from convia.metrics.base import MeanMetricWrapper
 
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy",
+    "TopKCategoricalAccuracy",
+    "binary_accuracy",
+    "categorical_accuracy",
+    "sparse_categorical_accuracy",
+    "sparse_top_k_categorical_accuracy",
+    "top_k_categorical_accuracy",
+]
+
 
 def _as_float(matches: torch.Tensor) -> torch.Tensor:
     return matches.to(config.torch_dtype(config.floatx()))
@@ -90,8 +104,6 @@ class Accuracy(MeanMetricWrapper, function=accuracy, direction="up"):
 
 class BinaryAccuracy(MeanMetricWrapper, function=binary_accuracy, direction="up"):
     """How often predictions are on the label's side of ``threshold``."""
-
-    threshold: float = 0.5
 
 
 class CategoricalAccuracy(MeanMetricWrapper, function=categorical_accuracy, direction="up"):
