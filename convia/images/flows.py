@@ -1,7 +1,5 @@
 """Batches of images from files: what folders and tables of file names share, and the iterator of folders."""
 
-import functools
-import math
 import os
 import warnings
 from collections.abc import Generator, Sequence
@@ -15,9 +13,12 @@ from PIL import Image
 
 from convia import config
 from convia.errors import explain, nearest
+from convia.images.ahead import Batch
+from convia.images.cache import CACHES, Cache
+from convia.images.decode import DECODINGS, decode
 from convia.images.directory import ON_ERROR, walk
-from convia.images.files import img_to_array, load_img
-from convia.images.iterators import FORMATS, Iterator, augment, check_subset
+from convia.images.files import img_to_array
+from convia.images.iterators import AHEAD, FORMATS, ImagesIterator, check_mixing, check_subset
 
 Array = npt.NDArray[Any]
 MEMORY = 2**30  # bytes of decoded images that an iterator keeps
@@ -26,10 +27,11 @@ _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"
 _NAMED = 10  # files that a warning names
 
 
-class FilesIterator(Iterator):
+class FilesIterator(ImagesIterator):
     """Batches of image files; what folders and tables of file names have in common.
 
-    Decoded images (8 bits) are kept, up to ``memory`` bytes, so that later epochs need not read the files.
+    Decoded images (8 bits) are kept, see :class:`~convia.images.cache.Cache`, so that later epochs need not read the
+    files.
     ``unreadable`` maps the files that could not be read to the reasons.
     """
 
@@ -42,7 +44,11 @@ class FilesIterator(Iterator):
     color_mode: str
     interpolation: str
     keep_aspect_ratio: bool
+    memory: int
+    cache: str | None
+    decoding: str
     sample_weight: Array | None = None
+    _cache: Cache | None = None
     _modes: tuple[str | None, ...] = ("categorical", "binary", "sparse", "input", None)
 
     def _configure(
@@ -55,6 +61,8 @@ class FilesIterator(Iterator):
             "color_mode": (options["color_mode"], (*_CHANNELS,)),
             "interpolation": (options["interpolation"], _INTERPOLATIONS),
             "on_error": (on_error, ON_ERROR),
+            "cache": (options["cache"], CACHES),
+            "decoding": (options["decoding"], DECODINGS),
         }
         for name, (value, allowed) in choices.items():
             if value not in allowed:
@@ -73,8 +81,9 @@ class FilesIterator(Iterator):
         self.split = None if share is None else (0, share) if subset == "validation" else (share, 1)
         self.unreadable: dict[str, str] = {}
         self._reported = 0
-        self._kept: dict[int, Array] = {}
-        self._room = options["memory"] // math.prod(self.image_shape)
+        if getattr(generator, "mixes", False):
+            fits = class_mode in ("categorical", "binary", "raw")
+            check_mixing(who, fits, f"class_mode={class_mode!r}", "class_mode='categorical'")
 
     @property
     def labels(self) -> Any:
@@ -85,56 +94,74 @@ class FilesIterator(Iterator):
         """Return those of a list that belong to the subset."""
         return files[slice(*(int(border * len(files)) for border in self.split))] if self.split else files
 
-    def _read(self, index: int) -> Array | None:
-        """Return a file's image as an array of its own, or None if it cannot be read."""
-        pixels = self._kept.get(index)
+    def _read(self, index: int) -> Any:
+        """Return a file's image, which must not be changed, or the error that keeps it from being read."""
+        pixels = None if self._cache is None else self._cache.get(index)
+        if pixels is not None:
+            return pixels
         path = self.filepaths[index]
-        if pixels is None:
-            if path in self.unreadable:
-                return None
-            try:
-                how = self.color_mode, self.target_size, self.interpolation, self.keep_aspect_ratio
-                pixels = np.asarray(load_img(path, *how))
-            except (OSError, Image.DecompressionBombError) as error:
-                if self.on_error == "raise":
-                    raise
-                self.unreadable[path] = str(error)
-                return None
-            if pixels.dtype == np.uint8 and len(self._kept) < self._room:
-                self._kept[index] = pixels
-        return img_to_array(pixels, self.data_format)
+        if path in self.unreadable:
+            return OSError(self.unreadable[path])
+        how = self.color_mode, self.target_size, self.interpolation, self.keep_aspect_ratio
+        try:
+            picture = np.asarray(decode(path, *how, fast=self.decoding == "fast"))
+        except (OSError, Image.DecompressionBombError) as error:
+            return error
+        if picture.dtype != np.uint8:
+            return img_to_array(picture, self.data_format)
+        pixels = img_to_array(picture, self.data_format, np.uint8)
+        if self._cache is not None:
+            self._cache.put(index, pixels)
+        return pixels
+
+    def _begin(self, index_array: Array) -> Batch:
+        if self._cache is None and self.cache is not None:
+            self._cache = Cache(self.n, self.image_shape, self.memory, self.cache)
+        batch = Batch(self.image_data_generator, index_array, self._read, self.image_shape, config.floatx())
+        batch.mixture = self._mixture(len(index_array))
+        return batch
 
     def named_batches(self) -> Generator[tuple[list[str], Array], None, None]:
         """Go once through the files in the order of the listing: (paths, images), without what cannot be read."""
         for start in range(0, self.n, self.batch_size):
-            used, batch = self._images_of(np.arange(start, min(start + self.batch_size, self.n)))
+            used, images, _ = self._made(self._begin(np.arange(start, min(start + self.batch_size, self.n))))
             if len(used):
-                yield [self.filepaths[j] for j in used], batch
+                yield [self.filepaths[j] for j in used], images
 
-    def _images_of(self, index_array: Array) -> tuple[Array, Array]:
-        """Return the indices of the files that can be read, and their images."""
-        known = len(self.unreadable)
-        reads = [functools.partial(self._read, int(j)) for j in index_array]
-        images = augment(self.image_data_generator, reads, self.image_shape)
-        self._warn(known)
-        whole = [k for k, image in enumerate(images) if image is not None]
-        batch = np.zeros((len(whole), *self.image_shape), self.dtype)
-        for k, number in enumerate(whole):
-            batch[k] = images[number]
-        return index_array[whole], batch
+    def _made(self, batch: Batch) -> tuple[Array, Array, Array]:
+        """Return the numbers of the files that could be read, their images, and their places in the batch."""
+        places = batch.wait()
+        self._note(batch)
+        images = batch.pixels if len(places) == len(batch.order) else batch.pixels[places]
+        return batch.order[places], images.astype(self.dtype, copy=False), places
 
-    def _get_batches_of_transformed_samples(self, index_array: Array) -> Any:
-        used, batch = self._images_of(index_array)
-        missing = len(index_array) - len(used)
+    def _finish(self, batch: Batch) -> Any:
+        used, images, places = self._made(batch)
+        missing = len(batch.order) - len(used)
         if missing and (self.on_error == "replace" or not len(used)):
-            others = self._others(int(index_array[-1]), missing if self.on_error == "replace" else 1)
-            others, images = self._images_of(others)
-            used, batch = np.concatenate((used, others)), np.concatenate((batch, images))
-        self._save(batch, used, 10**7)
-        if self.class_mode is None:
-            return batch
-        y = self._targets_of(used, batch)
-        return (batch, y) if self.sample_weight is None else (batch, y, self.sample_weight[used])
+            others = self._others(int(batch.order[-1]), missing if self.on_error == "replace" else 1)
+            others, more, _ = self._made(self._begin(others))
+            used, images = np.concatenate((used, others)), np.concatenate((images, more))
+            lost = np.setdiff1d(np.arange(len(batch.order)), places)
+            places = np.concatenate((places, lost[: len(others)]))
+        y = None if self.class_mode is None else self._targets_of(used, images)
+        weight = None if self.sample_weight is None else self.sample_weight[used]
+        if batch.mixture is not None:
+            partners, last = batch.mixture.among(places), self.data_format == "channels_last"
+            images, (y, weight) = batch.mixture.apply(images, (y, weight), partners, last)
+        self._save(images, used, 10**7)
+        if y is None:
+            return images
+        return (images, y) if weight is None else (images, y, weight)
+
+    def _note(self, batch: Batch) -> None:
+        """Raise the first error of a batch, or remember the files that cannot be read."""
+        known = len(self.unreadable)
+        for place, error in sorted(batch.errors.items()):
+            if self.on_error == "raise":
+                raise error
+            self.unreadable.setdefault(self.filepaths[batch.order[place]], str(error))
+        self._warn(known)
 
     def _targets_of(self, index_array: Array, batch: Array) -> Any:
         """Return the labels of a batch."""
@@ -154,11 +181,17 @@ class FilesIterator(Iterator):
     def _others(self, index: int, count: int) -> Array:
         """Return the next files after this one that can be read, again from the first where there are too few."""
         after = (int(j) for j in (np.arange(1, self.n) + index) % self.n)
-        found = [*islice((j for j in after if self._read(j) is not None), count)]
+        found = [*islice((j for j in after if self._is_readable(j)), count)]
         if not found:
             received = f"{self.n} files, none of which can be read ({', '.join([*self.unreadable][:3])}, …)"
             raise OSError(explain(type(self).__name__, received, "image files"))
         return np.resize(found, count)
+
+    def _is_readable(self, index: int) -> bool:
+        image = self._read(index)
+        if isinstance(image, Exception):
+            self.unreadable.setdefault(self.filepaths[index], str(image))
+        return not isinstance(image, Exception)
 
     def on_epoch_end(self) -> None:
         """Draw the order of the next epoch; count and name the files that could not be read."""
@@ -200,7 +233,12 @@ class DirectoryIterator(FilesIterator):
         keep_aspect_ratio: cut out the center rather than distort.
         on_error: "skip" files that cannot be read, with a warning that names them; "replace" them by the next files
             that can, with the labels of these, so that batches stay full; or "raise".
-        memory: bytes of decoded images to keep.
+        memory: bytes of main memory for decoded images.
+        cache: where to keep those: "memory", as far as they fit; "disk", a temporary file; "auto", in memory if all
+            fit, else on disk; None, nowhere.
+        decoding: "exact", as Pillow does it; "fast", photographs (JPEG) of at least twice the target's size at half,
+            a quarter or an eighth of their own.
+        prefetch: batches that are made in the background; they are the same without.
 
     Raises:
         FileNotFoundError: no such folder. ValueError: an unknown mode, or interpolation.
@@ -229,6 +267,9 @@ class DirectoryIterator(FilesIterator):
         *,
         on_error: str = "skip",
         memory: int = MEMORY,
+        cache: str | None = "auto",
+        decoding: str = "exact",
+        prefetch: int = AHEAD,
     ) -> None:
         self._configure(
             image_data_generator,
@@ -245,6 +286,9 @@ class DirectoryIterator(FilesIterator):
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             memory=memory,
+            cache=cache,
+            decoding=decoding,
+            prefetch=prefetch,
         )
         self.directory = directory
         root = os.fspath(directory)
