@@ -82,6 +82,7 @@ private:
 
     Floats allocate(Int count);
     void cut_convolution(Step& s);
+    void mirror_convolution(Step& s, bool training);
     void plan_gradients();
     void plan_phases(Phases& phases, bool training);
     bool learns(const Step& s) const;

@@ -49,10 +49,14 @@ class Trainer(Compiled):
 
     def predict_step(self, data: Any) -> Any:
         """Return the outputs for one batch; override it for an algorithm of your own."""
-        return self(unpack(data)[0], training=False)
+        x = unpack(data)[0]
+        found = native.outputs(self, x)
+        return self(x, training=False) if found is None else found
 
     def _learn(self, x: Any, y: Any, weight: Any) -> None:
-        """One step: outputs, loss, gradients, update."""
+        """One step: outputs, loss, gradients, update; on the native engine where it can."""
+        if native.step(self, x, y, weight, "train"):
+            return
         outputs = self(x, training=True)
         loss = self._compute_loss(x, y, outputs, weight, training=True)
         if self._first_step:
@@ -69,6 +73,8 @@ class Trainer(Compiled):
             self._update_metrics(x, y, outputs, weight)
 
     def _measure(self, x: Any, y: Any, weight: Any) -> None:
+        if native.step(self, x, y, weight, "test"):
+            return
         with torch.no_grad():
             outputs = self(x, training=False)
             self._note_loss(self._compute_loss(x, y, outputs, weight, training=False), outputs)
