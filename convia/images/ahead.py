@@ -12,6 +12,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from convia.images.effects import Mixture
 
 Array = npt.NDArray[Any]
 Read = Callable[[int], Any]  # an image's number → the image, or the error that kept it from being read
-_VALUES = 2**17  # that a task has at least: about what the processor's cache holds
+_VALUES = 2**17  # of images in memory that a task has at least
 _TASKS = 4  # per thread and batch
 
 
@@ -31,54 +32,68 @@ def threads(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(os.cpu_count() or 1, 16), "convia-images")
 
 
+def is_light(count: int, shape: tuple[int, ...]) -> bool:
+    """Whether so many images in memory are so few that one task makes them."""
+    return count * math.prod(shape) <= _VALUES
+
+
 class Batch:
     """A batch that is being made.
 
     Args:
         generator: an ImageDataGenerator, what looks like one, or None.
         order: numbers of the images.
-        read: returns an image by its number: bytes or floats that must not be changed, or an error.
+        read: all images as an array; or returns one by its number, which must not be changed, or an error.
         shape: of each image.
         dtype: that images are changed in.
     """
 
-    def __init__(self, generator: Any, order: Array, read: Read, shape: tuple[int, ...], dtype: Any) -> None:
+    def __init__(self, generator: Any, order: Array, read: Read | Array, shape: tuple[int, ...], dtype: Any) -> None:
         self.order, self._read, self._generator = order, read, generator
         self.pixels = np.empty((len(order), *shape), dtype)
         self.errors: dict[int, Exception] = {}  # by place in the batch
         self.mixture: Mixture | None = None
+        self._parts: list[slice] = []
         self._tasks: list[Future[None]] = []
         pool = threads(os.getpid())
         if generator is not None and not getattr(generator, "draws_ahead", False):
             self._make_in_turn(pool)
             return
         self._drawn = generator.draw(shape, len(order)) if generator is not None else {}
-        workers = getattr(pool, "_max_workers", 1)
-        size = max(1, -(-len(order) // (_TASKS * workers)), _VALUES // max(math.prod(shape), 1))
-        self._tasks = [pool.submit(self._make, slice(k, k + size)) for k in range(0, len(order), size)]
+        in_memory = isinstance(read, np.ndarray)
+        size = -(-len(order) // (_TASKS * getattr(pool, "_max_workers", 1)))
+        size = max(1, size, _VALUES // max(math.prod(shape), 1) if in_memory else 0)
+        self._parts = [slice(k, k + size) for k in range(0, len(order), size)]
+        if not in_memory or len(self._parts) > 1:  # else to hand the work over would take longer than to do it
+            self._tasks = [pool.submit(self._make, part) for part in self._parts]
 
     def _make(self, part: slice) -> None:
         """Read and change some of the images, in a thread."""
-        images = [self._read(int(j)) for j in self.order[part]]
+        read, numbers = self._read, self.order[part]
+        images: Any = read[numbers] if isinstance(read, np.ndarray) else [read(int(j)) for j in numbers]
         bad = {k: image for k, image in enumerate(images) if isinstance(image, Exception)}
+        out, drawn = self.pixels[part], {name: column[part] for name, column in self._drawn.items()}
+        if not bad:
+            self._change(images, drawn, out)
+            return
         self.errors.update({part.start + k: error for k, error in bad.items()})
         good = [k for k in range(len(images)) if k not in bad]
-        out = self.pixels[part]
-        if self._generator is None:
-            for k in good:
-                out[k] = images[k]
+        whole = np.empty((len(good), *out.shape[1:]), out.dtype)
+        self._change([images[k] for k in good], {name: column[good] for name, column in drawn.items()}, whole)
+        out[good] = whole
+
+    def _change(self, images: Any, drawn: dict[str, Array], out: Array) -> None:
+        if self._generator is not None:
+            self._generator.change(images, drawn, out)
             return
-        chosen: Any = good if bad else slice(None)
-        changed = np.empty((len(good), *out.shape[1:]), out.dtype) if bad else out
-        drawn = {name: column[part][chosen] for name, column in self._drawn.items()}
-        self._generator.change([images[k] for k in good], drawn, changed)
-        if bad:
-            out[good] = changed
+        for k, image in enumerate(images):
+            out[k] = image
 
     def _make_in_turn(self, pool: ThreadPoolExecutor) -> None:
         """Change image after image, for a generator with functions of the user's, which may draw on their own."""
         generator, shape = self._generator, self.pixels.shape[1:]
-        for k, image in enumerate(pool.map(self._read, map(int, self.order))):
+        read = self._read.__getitem__ if isinstance(self._read, np.ndarray) else self._read
+        for k, image in enumerate(pool.map(read, map(int, self.order))):
             drawn = generator.get_random_transform(shape)
             if isinstance(image, Exception):
                 self.errors[k] = image
@@ -87,9 +102,14 @@ class Batch:
                 self.pixels[k] = generator.standardize(generator.apply_transform(own, drawn))
 
     def wait(self) -> Array:
-        """Return the places of the images that could be read, when all are made."""
-        for task in self._tasks:
-            task.result()
+        """Return the places of the images that could be read, when all are made; make those not yet begun."""
+        for part, task in zip_longest(self._parts, self._tasks):
+            if task is None or task.cancel():
+                self._make(part)
+            else:
+                task.result()
+        if not self.errors:
+            return np.arange(len(self.order))
         return np.array([k for k in range(len(self.order)) if k not in self.errors], int)
 
     def cancel(self) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from convia import config
 from convia.errors import explain, nearest
-from convia.images.ahead import Ahead, Batch
+from convia.images.ahead import Ahead, Batch, is_light
 from convia.images.effects import Mixture
 from convia.images.files import array_to_img
 
@@ -178,6 +178,7 @@ class ImagesIterator(Iterator):
     image_data_generator: Any
     prefetch: int = AHEAD
     _ahead: Ahead | None = None
+    _is_light = False
 
     def _begin(self, index_array: Array) -> Batch:
         """Draw what is left to chance, and let threads make the images."""
@@ -209,7 +210,7 @@ class ImagesIterator(Iterator):
         own = ("_get_batches_of_transformed_samples", "_set_index_array", "_begin", "_finish")
         known = all(getattr(type(self), name).__module__.startswith("convia.") for name in own)
         harmless = generator is None or getattr(generator, "draws_ahead", False)
-        return bool(self.prefetch > 0 and self.n and known and harmless and not self.save_to_dir)
+        return bool(self.prefetch > 0 and self.n and known and harmless and not (self.save_to_dir or self._is_light))
 
     def _following(self, request: int | None) -> Any:
         if request is None:
@@ -300,11 +301,11 @@ class NumpyArrayIterator(ImagesIterator):
                 else (self.y.dtype.kind in "fiub" and (self.y.ndim > 1 or self.y.dtype.kind == "f"))
             )
             check_mixing("flow", bool(kinds), "labels that are class numbers, or none", "keras.utils.to_categorical(y)")
+        self._is_light = is_light(batch_size, self.x.shape[1:])
         super().__init__(len(self.x), batch_size, shuffle, seed)
 
     def _begin(self, index_array: Array) -> Batch:
-        read, shape = self.x.__getitem__, self.x.shape[1:]
-        batch = Batch(self.image_data_generator, index_array, read, shape, self.dtype)
+        batch = Batch(self.image_data_generator, index_array, self.x, self.x.shape[1:], self.dtype)
         batch.mixture = self._mixture(len(index_array))
         return batch
 

@@ -3,12 +3,13 @@
 import contextlib
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from convia.engine.loading import chosen_engine
+from convia.errors import explain
 from convia.images import splines
 from convia.images.transforms import LINEAR, affine_maps, apply_brightness_shift
 
@@ -38,8 +39,19 @@ def brightness_tables(factors: Array) -> Array:
     return np.trunc(np.clip(factors.astype(np.float32)[:, None] * levels, 0, 255))
 
 
+class _Settings(NamedTuple):
+    """What is to be done to N images."""
+
+    maps: tuple[Array, Array, Array]  # matrices and offsets from new to old pixels, and which images move
+    flips: tuple[Array, Array]  # of columns, of rows
+    shifts: Array  # of values; NaN: none
+    factors: Array  # of brightness; NaN: none
+    fill: tuple[int, str, float]  # order, fill_mode, cval
+    last: bool  # channels come last
+
+
 def change(
-    images: Sequence[Array],
+    images: Sequence[Array] | Array,
     drawn: Columns,
     out: Array,
     *,
@@ -57,122 +69,103 @@ def change(
             flip_vertical, channel_shift_intensity, brightness (a factor).
         out: (N, …), of a float type.
         order, fill_mode, cval: see :func:`convia.images.splines.warp`.
+
+    Raises:
+        ValueError: images of different shapes.
     """
     if not len(images):
         return
-    maps, flips, shifts, factors = _settings(images, drawn, last)
-    fill = order, fill_mode, cval
+    shapes = {image.shape for image in images}
+    if shapes != {out.shape[1:]}:
+        raise ValueError(explain("apply_transforms", f"images of the shapes {sorted(shapes)}", "the same for all"))
+    plan = _settings(images, drawn, (order, fill_mode, cval), last)
     fits = order < 2 and out.dtype == np.float32 and out.flags.c_contiguous and out.size
-    if _pixels is not None and fits and chosen_engine() != "torch" and not _is_mixed(factors):
-        _change_natively(images, maps, flips, shifts, factors, fill, scale, last, out)
-    else:
-        _change_in_numpy(images, maps, flips, shifts, factors, fill, scale, last, out)
-
-
-def _settings(
-    images: Sequence[Array], drawn: Columns, last: bool
-) -> tuple[tuple[Array, Array, Array], list[Array], Array, Array]:
-    """Return the maps of the warps, the flips of columns and rows, the shifts of values, the factors of brightness."""
-    count = len(images)
-    shape = images[0].shape[:2] if last else images[0].shape[1:]
-    table = np.stack([drawn.get(name, np.full(count, float(start))) for name, start in LINEAR.items()], 1)
-    none = np.full(count, np.nan)
-    flips = [drawn.get(name, none) == 1 for name in ("flip_horizontal", "flip_vertical")]
-    return affine_maps(shape, table), flips, drawn.get("channel_shift_intensity", none), drawn.get("brightness", none)
-
-
-def _is_mixed(factors: Array) -> bool:
-    return bool(np.isnan(factors).any()) and not np.isnan(factors).all()
-
-
-def _change_natively(
-    images: Sequence[Array],
-    maps: tuple[Array, Array, Array],
-    flips: list[Array],
-    shifts: Array,
-    factors: Array,
-    fill: tuple[int, str, float],
-    scale: float,
-    last: bool,
-    out: Array,
-) -> None:
-    kind = np.uint8 if all(image.dtype == np.uint8 for image in images) else np.float32
-    pictures = [np.ascontiguousarray(image, kind) for image in images]  # kept alive while the kernel reads them
-    sources = np.array([picture.__array_interface__["data"][0] for picture in pictures], np.uint64)
-    matrices, offsets, moves = maps
-    has_shift = ~np.isnan(shifts)
-    flags = moves * _MOVES + flips[0] * _FLIPS_COLUMNS + flips[1] * _FLIPS_ROWS + has_shift * _SHIFTS
-    channels = out.shape[3 if last else 1]
-    colors = 3 if channels == 4 else channels  # Pillow leaves the fourth, transparency, as it is
-    shines = not np.isnan(factors[0])
-    tables = brightness_tables(factors) if shines else _NONE
-    beyond = np.full(len(images), channels not in (1, 3, 4) and shines, np.uint8)
-    _pixels.change(
-        sources,
-        kind is np.uint8,
-        out[:, None] if last else out[..., None],
-        np.concatenate([matrices.reshape(-1, 4), offsets], 1),
-        flags.astype(np.uint8),
-        np.nan_to_num(shifts).astype(np.float32),
-        tables if not beyond.any() else _NONE,
-        beyond,
-        fill[0],
-        splines.FILL_MODES.index(fill[1]),
-        fill[2],
-        bool(shines),
-        1.0 if beyond.any() else scale,
-        colors,
-    )
-    for k in map(int, np.flatnonzero(beyond)):
-        out[k] = apply_brightness_shift(out[k], factors[k], False, "channels_last" if last else "channels_first")
-        out[k] *= np.float32(scale)
-
-
-def _change_in_numpy(
-    images: Sequence[Array],
-    maps: tuple[Array, Array, Array],
-    flips: list[Array],
-    shifts: Array,
-    factors: Array,
-    fill: tuple[int, str, float],
-    scale: float,
-    last: bool,
-    out: Array,
-) -> None:
+    if _pixels is not None and fits and chosen_engine() != "torch" and not _is_mixed(plan.factors):
+        _change_natively(images, plan, scale, out)
+        return
     floats = [np.asarray(image, image.dtype if image.dtype.kind == "f" else out.dtype) for image in images]
-    for k, x in enumerate(_changed(floats, maps, flips, shifts, factors, fill, last)):
+    for k, x in enumerate(_changed(floats, plan)):
         out[k] = x
     if scale != 1:
-        out *= out.dtype.type(scale)
+        out *= scale
 
 
 def changed(images: Sequence[Array], drawn: Columns, fill: tuple[int, str, float], last: bool) -> list[Array]:
     """Change images of any type as :func:`change` does, in NumPy; whole numbers stay whole numbers in a warp."""
-    return _changed(images, *_settings(images, drawn, last), fill, last)
+    return _changed(images, _settings(images, drawn, fill, last))
 
 
-def _changed(
-    images: Sequence[Array],
-    maps: tuple[Array, Array, Array],
-    flips: list[Array],
-    shifts: Array,
-    factors: Array,
-    fill: tuple[int, str, float],
-    last: bool,
-) -> list[Array]:
-    done = [x if last else np.moveaxis(x, 0, 2) for x in images]  # (H, W, C) each
-    matrices, offsets, moves = maps
+def _settings(images: Sequence[Array] | Array, drawn: Columns, fill: tuple[int, str, float], last: bool) -> _Settings:
+    count = len(images)
+    shape = images[0].shape[:2] if last else images[0].shape[1:]
+    table = np.empty((count, len(LINEAR)))
+    for k, (name, start) in enumerate(LINEAR.items()):
+        table[:, k] = drawn.get(name, start)
+    none = np.full(count, np.nan)
+    across, down = (drawn.get(name, none) == 1 for name in ("flip_horizontal", "flip_vertical"))
+    shifts, factors = (drawn.get(name, none) for name in ("channel_shift_intensity", "brightness"))
+    return _Settings(affine_maps(shape, table), (across, down), shifts, factors, fill, last)
+
+
+def _is_mixed(factors: Array) -> bool:
+    absent = np.isnan(factors)
+    return bool(absent.any() and not absent.all())
+
+
+def _addresses(images: Sequence[Array] | Array) -> tuple[Any, Array]:
+    """Return contiguous bytes or floats, to be kept alive, and the addresses of the images."""
+    if not isinstance(images, np.ndarray):
+        kind = np.uint8 if all(image.dtype == np.uint8 for image in images) else np.float32
+        pictures = [np.ascontiguousarray(image, kind) for image in images]
+        return pictures, np.array([picture.__array_interface__["data"][0] for picture in pictures], np.uint64)
+    whole = np.ascontiguousarray(images, images.dtype if images.dtype == np.uint8 else np.float32)
+    return whole, whole.ctypes.data + np.arange(len(whole), dtype=np.uint64) * np.uint64(whole[0].nbytes)
+
+
+def _change_natively(images: Sequence[Array] | Array, plan: _Settings, scale: float, out: Array) -> None:
+    pictures, sources = _addresses(images)
+    matrices, offsets, moves = plan.maps
+    has_shift = ~np.isnan(plan.shifts)
+    flags = moves * _MOVES + plan.flips[0] * _FLIPS_COLUMNS + plan.flips[1] * _FLIPS_ROWS + has_shift * _SHIFTS
+    channels = out.shape[3 if plan.last else 1]
+    shines = not np.isnan(plan.factors[0])
+    is_odd = shines and channels not in (1, 3, 4)  # Pillow has no such images: brightness says so
+    beyond = np.full(len(images), is_odd, np.uint8)
+    order, fill_mode, cval = plan.fill
+    _pixels.change(
+        sources,
+        pictures[0].dtype == np.uint8,
+        out[:, None] if plan.last else out[..., None],
+        np.concatenate([matrices.reshape(-1, 4), offsets], 1),
+        flags.astype(np.uint8),
+        np.where(has_shift, plan.shifts, 0).astype(np.float32),
+        brightness_tables(plan.factors) if shines and not is_odd else _NONE,
+        beyond,
+        order,
+        splines.FILL_MODES.index(fill_mode),
+        cval,
+        shines,
+        1.0 if is_odd else scale,
+        3 if channels == 4 else channels,  # Pillow leaves the fourth, transparency, as it is
+    )
+    for k in map(int, np.flatnonzero(beyond)):
+        data_format = "channels_last" if plan.last else "channels_first"
+        out[k] = apply_brightness_shift(out[k], plan.factors[k].item(), False, data_format)
+        out[k] *= scale
+
+
+def _changed(images: Sequence[Array], plan: _Settings) -> list[Array]:
+    done = [x if plan.last else np.moveaxis(x, 0, 2) for x in images]  # (H, W, C) each
+    matrices, offsets, moves = plan.maps
     moved = np.flatnonzero(moves)
     if len(moved):
-        precise = not np.isnan(factors).all()
-        pixels = np.stack([done[k] for k in moved])
-        for k, x in zip(
-            map(int, moved), splines.warp(pixels, matrices[moved], offsets[moved], *fill, precise), strict=True
-        ):
+        precise = not np.isnan(plan.factors).all()
+        warped = splines.warp(np.stack([done[k] for k in moved]), matrices[moved], offsets[moved], *plan.fill, precise)
+        for k, x in zip(map(int, moved), warped, strict=True):
             done[k] = x
-    for k, x in enumerate(done):
-        shifted = x if np.isnan(shifts[k]) else np.clip(x + shifts[k].item(), x.min(), x.max())
-        turned = shifted[:: -1 if flips[1][k] else 1, :: -1 if flips[0][k] else 1]
-        bright = np.isnan(factors[k])
-        done[k] = turned if bright else apply_brightness_shift(turned, factors[k].item(), False, "channels_last")
-    return done if last else [np.moveaxis(x, 2, 0) for x in done]
+    for k, (x, across, down) in enumerate(zip(done, *plan.flips, strict=True)):
+        shift, factor = plan.shifts[k].item(), plan.factors[k].item()
+        shifted = x if np.isnan(shift) else np.clip(x + shift, x.min(), x.max())
+        turned = shifted[:: -1 if down else 1, :: -1 if across else 1]
+        done[k] = turned if np.isnan(factor) else apply_brightness_shift(turned, factor, False, "channels_last")
+    return done if plan.last else [np.moveaxis(x, 2, 0) for x in done]
