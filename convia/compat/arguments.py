@@ -50,7 +50,8 @@ LAYERS: tuple[tuple[str, str], ...] = (
      "-renorm_clipping -renorm_momentum -virtual_batch_size -adjustment"),
     ("LeakyReLU", "alpha=negative_slope"),
     ("PReLU", "init=alpha_initializer"),
-    ("RepeatVector Permute Reshape Activation Lambda TimeDistributed Masking ActivityRegularization", "-dim_ordering"),
+    ("RepeatVector Permute Reshape Activation TimeDistributed Masking ActivityRegularization", "-dim_ordering"),
+    ("Lambda", "-dim_ordering"),
     ("InputLayer", "input_shape=shape batch_input_shape=batch_shape input_dtype=dtype"),
 )  # fmt: skip
 OPTIMIZERS: tuple[tuple[str, str], ...] = (
@@ -101,6 +102,9 @@ POSITIONS = {
 # Those that Keras 2 on its own understood too: all of the first are whole numbers
 NUMBERS_FIRST = {"Conv2D": 3, "SeparableConv2D": 3, "ConvLSTM2D": 3, "Conv3D": 4}
 
+# What older eras had to be told and is found out today
+FOUND_OUT = {"Lambda": ("output_shape",)}
+
 # argument → value in any older era → value today
 VALUES: dict[str, dict[Any, Any]] = {
     "data_format": {"th": "channels_first", "tf": "channels_last", "default": None},
@@ -108,18 +112,19 @@ VALUES: dict[str, dict[Any, Any]] = {
 }
 
 # era → class → arguments that then had another default
-_PLAIN_RATES = {"Adadelta": {"learning_rate": 1.0}, "Adagrad": {"learning_rate": 0.01},
+_PLAIN_RATES: dict[str, dict[str, Any]] = {"Adadelta": {"learning_rate": 1.0}, "Adagrad": {"learning_rate": 0.01},
                 "Nadam": {"learning_rate": 0.002}, "Adamax": {"learning_rate": 0.002}}  # fmt: skip
-_GATES = {
+_GATES: dict[str, dict[str, Any]] = {
     "LSTM": {"recurrent_activation": "hard_sigmoid"},
     "GRU": {"recurrent_activation": "hard_sigmoid", "reset_after": False},
     "LSTMCell": {"recurrent_activation": "hard_sigmoid"},
     "GRUCell": {"recurrent_activation": "hard_sigmoid", "reset_after": False},
     "ConvLSTM2D": {"recurrent_activation": "hard_sigmoid"},
 }
+_QUIET: dict[str, dict[str, Any]] = {"predict": {"verbose": 0}}
 DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
-    "keras1": _PLAIN_RATES | _GATES,
-    "keras2": _PLAIN_RATES | _GATES,
+    "keras1": _PLAIN_RATES | _GATES | _QUIET,
+    "keras2": _PLAIN_RATES | _GATES | _QUIET,
     "tfkeras": {"ConvLSTM2D": {"recurrent_activation": "hard_sigmoid"}},
     "keras3": {},
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 from convia import backend
 from convia.compat import eras
-from convia.compat.arguments import DEFAULTS, JOINED, NUMBERS_FIRST, POSITIONS, VALUES
+from convia.compat.arguments import DEFAULTS, FOUND_OUT, JOINED, NUMBERS_FIRST, POSITIONS, VALUES
 from convia.compat.report import note
 
 _ABSENT = object()
@@ -104,6 +104,9 @@ def translated(
             kwargs.setdefault(new, value)
     for key, value in kwargs.items():
         kwargs[key] = today(key, value)
+    if eras.current() in eras.OLD:
+        kwargs = {key: value for key, value in kwargs.items() if key not in FOUND_OUT.get(name, ())}
+        args = args[:1] if name == "Lambda" else args
     positional = accepted[: len(args)]
     for key, value in DEFAULTS[eras.current()].get(name, {}).items():
         if key not in kwargs and key not in positional:

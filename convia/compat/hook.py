@@ -44,7 +44,7 @@ class EraModule(ModuleType):
             hidden = source.startswith(_NAMES) and name not in module.__all__
             found = _ABSENT if hidden else getattr(module, name, _ABSENT)
             if found is not _ABSENT:
-                return importlib.import_module(path) if isinstance(found, ModuleType) else found
+                return importlib.import_module(path) if _is_path(path, found) else found
         raise AttributeError(
             explain(f"module {self.__name__!r}", repr(name), "a name that Keras has", nearest(name, dir(self)))
         )
@@ -61,6 +61,11 @@ class EraModule(ModuleType):
             module = importlib.import_module(source)
             names |= set(getattr(module, "__all__", None) or (n for n in vars(module) if not n.startswith("_")))
         return sorted(names)
+
+
+def _is_path(path: str, found: Any) -> bool:
+    """Whether a name is that of a module of Keras, which is to be found under its own path."""
+    return isinstance(found, ModuleType) and sources_of(path) is not None
 
 
 def sources_of(path: str, private: bool = False) -> list[str] | None:

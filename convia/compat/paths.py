@@ -54,7 +54,7 @@ TABLE = {
     "keras.metrics": "convia.compat.names.metrics convia.metrics",
     "keras.mixed_precision": "convia.mixed_precision",
     "keras.mixed_precision.experimental": "convia.compat.names.root convia.mixed_precision",
-    "keras.models": "convia.compat.names.models convia.models convia.saving convia.layers convia",
+    "keras.models": "convia.compat.names.models convia.models convia.saving",
     "keras.objectives": "convia.compat.names.losses convia.losses",
     "keras.ops": "convia.ops",
     "keras.optimizers": "convia.compat.names.optimizers convia.optimizers",

@@ -1,11 +1,12 @@
 """Callbacks and histories of older eras: acc or accuracy, lr, checkpoints of any ending and every so many epochs."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from convia import callbacks
-from convia.callbacks import container
+from convia.callbacks import container, tensorboard
 from convia.callbacks.monitor import MonitorCallback
 from convia.compat import eras
 from convia.compat.door import from_outside, graft
@@ -28,6 +29,10 @@ class Logs(dict[str, Any]):
             other = f"{head}_{swapped}" if head else swapped
         return other if other != key and dict.__contains__(self, other) else None
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        renamed = key == "learning_rate" and eras.current() in eras.OLD
+        dict.__setitem__(self, "lr" if renamed else key, value)
+
     def __missing__(self, key: Any) -> Any:
         other = self._twin(key)
         if other is None:
@@ -49,10 +54,7 @@ class Logs(dict[str, Any]):
 def _logs(original: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
     @functools.wraps(original)
     def plain(logs: Any) -> dict[str, Any]:
-        found = Logs(original(logs))
-        if eras.current() in eras.OLD and dict.__contains__(found, "learning_rate"):
-            found["lr"] = found.pop("learning_rate")
-        return found
+        return Logs(original(logs))
 
     return plain
 
@@ -122,10 +124,47 @@ def _direction(original: Callable[..., Any]) -> Callable[..., Any]:
     return direction
 
 
+class _NoWriter:
+    """Stands for a writer of TensorBoard's files where that is not installed."""
+
+    def __init__(self, *args: Any) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: self
+
+
+def _writer_class(original: Callable[[], Any]) -> Callable[[], Any]:
+    """A program runs to its end without TensorBoard, which it only tells about itself."""
+
+    @functools.wraps(original)
+    def found() -> Any:
+        try:
+            return original()
+        except ImportError as error:
+            warnings.warn(f"{error} The program runs on without it.", stacklevel=2)
+            return _NoWriter
+
+    return found
+
+
+def _graph_summary(original: Callable[[str], Any]) -> Callable[[str], Any]:
+    @functools.wraps(original)
+    def summary(text: str) -> Any:
+        try:
+            return original(text)
+        except ImportError:
+            return None
+
+    return summary
+
+
 def install() -> None:
     """Lend them."""
     graft(container, "plain_logs", _logs(container.plain_logs))
     graft(callbacks.History, "__init__", _history(callbacks.History.__init__))
     graft(callbacks.ModelCheckpoint, "__init__", _checkpoint(callbacks.ModelCheckpoint.__init__))
     graft(callbacks.ModelCheckpoint, "_save", _of_keras1(callbacks.ModelCheckpoint._save))
+    graft(tensorboard, "_writer_class", _writer_class(tensorboard._writer_class))
+    graft(tensorboard, "_graph_summary", _graph_summary(tensorboard._graph_summary))
     graft(MonitorCallback, "_direction", _direction(MonitorCallback._direction))

@@ -12,12 +12,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from convia import optimizers, saving
+from convia import optimizers, saving, tree
 from convia.compat import arguments, eras
 from convia.compat.door import from_outside, graft, graft_all, wrap
 from convia.compat.grafts.symbols import extras_of, mentions_symbols
 from convia.compat.report import note
 from convia.engine import Unsupported
+from convia.graph import Graph
 from convia.models import Model, Sequential
 from convia.saving import files, legacy
 from convia.training import native
@@ -149,6 +150,7 @@ def _era_metric(metric: Any) -> Any:
 
 def _compile(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Keras 1 and 2 call the accuracy acc; defaults of optimizers and losses with symbolic tensors in them."""
+    kwargs = tree.map_structure(lambda leaf: getattr(leaf, "of_today", leaf), kwargs)
     given = _named("optimizer loss metrics loss_weights" if eras.current() in eras.OLD else
                    "optimizer loss loss_weights metrics weighted_metrics", args, kwargs)  # fmt: skip
     if isinstance(metrics := given.get("metrics"), (str, list, tuple, dict)):
@@ -356,7 +358,7 @@ def _new(original: Callable[..., Any]) -> Callable[..., Any]:
 class _Layers(list):  # type: ignore[type-arg]
     """The layers of a model; ``pop`` takes the last one off, as it seemed to in Keras 1 and 2."""
 
-    def __init__(self, model: Any, layers: Any) -> None:
+    def __init__(self, layers: Any = (), model: Any = None) -> None:
         super().__init__(layers)
         self._model = model
 
@@ -364,14 +366,14 @@ class _Layers(list):  # type: ignore[type-arg]
         layer = super().pop(index)
         if isinstance(self._model, Sequential) and index == -1:
             self._model.pop()
-        elif self._model.graph is not None:
+        elif getattr(self._model, "graph", None) is not None:
             self._model.__dict__.setdefault("_era_popped", set()).add(id(layer))
         return layer
 
 
 def _layers(model: Any) -> list[Any]:
     popped = model.__dict__.get("_era_popped", ())
-    return _Layers(model, [layer for layer in model.sublayers() if id(layer) not in popped])
+    return _Layers([layer for layer in model.sublayers() if id(layer) not in popped], model)
 
 
 def _ends(name: str) -> property:
@@ -385,6 +387,24 @@ def _ends(name: str) -> property:
         self.__dict__.setdefault("_era_ends", {})[name] = value
 
     return property(get, put, doc=original.__doc__)
+
+
+def _rebuild(original: Callable[[Any], None]) -> Callable[[Any], None]:
+    """A Sequential of Keras 1 may begin with a Merge of several models, and has their inputs then."""
+
+    @functools.wraps(original)
+    def rebuild(self: Any) -> None:
+        first = self._stack[0] if self._stack else None
+        if not getattr(first, "branches", None):
+            original(self)
+            return
+        x = first.merged
+        for layer in self._stack[1:]:
+            x = layer(x)
+        self._set_graph(Graph(first.merged_inputs, x, who=f"Sequential {self.name!r}"))
+        self._forget_compiled_functions()
+
+    return rebuild
 
 
 def _metrics_names(original: property) -> property:
@@ -417,6 +437,7 @@ def install() -> None:
     graft(Model, "save_weights", _save_weights(Model.save_weights))
     graft(Model, "load_weights", _load_weights(Model.load_weights))
     graft(Model, "layers", property(_layers, doc=Model.layers.__doc__))
+    graft(Sequential, "_rebuild", _rebuild(Sequential._rebuild))
     graft(Model, "outputs", _ends("outputs"))
     graft(Model, "output", _ends("output"))
     graft(Compiled, "metrics_names", _metrics_names(Compiled.metrics_names))  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from convia import config, ops, symbolic
 from convia.compat import eras
 from convia.compat.grafts.symbols import Shape
 from convia.compat.report import note
+from convia.errors import explain
 from convia.graph import Input
 from convia.symbolic import KerasTensor
 from convia.variable import Variable as _Variable
@@ -121,10 +122,45 @@ def get_variable_shape(x: Any) -> tuple[int, ...]:
     return tuple(x.shape)
 
 
-def _sizes(shape: Any) -> tuple[list[Any], Any]:
-    """Sizes that are unknown at building time come with a symbolic tensor that has them."""
-    sizes = list(shape) if not isinstance(shape, KerasTensor) else [shape]
-    return sizes, next((size for size in sizes if isinstance(size, KerasTensor)), None)
+def _sizes_of(x: Any) -> Any:
+    return torch.tensor(list(x.shape))
+
+
+def shape(x: Any) -> Any:
+    """Return the sizes; of a symbolic tensor of older eras as a symbolic tensor."""
+    if isinstance(x, KerasTensor) and eras.current() in eras.OLD:
+        return symbolic.record_function(_sizes_of, (x,), {})
+    return K.shape(x)
+
+
+def _origin(size: Any) -> Any:
+    """The (tensor, axis) that a symbolic size is of: ``K.shape(x)[0]`` is of (x, 0); other sizes are as they are."""
+    if not isinstance(size, KerasTensor):
+        return int(size)
+    node = size.node
+    if node is not None and len(node.args) == 2 and isinstance(node.args[1], int):
+        source = node.args[0].node
+        if getattr(source.operation, "function", None) is _sizes_of:
+            return source.args[0], node.args[1]
+    raise TypeError(explain("keras.backend", f"the symbolic size {size!r}", "numbers and K.shape(x)[axis]"))
+
+
+def _resolved(sizes: list[Any]) -> tuple[int, ...]:
+    return tuple(size[0].shape[size[1]] if isinstance(size, tuple) else size for size in sizes)
+
+
+def _with_sizes(function: Any, shape: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call function(sizes, …), as a node of the graph where sizes are those of symbolic tensors."""
+    if isinstance(shape, KerasTensor):
+        shape = [shape[axis] for axis in range(shape.shape[0] or 0)]
+    sizes = [_origin(size) for size in shape]
+
+    def at_run(sizes: list[Any], *args: Any, **kwargs: Any) -> Any:
+        return function(_resolved(sizes), *args, **kwargs)
+
+    if any(isinstance(size, tuple) for size in sizes) or any(isinstance(x, KerasTensor) for x in args):
+        return symbolic.record_function(at_run, (sizes, *args), kwargs)
+    return function(tuple(sizes), *args, **kwargs)
 
 
 def _random(name: str) -> Any:
@@ -132,20 +168,28 @@ def _random(name: str) -> Any:
     positional = list(inspect.signature(draw).parameters)
 
     def either(shape: Any, *args: Any, **kwargs: Any) -> Any:
-        sizes, symbol = _sizes(shape)
         options = {**dict(zip(positional[1:], args, strict=False)), **kwargs}
         if "std" in options:
             options["stddev"] = options.pop("std")
-        if symbol is None:
-            return draw(tuple(sizes), **options)
-        return symbolic.record_function(_drawn, (draw, sizes), options)
+        return _with_sizes(draw, shape, **options)
 
     either.__name__ = name
     return either
 
 
-def _drawn(draw: Any, sizes: list[Any], **options: Any) -> Any:
-    return draw(tuple(int(size) for size in sizes), **options)
+def reshape(x: Any, shape: Any) -> Any:
+    """Return the elements in another shape, whose sizes may be those of symbolic tensors."""
+    return _with_sizes(lambda sizes, x: K.reshape(x, sizes), shape, x)
+
+
+def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
+    """Return a variable of zeros; for symbolic sizes a tensor."""
+    return _with_sizes(lambda sizes: K.zeros(sizes, dtype, name), shape)
+
+
+def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
+    """Return a variable of ones; for symbolic sizes a tensor."""
+    return _with_sizes(lambda sizes: K.ones(sizes, dtype, name), shape)
 
 
 random_normal, random_uniform = _random("random_normal"), _random("random_uniform")
@@ -235,13 +279,17 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "normalize_data_format",
+    "ones",
     "placeholder_with_default",
     "random_bernoulli",
     "random_normal",
     "random_uniform",
+    "reshape",
     "resize_images",
     "set_image_data_format",
     "set_image_dim_ordering",
     "set_session",
+    "shape",
     "truncated_normal",
+    "zeros",
 ]

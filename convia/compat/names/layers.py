@@ -63,7 +63,7 @@ _MODES: dict[str, Callable[..., Any]] = {
 
 def _merging(mode: Any, concat_axis: int, dot_axes: Any, output_shape: Any, name: Any, arguments: Any) -> Any:
     if callable(mode):
-        return layers.Lambda(mode, output_shape=output_shape, arguments=arguments or {}, name=name)
+        return layers.Lambda(mode, arguments=arguments or {}, name=name)
     options: dict[str, Any] = {"name": name}
     if mode == "concat":
         options["axis"] = concat_axis

@@ -3,22 +3,9 @@
 from typing import Any
 
 from convia import metrics
-from convia.compat.names.losses import (
-    KLD,
-    MAE,
-    MAPE,
-    MSE,
-    MSLE,
-    cosine,
-    cosine_proximity,
-    kld,
-    kullback_leibler_divergence,
-    logcosh,
-    mae,
-    mape,
-    mse,
-    msle,
-)
+from convia.compat.names.losses import SHORT, functions
+
+globals().update(functions(metrics) | SHORT)
 
 
 class MeanTensor(metrics.Metric):
@@ -42,21 +29,7 @@ class MeanTensor(metrics.Metric):
         """Start anew."""
         self._total = self._weight = 0.0
 
+    reset_states = reset_state
 
-__all__ = [
-    "KLD",
-    "MAE",
-    "MAPE",
-    "MSE",
-    "MSLE",
-    "MeanTensor",
-    "cosine",
-    "cosine_proximity",
-    "kld",
-    "kullback_leibler_divergence",
-    "logcosh",
-    "mae",
-    "mape",
-    "mse",
-    "msle",
-]
+
+__all__ = ["MeanTensor", *functions(metrics), *SHORT]  # noqa: PLE0604

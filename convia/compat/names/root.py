@@ -1,15 +1,12 @@
 """``keras`` itself: what its oldest versions had at the top."""
 
 from convia import metrics, mixed_precision, models, optimizers
-from convia.compat.names import layers as _layers
 from convia.config import DTypePolicy as Policy
 
 LinearModel = WideDeepModel = models.Model
 global_policy = mixed_precision.dtype_policy
 set_policy = mixed_precision.set_dtype_policy
 LossScaleOptimizer = optimizers.LossScaleOptimizer
-PeepholeLSTMCell = _layers.LSTMCell
-SequenceFeatures = None
 Mean = metrics.Mean
 
 __all__ = [
