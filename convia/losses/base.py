@@ -67,6 +67,12 @@ def apply_mask(
     return sample_weight * weight
 
 
+def weight_message(who: str, weight: torch.Tensor, values: torch.Tensor, kind: str) -> str:
+    """Return the message about weights that do not fit the values, which are "losses", "predictions", …."""
+    received = f"sample_weight of shape {tuple(weight.shape)} for {kind} of shape {tuple(values.shape)}"
+    return explain(who, received, f"one weight per example, shape {tuple(values.shape[:1])}, or one per value")
+
+
 def weigh(who: str, values: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return values × weights and the weights; weights of fewer axes belong to the leading ones, the examples.
 
@@ -79,13 +85,7 @@ def weigh(who: str, values: torch.Tensor, weight: torch.Tensor) -> tuple[torch.T
     try:
         return values * weight, weight
     except RuntimeError:
-        raise ValueError(
-            explain(
-                who,
-                f"sample_weight of shape {tuple(weight.shape)} for losses of shape {tuple(values.shape)}",
-                f"one weight per example, shape {tuple(values.shape[:1])}, or one per value",
-            )
-        ) from None
+        raise ValueError(weight_message(who, weight, values, "losses")) from None
 
 
 def reduce(values: torch.Tensor, weight: torch.Tensor | None, reduction: str | None) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from convia import config, initializers, registry, tree
 from convia.args import Configured
 from convia.errors import explain
-from convia.losses.base import ComputeDtype, apply_mask, arguments_of, compute_dtype, mask_of, ratio
+from convia.losses.base import ComputeDtype, apply_mask, arguments_of, compute_dtype, mask_of, ratio, weight_message
 from convia.losses.inputs import match_ranks, to_tensor
 from convia.naming import auto_name, snake_case
 from convia.variable import Variable
@@ -197,13 +197,7 @@ def _per_sample(values: torch.Tensor, weight: torch.Tensor, reduce: Function) ->
     try:
         weight = weight.expand(values.shape)
     except RuntimeError:
-        raise ValueError(
-            explain(
-                "metric",
-                f"sample_weight of shape {tuple(weight.shape)} for values of shape {tuple(values.shape)}",
-                f"one weight per example, shape {tuple(values.shape[:1])}, or one per value",
-            )
-        ) from None
+        raise ValueError(weight_message("metric", weight, values, "values")) from None
     values = values * weight
     if values.ndim > 1:
         inner = tuple(range(1, values.ndim))

@@ -11,8 +11,8 @@ import torch
 from convia import config
 from convia.args import Fraction, PositiveInt
 from convia.errors import explain
-from convia.losses.base import ComputeDtype, ratio
-from convia.losses.inputs import match_ranks, to_tensor
+from convia.losses.base import ComputeDtype, ratio, weight_message
+from convia.losses.inputs import both_shapes, match_ranks, to_tensor
 from convia.metrics.base import Metric, add_fields_first, float_tensor
 
 __all__ = [
@@ -135,9 +135,8 @@ class _Confusion(Metric):
         y_pred = float_tensor(y_pred, dtype)
         y_true, y_pred = match_ranks(to_tensor(y_true, dtype, y_pred), y_pred)
         if y_true.shape != y_pred.shape:
-            received = f"y_true of shape {tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}"
             remedy = "For class numbers and several outputs, turn them into one-hot rows with to_categorical."
-            raise ValueError(explain(type(self).__name__, received, "two equal shapes", remedy))
+            raise ValueError(explain(type(self).__name__, both_shapes(y_true, y_pred), "two equal shapes", remedy))
         y_true, y_pred = self._select(y_true, y_pred)
         weight = y_pred.new_ones(())
         if sample_weight is not None:
@@ -166,8 +165,7 @@ class _Confusion(Metric):
         try:
             return weight.expand(y_pred.shape)
         except RuntimeError:
-            received = f"sample_weight of shape {tuple(weight.shape)} for predictions of shape {tuple(y_pred.shape)}"
-            raise ValueError(explain(type(self).__name__, received, "one weight per example or value")) from None
+            raise ValueError(weight_message(type(self).__name__, weight, y_pred, "predictions")) from None
 
 
 class _Thresholded(_Confusion):

@@ -8,7 +8,7 @@ import torch
 from convia.args import Convert, one_of, whole
 from convia.errors import explain
 from convia.losses.base import ComputeDtype
-from convia.losses.inputs import match_ranks, pair, to_tensor
+from convia.losses.inputs import both_shapes, match_ranks, pair, to_tensor
 from convia.losses.regression import (
     cosine_similarity as cosine_loss,
 )
@@ -112,15 +112,11 @@ class R2Score(Metric):
         self._built = False
 
     def _build(self, y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
-        shapes = tuple(y_true.shape), tuple(y_pred.shape)
         if y_true.ndim != 2 or y_pred.ndim != 2:
-            received = "y_true of shape {} and y_pred of shape {}".format(*shapes)
-            raise ValueError(explain("R2Score", received, "two axes, (N, outputs)"))
-        size = shapes[1][1:]
-        self.squared_sum = self.add_variable(size, None, name="squared_sum")
-        self.sum = self.add_variable(size, None, name="sum")
-        self.total_mse = self.add_variable(size, None, name="residual")
-        self.count = self.add_variable(size, None, name="count")
+            raise ValueError(explain("R2Score", both_shapes(y_true, y_pred), "two axes, (N, outputs)"))
+        names = ("squared_sum", "sum", "residual", "count")
+        states = [self.add_variable(y_pred.shape[1:], None, name=name) for name in names]
+        self.squared_sum, self.sum, self.total_mse, self.count = states
         self._built = True
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
