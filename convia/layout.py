@@ -68,3 +68,18 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tupl
 def output_size(size: int, kernel: int, padding: int = 0, stride: int = 1, dilation: int = 1) -> int:
     """Return W' = ⌊(W − ((K − 1)·D + 1) + 2P) / S⌋ + 1, the length of a convolution's output."""
     return (size - (kernel - 1) * dilation - 1 + 2 * padding) // stride + 1
+
+
+def transposed_crops(kernel: int, stride: int, output_padding: int | None, same: bool) -> tuple[int, int]:
+    """Return how many of the (W − 1)·S + K elements that one axis spreads to are dropped at the start and at the end.
+
+    A negative number is one of elements to add. The sizes left are Keras's: without ``output_padding`` W·S for "same"
+    and (W − 1)·S + max(K, S) for "valid"; with it (W − 1)·S + (K mod 2 or K) + output_padding. ``kernel`` counts the
+    dilation's gaps.
+    """
+    if not same:
+        return 0, min(kernel - stride, 0) if output_padding is None else -output_padding
+    extra = stride - kernel % 2 if output_padding is None else output_padding
+    total = kernel - kernel % 2 - extra  # K − K mod 2 − extra elements fewer in all
+    start = max(total // 2, 0)
+    return start, total - start

@@ -75,7 +75,10 @@ void add_step(Network& n, const nb::dict& d) {
     take3(d, "dilation", s.dil);
     take3(d, "pad", s.pad);
     s.skip_backward = take(d, "skip_backward", false);
-    s.per_channel = take(d, "per_channel", false);
+    s.noise = Noise(take(d, "noise", 0));
+    s.centered = take(d, "centered", true);
+    s.index = take(d, "index", std::vector<std::int32_t>{});
+    s.member = take(d, "member", std::vector<std::int32_t>{});
     s.key = take(d, "key", 0);
     if (s.kind == Kind::copy) {
         auto from = nb::cast<std::vector<Int>>(d["from"]), to = nb::cast<std::vector<Int>>(d["to"]);

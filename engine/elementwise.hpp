@@ -105,8 +105,6 @@ static void derive_rows(const Plan& plan, const Step& s, Block& b, Int from, Int
     });
 }
 
-static inline void give(float* g, V v, bool fresh) { store(g, fresh ? v : load(g) + v); }
-
 static void unary_forward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     with_act(s.act, [&](auto a) {
@@ -178,107 +176,68 @@ static void copy_backward(const Plan& plan, const Step& s, Block& b) {
     for (std::size_t i = 0; i < s.from.size(); i++) give(b.grad + Int(from[i]) * L, load(b.grad + Int(to[i]) * L), set);
 }
 
-static inline V joined(Join kind, V a, V c) {
-    switch (kind) {
-        case Join::subtract: return a - c;
-        case Join::multiply: return a * c;
-        case Join::maximum: return vmax(a, c);
-        case Join::minimum: return vmin(a, c);
-        default: return a + c;
-    }
-}
-
-static void join_forward(const Plan& plan, const Step& s, Block& b) {
-    const Tensor &y = plan.tensors[s.out], &first = plan.tensors[s.ins[0]];
-    float share = s.join == Join::average ? 1.f / s.ins.size() : 1.f;
-    for (std::size_t k = 1; k < s.ins.size(); k++) {
-        const Tensor &x = k == 1 ? first : y, &other = plan.tensors[s.ins[k]];
-        float scale = k + 1 == s.ins.size() ? share : 1.f;
-        each_row([&](Int c, Int z, Int row, Int n, Int) {
-            const float *p = b.act + at(x, c, z, row), *q = b.act + at(other, c, z, row);
-            float* r = b.act + at(y, c, z, row);
-            for (Int i = 0; i < n; i++) store(r + i * L, joined(s.join, load(p + i * L), load(q + i * L)) * scale);
-        }, y, x, other);
-    }
-}
-
-// The share of input k in the gradient; of equal extremes all get the same share, as in torch.
-static void join_backward(const Plan& plan, const Step& s, Block& b) {
-    const Tensor& y = plan.tensors[s.out];
-    for (std::size_t k = 0; k < s.ins.size(); k++) {
-        if (!s.wanted[k]) continue;
-        const Tensor& x = plan.tensors[s.ins[k]];
-        each_row([&](Int c, Int z, Int row, Int n, Int) {
-            const float* g = b.grad + grad_at(y, c, z, row);
-            float* q = b.grad + grad_at(x, c, z, row);
-            for (Int i = 0; i < n; i++) {
-                V v = load(g + i * L);
-                switch (s.join) {
-                    case Join::subtract: v = k ? -v : v; break;
-                    case Join::average: v = v * (1.f / s.ins.size()); break;
-                    case Join::multiply:
-                        for (std::size_t o = 0; o < s.ins.size(); o++)
-                            if (o != k) v = v * load(b.act + at(plan.tensors[s.ins[o]], c, z, row) + i * L);
-                        break;
-                    case Join::maximum:
-                    case Join::minimum: {
-                        V mine = load(b.act + at(x, c, z, row) + i * L);
-                        V other = load(b.act + at(plan.tensors[s.ins[1 - k]], c, z, row) + i * L);
-                        VI wins = s.join == Join::maximum ? mine > other : mine < other;
-                        v = wins ? v : mine == other ? 0.5f * v : zero();
-                        break;
-                    }
-                    default: break;
-                }
-                give(q + i * L, v, s.fresh[k]);
-            }
-        }, y, x, plan.tensors[s.ins[0]], plan.tensors[s.ins[s.ins.size() > 1]]);
-    }
-}
-
-// Random numbers are a hash of (key of the layer and step, sample, element): the same whatever thread computes them.
-static inline VU scrambled(VU h) {
-    h ^= h >> 16;
-    h *= 0x7feb352du;
-    h ^= h >> 15;
-    h *= 0x846ca68bu;
-    return h ^ (h >> 16);
-}
-
-template <class F>
-static inline void with_mask(const Plan& plan, const Step& s, Block& b, F f) {
+// x where it is positive, α·x elsewhere: α is a weight, of an element or of several.
+static void prelu_forward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
-    std::uint64_t key = b.keys[s.key];
-    VU lane;
-    for (int i = 0; i < L; i++) lane[i] = std::uint32_t(b.first + i);
-    lane = scrambled(scrambled(lane * 0x9e3779b9u + std::uint32_t(key)) + std::uint32_t(key >> 32));
-    V scale = all(s.rate < 1 ? 1.f / (1.f - s.rate) : 0.f);
+    const float* slope = plan.params[s.params[0]].data;
     each_row([&](Int c, Int z, Int row, Int n, Int element) {
+        const float* p = b.act + at(x, c, z, row);
+        float* q = b.act + at(y, c, z, row);
         for (Int i = 0; i < n; i++) {
-            std::uint32_t number = std::uint32_t(s.per_channel ? c : element + i);
-            V u = __builtin_convertvector((VI)(scrambled(lane + number * 0x85ebca6bu) >> 8), V) * (1.f / 16777216);
-            f(x, y, c, z, row, i * L, u >= s.rate ? scale : zero());
+            V v = load(p + i * L);
+            store(q + i * L, v > 0.f ? v : v * slope[s.index[element + i]]);
         }
     }, x, y);
 }
 
-static void dropout_forward(const Plan& plan, const Step& s, Block& b) {
-    const Tensor &in = plan.tensors[s.ins[0]], &out = plan.tensors[s.out];
-    if (b.training) {
-        with_mask(plan, s, b, [&](const Tensor& x, const Tensor& y, Int c, Int z, Int row, Int i, V mask) {
-            store(b.act + at(y, c, z, row) + i, load(b.act + at(x, c, z, row) + i) * mask);
-        });
-        return;
-    }
-    each_row([&](Int c, Int z, Int row, Int n, Int) {
-        __builtin_memcpy(b.act + at(out, c, z, row), b.act + at(in, c, z, row), sizeof(float) * L * n);
-    }, in, out);
+static void prelu_backward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    const Param& slopes = plan.params[s.params[0]];
+    float* target = slopes.grad < 0 ? nullptr : b.wgrad + slopes.grad;
+    each_row([&](Int c, Int z, Int row, Int n, Int element) {
+        const float *p = b.act + at(x, c, z, row), *g = b.grad + grad_at(y, c, z, row);
+        float* q = b.grad + grad_at(x, c, z, row);
+        V sum = zero();  // of elements with the same weight
+        for (Int i = 0; i < n; i++) {
+            V v = load(p + i * L), each = load(g + i * L);
+            std::int32_t k = s.index[element + i];
+            if (s.wanted[0]) give(q + i * L, v > 0.f ? each : v < 0.f ? each * slopes.data[k] : zero(), s.fresh[0]);
+            if (!target) continue;
+            sum += v < 0.f ? each * v : zero();
+            if (i + 1 < n && s.index[element + i + 1] == k) continue;
+            target[k] += lane_sum(sum);
+            sum = zero();
+        }
+    }, x, y);
 }
 
-static void dropout_backward(const Plan& plan, const Step& s, Block& b) {
-    with_mask(plan, s, b, [&](const Tensor& x, const Tensor& y, Int c, Int z, Int row, Int i, V mask) {
-        give(b.grad + grad_at(x, c, z, row) + i, load(b.grad + grad_at(y, c, z, row) + i) * mask, s.fresh[0]);
-    });
+// Passes on; Σ l₁·|x| + l₂·x² of a sample is a part of its loss.
+static void penalty_forward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    V sum = zero();
+    each_row([&](Int c, Int z, Int row, Int n, Int) {
+        const float* p = b.act + at(x, c, z, row);
+        float* q = b.act + at(y, c, z, row);
+        for (Int i = 0; i < n; i++) {
+            V v = load(p + i * L);
+            sum += vabs(v) * s.alpha + v * v * s.rate;
+            store(q + i * L, v);
+        }
+    }, x, y);
+    for (int i = 0; i < b.live; i++) *b.penalty += sum[i];
+}
+
+static void penalty_backward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    V share = live_lanes(b) / float(b.batch);
+    each_row([&](Int c, Int z, Int row, Int n, Int) {
+        const float *p = b.act + at(x, c, z, row), *g = b.grad + grad_at(y, c, z, row);
+        float* q = b.grad + grad_at(x, c, z, row);
+        for (Int i = 0; i < n; i++) {
+            V v = load(p + i * L), sign = v > 0.f ? all(1) : v < 0.f ? all(-1) : zero();
+            give(q + i * L, load(g + i * L) + (sign * s.alpha + v * (2 * s.rate)) * share, s.fresh[0]);
+        }
+    }, x, y);
 }
 
 }  // namespace convia::CONVIA_ISA

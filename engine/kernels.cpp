@@ -3,8 +3,12 @@
 
 #include "vec.hpp"
 #include "conv.hpp"
+#include "conv_transpose.hpp"
 #include "elementwise.hpp"
+#include "group.hpp"
+#include "join.hpp"
 #include "loss.hpp"
+#include "noise.hpp"
 #include "norm.hpp"
 #include "pool.hpp"
 
@@ -24,10 +28,14 @@ static void forward(const Plan& plan, const Step& s, Block& b) {
         case Kind::softmax: return softmax_forward(plan, s, b);
         case Kind::copy: return copy_forward(plan, s, b);
         case Kind::join: return join_forward(plan, s, b);
-        case Kind::dropout: return dropout_forward(plan, s, b);
+        case Kind::noise: return noise_forward(plan, s, b);
         case Kind::norm_stats: return norm_stats(plan, s, b);
         case Kind::norm_frozen:
         case Kind::norm_batch: return norm_forward(plan, s, b);
+        case Kind::conv_transpose: return conv_transpose_forward(plan, s, b);
+        case Kind::prelu: return prelu_forward(plan, s, b);
+        case Kind::penalty: return penalty_forward(plan, s, b);
+        case Kind::norm_group: return group_forward(plan, s, b);
     }
 }
 
@@ -40,10 +48,14 @@ static void backward(const Plan& plan, const Step& s, Block& b) {
         case Kind::softmax: return softmax_backward(plan, s, b);
         case Kind::copy: return copy_backward(plan, s, b);
         case Kind::join: return join_backward(plan, s, b);
-        case Kind::dropout: return dropout_backward(plan, s, b);
+        case Kind::noise: return noise_backward(plan, s, b);
         case Kind::norm_stats: return;
         case Kind::norm_frozen:
         case Kind::norm_batch: return norm_backward(plan, s, b);
+        case Kind::conv_transpose: return conv_transpose_backward(plan, s, b);
+        case Kind::prelu: return prelu_backward(plan, s, b);
+        case Kind::penalty: return penalty_backward(plan, s, b);
+        case Kind::norm_group: return group_backward(plan, s, b);
     }
 }
 

@@ -113,6 +113,34 @@ void Network::cut_winograd(Step& s) {
     plan.scratch_size = std::max(plan.scratch_size, 16 * (y.c * ins + way.columns * lanes * (ins + outs)));
 }
 
+// The convolution from the output of a transposed one to its input. Its tensors see activations as gradients, and the
+// other way round; what is an activation to it lies among the gradients.
+void Network::mirror_convolution(Step& s, bool training) {
+    const Tensor x = plan.tensors[s.ins[0]], y = plan.tensors[s.out];
+    const Int small[3] = {x.d, x.h, x.w}, large[3] = {y.d, y.h, y.w};
+    Int sizes[3];  // of the large one, within its halo
+    for (int a = 0; a < 3; a++)
+        sizes[a] = s.pad[a] + std::max(large[a], (small[a] - 1) * s.s[a] + (s.k[a] - 1) * s.dil[a] + 1 - s.pad[a]);
+    auto add = [&](const Tensor& seen, const Int size[3], const Int pad[3]) {
+        Tensor t{seen.c, seen.d, seen.h, seen.w, 0, 0, size[1] * size[2], size[2], seen.at, seen.cs, seen.ds, seen.hs};
+        t.cs = spread(size[0] * t.ds);
+        t.at = plan.grad_size + pad[0] * t.ds + pad[1] * t.hs + pad[2];
+        if (training) plan.grad_size += t.c * t.cs;
+        plan.tensors.push_back(t);
+        return int(plan.tensors.size()) - 1;
+    };
+    const Int none[3] = {0, 0, 0};
+    Step m = s;
+    m.act = Act::linear;
+    m.params[1] = -1;
+    m.ins = {add(y, sizes, s.pad)};
+    m.out = add(x, small, none);
+    m.wanted = m.fresh = {1};
+    cut_convolution(m);
+    plan.scratch_size = std::max(plan.scratch_size, y.c * kernels->lanes);
+    s.mirror = {std::move(m)};
+}
+
 bool Network::learns(const Step& s) const {
     return std::any_of(s.params.begin(), s.params.end(), [&](int p) { return p >= 0 && plan.params[p].grad >= 0; });
 }
@@ -180,6 +208,7 @@ void Network::plan_phases(Phases& phases, bool training) {
     }
     if (!training) return;
     for (std::size_t k = 0; k < plan.losses.size(); k++) add(Pass::loss, k);
+    add(Pass::store, 0);
     for (std::size_t i = plan.steps.size(); i-- > 0;) {
         if (!graded_[i]) continue;
         if (plan.steps[i].kind == Kind::norm_batch) {
@@ -197,6 +226,12 @@ void Network::finish(Int largest_batch, bool training) {
             cut_convolution(s);
             cut_winograd(s);
         }
+        if (s.kind == Kind::conv_transpose) mirror_convolution(s, training);
+        if (s.kind == Kind::norm_group) {
+            Int vectors = 4 * s.groups;
+            for (int p : s.params) vectors += p < 0 ? 0 : plan.params[p].size;
+            plan.scratch_size = std::max(plan.scratch_size, vectors * kernels->lanes);
+        }
         if (s.kind == Kind::norm_stats) {
             s.stats = plan.stats_size;
             plan.stats_size += blocks * plan.tensors[s.ins[0]].c * 4;
@@ -211,6 +246,7 @@ void Network::finish(Int largest_batch, bool training) {
     evaluation_ = inference_;
     inference_.back().push_back({Pass::store, 0});
     for (std::size_t k = 0; k < plan.losses.size(); k++) evaluation_.back().push_back({Pass::loss, int(k)});
+    evaluation_.back().push_back({Pass::store, 0});
     if (training) plan_phases(training_, true);
     Int lanes = kernels->lanes;
     packed_ = allocate(plan.packed_size);
@@ -290,6 +326,7 @@ void Network::run_block(int thread, int index, int blocks, Int first, Int sample
     b.packed = packed_.get();
     b.data = &job_->data;
     b.tally = own.tallies.data();
+    b.penalty = &own.penalty;
     b.index = index;
     b.blocks = blocks;
     b.batch = int(samples);
@@ -309,7 +346,7 @@ void Network::run_block(int thread, int index, int blocks, Int first, Int sample
             case Pass::loss: return kernels->loss(plan, op.index, b);
             case Pass::backward: return kernels->backward(plan, plan.steps[op.index], b);
             case Pass::sums: return kernels->sums(plan, plan.steps[op.index], b);
-            default: return kernels->store(plan, b);
+            default: return job_->data.outputs.empty() ? void() : kernels->store(plan, b);
         }
     });
 }
@@ -395,8 +432,10 @@ void Network::work(int thread) {
         Int first = step * job.batch, samples = std::min(job.batch, job.data.samples - first);
         int blocks = int(tiles(samples, kernels->lanes)), active = std::min(threads, blocks);
         if (training || step == 0) timed(thread, {Pass::pack, -1}, [&] {
-            for (const Step& s : plan.steps)
+            for (const Step& s : plan.steps) {
                 if (s.kind == Kind::conv) kernels->pack(plan, s, packed_.get(), thread, threads, training && s.wanted[0]);
+                if (s.kind == Kind::conv_transpose) kernels->pack(plan, s.mirror[0], packed_.get(), thread, threads, true);
+            }
         });
         if (training) {
             std::memset(own.wgrad.get(), 0, sizeof(float) * plan.weight_size);

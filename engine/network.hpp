@@ -93,6 +93,7 @@ private:
     Floats allocate(Int count);
     void cut_convolution(Step& s);
     void cut_winograd(Step& s);
+    void mirror_convolution(Step& s, bool training);
     void plan_gradients();
     void plan_derivatives();
     int readers(int tensor) const;

@@ -10,12 +10,6 @@ static inline float* record(const Step& s, Block& b, const Tensor& x, int block,
     return b.stats + s.stats + (block * x.c + c) * 4;
 }
 
-static inline V live_lanes(const Block& b) {
-    V v;
-    for (int i = 0; i < L; i++) v[i] = i < b.live;
-    return v;
-}
-
 static void norm_stats(const Plan& plan, const Step& s, Block& b) {
     const Tensor& x = plan.tensors[s.ins[0]];
     V live = live_lanes(b);

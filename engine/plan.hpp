@@ -9,11 +9,13 @@ namespace convia {
 
 using Int = std::int64_t;
 
-enum class Kind { conv, pool_max, pool_average, unary, softmax, copy, join, dropout, norm_frozen, norm_stats, norm_batch };
+enum class Kind { conv, pool_max, pool_average, unary, softmax, copy, join, noise, norm_frozen, norm_stats, norm_batch,
+                  conv_transpose, prelu, penalty, norm_group };
 enum class Act { linear, relu, leaky_relu, elu, selu, tanh, sigmoid, softplus, exponential, relu6, hard_sigmoid,
                  hard_tanh, softsign, silu, gelu, gelu_tanh, mish, hard_silu };  // from silu on: derivative from the input
 enum class Join { add, subtract, multiply, average, maximum, minimum };
 enum class LossKind { none, softmax_crossentropy, sigmoid_crossentropy, mean_squared, mean_absolute };
+enum class Noise { dropout, add, multiply, alpha };  // Gaussian: add, multiply; for SELUs: alpha
 enum class Rule { sgd, adam, rmsprop, adagrad };
 
 // A tensor of a block: `lanes` samples are one vector, sizes and strides count vectors. Activations may lie within a
@@ -46,6 +48,7 @@ struct Step {
     Kind kind;
     Act act = Act::linear;
     Join join = Join::add;
+    Noise noise = Noise::dropout;
     float alpha = 0, rate = 0, epsilon = 0, momentum = 0;
     std::vector<int> ins;
     int out = -1;
@@ -53,9 +56,11 @@ struct Step {
     std::vector<int> params;                  // convolution: kernel, bias; normalization: γ, β, mean, variance; -1: none
     Int groups = 1, k[3] = {1, 1, 1}, s[3] = {1, 1, 1}, dil[3] = {1, 1, 1}, pad[3] = {0, 0, 0};
     bool skip_backward = false;  // the loss has differentiated this step together with itself
-    bool per_channel = false;    // dropout of whole channels
+    bool centered = true;        // normalization of groups: subtract the mean
     int key = 0;                 // of the random numbers
     std::vector<std::int32_t> from, to, grad_from, grad_to;  // copy: elements, in vectors
+    std::vector<std::int32_t> index;   // per element: its parameter (PReLU, γ and β of groups) or its random number
+    std::vector<std::int32_t> member;  // per element: the group that it is normalized with
     bool covers = true;                  // copy: every element of the input is read
     // convolution: offsets of the taps of a window in floats, and how the work is cut
     std::vector<std::int32_t> taps, back_taps;
@@ -66,6 +71,7 @@ struct Step {
     Act derive = Act::linear;
     float derive_alpha = 0;
     bool derived = false;  // the next step does so for this one
+    std::vector<Step> mirror;  // transposed convolution: the convolution whose way it goes back
     Int stats = 0;  // normalization: offset in the statistics
 };
 
@@ -122,6 +128,7 @@ struct Block {
     const float* packed;
     const Data* data;
     Tally* tally;
+    double* penalty;
     Int rows[64];       // of the arrays, one per lane; lanes beyond `live` repeat the last one
     int index, live, blocks, batch;
     Int first;          // place of the first sample within the batch

@@ -179,6 +179,13 @@ static inline void add_lane_sums(float* target, const float* vectors, Int n) {
 static inline Int at(const Tensor& t, Int c, Int z, Int y) { return (t.at + c * t.cs + z * t.ds + y * t.hs) * L; }
 static inline Int grad_at(const Tensor& t, Int c, Int z, Int y) { return (t.gat + c * t.gcs + z * t.gds + y * t.ghs) * L; }
 
+// 1 where a lane holds a sample, 0 where there is none left.
+static inline V live_lanes(const Block& b) {
+    V v;
+    for (int i = 0; i < L; i++) v[i] = i < b.live;
+    return v;
+}
+
 // Visit the rows of tensors of one shape, as long as they can be: f(channel, z, y, vectors, number of the first element).
 template <class F, class... T>
 static inline void each_row(F f, const Tensor& t, const T&... others) {
@@ -189,6 +196,8 @@ static inline void each_row(F f, const Tensor& t, const T&... others) {
         for (Int z = 0; z < d; z++)
             for (Int y = 0; y < h; y++) f(c, z, y, n, ((c * d + z) * h + y) * n);
 }
+
+static inline void give(float* g, V v, bool fresh) { store(g, fresh ? v : load(g) + v); }
 
 static inline void zero_gradient(const Tensor& t, Block& b) {
     for (Int c = 0; c < t.c; c++)

@@ -4,6 +4,7 @@ import os
 
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["CONVIA_COMPAT"] = "off"  # `import keras` stays the oracle; tests of the eras switch them on and off
 
 import numpy as np
 import pytest

@@ -1,8 +1,10 @@
 """Keras as an oracle for layers: the same arguments, weights and inputs must give the same everything."""
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 import keras  # isort: skip
@@ -10,7 +12,20 @@ from convia import optimizers
 from convia.layer import Layer
 from convia.symbolic import KerasTensor
 
-TOLERANCE = 1e-5
+TOLERANCE, GRADIENT_TOLERANCE = 1e-5, 1e-4
+COMPARED: dict[str, set[str]] = defaultdict(set)  # layer → its configurations that are compared with Keras
+
+
+def against_keras(argnames: str, rows: Any, **options: Any) -> Any:
+    """Parametrize a test that compares outputs in both modes and gradients with Keras's; a row starts with the layer.
+
+    The rows count as configurations of the layer, see test_every_layer_is_compared.py.
+    """
+    rows = list(rows)
+    for row in rows:
+        name, *arguments = getattr(row, "values", row)
+        COMPARED[name].add(repr(arguments))
+    return pytest.mark.parametrize(argnames, rows, **options)
 
 
 def relative_error(ours: Any, theirs: Any) -> float:

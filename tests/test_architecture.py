@@ -22,6 +22,7 @@ FLOORS = [
         "numerical",
         "pixels",
         "boxes",
+        "pipeline",
     },
     {"losses", "metrics", "optimizers", "schedules"},
     {"input_spec", "books", "masks", "layer", "graph", "function", "scopes", "layers"},
@@ -30,6 +31,7 @@ FLOORS = [
     {"models"},
     {"applications", "datasets", "backend"},
     {"report", "preprocessing", "utils", "dtype_policies", "mixed_precision", "visualization", "wrappers"},
+    {"compat"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -5,6 +5,7 @@ from convia.applications import (
     densenet,
     efficientnet,
     efficientnet_v2,
+    history,
     imagenet_utils,
     inception_resnet_v2,
     inception_v3,
@@ -41,6 +42,7 @@ from convia.applications.efficientnet_v2 import (
     EfficientNetV2M,
     EfficientNetV2S,
 )
+from convia.applications.history import AlexNet, GoogLeNet, LeNet5, LeNet1989, ZFNet
 from convia.applications.inception_resnet_v2 import InceptionResNetV2
 from convia.applications.inception_v3 import InceptionV3
 from convia.applications.mobilenet import MobileNet
@@ -56,6 +58,7 @@ __all__ = [
     "MODELS",
     "VGG16",
     "VGG19",
+    "AlexNet",
     "ConvNeXtBase",
     "ConvNeXtLarge",
     "ConvNeXtSmall",
@@ -79,8 +82,11 @@ __all__ = [
     "EfficientNetV2L",
     "EfficientNetV2M",
     "EfficientNetV2S",
+    "GoogLeNet",
     "InceptionResNetV2",
     "InceptionV3",
+    "LeNet5",
+    "LeNet1989",
     "MobileNet",
     "MobileNetV2",
     "MobileNetV3Large",
@@ -94,6 +100,7 @@ __all__ = [
     "ResNet152",
     "ResNet152V2",
     "Xception",
+    "ZFNet",
     "build",
     "convnext",
     "course",
@@ -101,6 +108,7 @@ __all__ = [
     "densenet",
     "efficientnet",
     "efficientnet_v2",
+    "history",
     "imagenet_utils",
     "inception_resnet_v2",
     "inception_v3",

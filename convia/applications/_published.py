@@ -94,6 +94,7 @@ class Network:
         pools: names of the layers of average and of maximum pooling when there is no head.
         end: what follows the pooling then.
         channels_last_only: whether it refuses the other data format.
+        channels: of the pictures it was trained with.
     """
 
     title: str
@@ -105,6 +106,7 @@ class Network:
     pools: tuple[str | None, str | None] = (None, None)
     end: Callable[[KerasTensor], KerasTensor] | None = None
     channels_last_only: bool = False
+    channels: int = 3
 
     def shape_of_input(self, options: Options) -> tuple[int | None, ...]:
         """Check the shape of the pictures and return it; see :func:`obtain_input_shape`."""
@@ -155,6 +157,9 @@ def check(network: Network, options: Options) -> None:
     if network.channels_last_only and config.image_data_format() == "channels_first":
         remedy = "Call set_image_data_format('channels_last')."
         raise ValueError(explain(title, "image_data_format 'channels_first'", "'channels_last'", remedy))
+    if options.is_imagenet and network.files is None:
+        remedy = "There is no official file of them; train it, or give a file of yours."
+        raise ValueError(explain(f"{title}, argument 'weights'", "'imagenet'", "None or a path", remedy))
     is_path = isinstance(weights, (str, os.PathLike))
     if weights is not None and not options.is_imagenet and not (is_path and Path(weights).exists()):
         expected = "'imagenet', None for random weights, or the path of an existing file"

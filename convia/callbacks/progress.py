@@ -58,6 +58,9 @@ class Progbar:
         stateless_metrics: names of the metrics that are averaged; the others are shown as they are.
         unit_name: what is counted.
 
+    Attributes:
+        note: what else the line says, after the metrics.
+
     Raises:
         ValueError: both lists of metrics are given.
     """
@@ -80,6 +83,7 @@ class Progbar:
         self.verbose = verbose
         self.interval = interval
         self.unit_name = unit_name
+        self.note = ""
         self.stateful_metrics = set(stateful_metrics or ()) if stateless_metrics is None else None
         self.stateless_metrics = set(stateless_metrics or ())
         self._redraws = _can_redraw()
@@ -183,7 +187,8 @@ class Progbar:
         return f"{seconds * 1e6:.0f}us/{self.unit_name}"
 
     def _metrics(self) -> str:
-        return "".join(f" - {name}: {_number(*pair)}" for name, pair in self._values.items())
+        numbers = "".join(f" - {name}: {_number(*pair)}" for name, pair in self._values.items())
+        return f"{numbers} - {self.note}" if self.note else numbers
 
 
 def _number(total: Any, count: int) -> str:
@@ -204,8 +209,10 @@ class ProgbarLogger(Callback):
     """Shows the progress of ``fit``, ``evaluate`` and ``predict``.
 
     A loop asks ``due(batch)`` at every batch and calls the hook of the batch's end only when it is; metrics then have
-    to be computed a few times per second only.
+    to be computed a few times per second only. What a loop puts into ``note`` is shown after the metrics.
     """
+
+    note = ""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -288,6 +295,7 @@ class ProgbarLogger(Callback):
     def _bar(self) -> Progbar:
         if self.progbar is None:
             self.progbar = Progbar(self.target, verbose=self.verbose, interval=_DRAW_INTERVAL, stateless_metrics=())
+        self.progbar.note = self.note
         return self.progbar
 
     def _update(self, batch: int, logs: Logs) -> None:

@@ -10,7 +10,10 @@ import typer
 from rich.console import Console
 
 from convia import config
+from convia.cli import doctor
 from convia.cli.data import KNOWN, RESIZED
+from convia.cli.run import EPILOG as RUN_EPILOG
+from convia.cli.run import run_command
 from convia.cli.table import print_outcome
 from convia.cli.train import MANY_IMAGES, Settings, train, versions
 
@@ -89,16 +92,62 @@ def train_command(
         str | None, typer.Option(help="Folder for the results. By default runs/NAME; earlier runs are kept.")
     ] = Settings.output,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. By default the fastest.")] = None,
+    on_error: Annotated[
+        str,
+        typer.Option(help="What to do about files that cannot be read: skip; replace by others of their class; raise."),
+    ] = Settings.on_error,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Also read what links out of the folder lead to.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
 ) -> None:
     """Train a network on images, test it, and write model, curves, confusion matrix and results to a folder."""
     with _reported(debug):
         settings = Settings(
             data, model, epochs, batch_size, image_size, learning_rate, patience, seed, validation_split, test_split,
-            output, device,
+            output, device, on_error, follow_links,
         )  # fmt: skip
         console = Console()
         print_outcome(console, train(settings, console, command=["convia", *sys.argv[1:]]))
+
+
+@app.command("doctor", epilog=doctor.EXAMPLES)
+def doctor_command(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A folder of images.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    output: Annotated[
+        str | None, typer.Option(help="Folder for report.json, quarantine.csv and .txt, and the pictures.")
+    ] = None,
+    quarantine: Annotated[
+        str | None,
+        typer.Option(help="File for the list of images to leave out: .csv with reasons, else a path per line."),
+    ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Also read what links out of the folder lead to.")
+    ] = False,
+    alike: Annotated[
+        bool, typer.Option("--alike/--no-alike", help="Look for images that look alike, too, not only for equal files.")
+    ] = True,
+    most: Annotated[int, typer.Option(help="How many findings of each kind to name in the table.")] = 5,
+    workers: Annotated[
+        int | None, typer.Option(help="How many files to read at once. By default as many as there are processors.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
+) -> None:
+    """Look for what is wrong with a folder of images: broken files, duplicates, leaks between the parts, and more."""
+    with _reported(debug):
+        code = doctor.doctor(
+            folder, as_json=as_json, output=output, quarantine=quarantine, follow_links=follow_links, alike=alike,
+            most=most, workers=workers,
+        )  # fmt: skip
+    raise typer.Exit(code)
+
+
+app.command(
+    "run",
+    epilog=RUN_EPILOG,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)(run_command)
 
 
 @app.command("version")

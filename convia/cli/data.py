@@ -1,6 +1,5 @@
 """The images that the commands work on: of a folder, or of a data set that convia knows by name."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from convia.datasets import cifar10, cifar100, digits, fashion_mnist, mnist
 from convia.errors import explain, nearest
 from convia.images.directory import FORMATS, Listing, list_images
-from convia.images.files import load_img
+from convia.images.files import UNREADABLE, header, load_img
 
 Arrays = npt.NDArray[Any]
 
@@ -88,6 +87,8 @@ def load(
     validation_split: float = 0.15,
     test_split: float = 0.15,
     seed: int = 0,
+    on_error: str = "skip",
+    follow_links: bool = False,
 ) -> ImageData:
     """Read the images of a known data set, or of a folder, and split them with every class in every part.
 
@@ -97,11 +98,14 @@ def load(
         image_size: side of the squares that all images become; see :data:`RESIZED` for the default.
         validation_split, test_split: shares of each class, at least one image; of what is not split already.
         seed: decides the split.
+        on_error: what to do about files that cannot be read: "skip", "replace" (repeat an image of their class, for
+            training only) or "raise".
+        follow_links: also read what links out of the folder lead to.
 
     Raises:
         NotADirectoryError: neither a known name nor a folder.
         ValueError: fewer than two classes, no images, or a class with too few of them.
-        OSError: no image can be read.
+        OSError: no image can be read, or with ``on_error="raise"`` one cannot; a part is a link out of the folder.
     """
     if source in KNOWN:
         return _load_known(source, image_size, validation_split, seed)
@@ -109,7 +113,8 @@ def load(
     if not root.is_dir():
         remedy = nearest(source, KNOWN) if root.name == source else f"Data sets with a name: {', '.join(KNOWN)}."
         raise NotADirectoryError(explain("DATA", repr(source), "a folder of images, or the name of a data set", remedy))
-    return _load_folder(root, image_size, {"validation": validation_split, "test": test_split}, seed)
+    shares = {"validation": validation_split, "test": test_split}
+    return _load_folder(root, image_size, shares, seed, on_error, follow_links)
 
 
 def _load_known(name: str, image_size: int | None, validation_split: float, seed: int) -> ImageData:
@@ -130,12 +135,15 @@ def _resized(image: Arrays, size: int) -> Arrays:
     return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR)).reshape(size, size, -1)
 
 
-def _load_folder(root: Path, image_size: int | None, shares: dict[str, float], seed: int) -> ImageData:
-    listings = _listings(root)
+def _load_folder(
+    root: Path, image_size: int | None, shares: dict[str, float], seed: int, on_error: str, follow_links: bool
+) -> ImageData:
+    listings = _listings(root, follow_links)
     names = listings["training"].class_names or []
     unreadable: dict[str, str] = {}
     looked = {path: _look(path, unreadable) for listing in listings.values() for path in listing.paths}
     facts = [fact for fact in looked.values() if fact is not None]
+    _stop_at(unreadable, on_error)
     if not facts:
         received = f"{len(unreadable)} files, none of which can be read" if looked else "no images"
         remedy = next(iter(unreadable.values()), "Put the images of each class into a folder of their own.")
@@ -148,17 +156,34 @@ def _load_folder(root: Path, image_size: int | None, shares: dict[str, float], s
     parts = {
         part: _read(listing, names, colour, (height, width), unreadable, part) for part, listing in listings.items()
     }
+    _stop_at(unreadable, on_error)
     missing = {part: share for part, share in shares.items() if part not in parts}
     _, *others = split = _split(parts["training"], missing, names, seed)
     parts.update(zip(missing, others, strict=True))
+    if on_error == "replace":
+        split[0] = _refilled(split[0], listings["training"], unreadable)
     return ImageData(root.resolve().name, names, split[0], parts["validation"], parts["test"], 255.0, unreadable)
 
 
-def _listings(root: Path) -> dict[str, Listing]:
+def _stop_at(unreadable: dict[str, str], on_error: str) -> None:
+    if on_error == "raise" and unreadable:
+        reason = next(iter(unreadable.values()))
+        raise OSError(f"{reason} With --on-error skip it is left out.")
+
+
+def _refilled(part: Part, listing: Listing, unreadable: dict[str, str]) -> Part:
+    """Repeat an image of its class for each file of a listing that cannot be read."""
+    labels = np.array([label for path, label in zip(listing.paths, listing.labels, strict=True) if path in unreadable])  # type: ignore[arg-type]
+    places = [np.resize(np.flatnonzero(part.labels == label), (labels == label).sum()) for label in np.unique(labels)]
+    return part.take(np.concatenate([np.arange(len(part)), *places]))
+
+
+def _listings(root: Path, follow_links: bool) -> dict[str, Listing]:
     """List the files of a folder by part; only "training" if it holds classes.
 
     Raises:
         ValueError: fewer than two classes, or one in another part that is not among those of training.
+        OSError: a part that is a link out of the folder.
     """
     folders = {
         part: next((root / name for name in names if _holds_folders(root / name)), None)
@@ -166,8 +191,14 @@ def _listings(root: Path) -> dict[str, Listing]:
     }
     if folders["training"] is None:
         folders = {"training": root}
+    for folder in folders.values():
+        if folder and not follow_links and not folder.resolve().is_relative_to(root.resolve()):
+            remedy = "Pass --follow-links if you trust it."
+            raise OSError(explain(str(folder), "a link that leads out of the folder", "a folder inside it", remedy))
     listings = {
-        part: _without_empty(list_images(folder, formats=READABLE)) for part, folder in folders.items() if folder
+        part: _without_empty(list_images(folder, follow_links=follow_links, formats=READABLE))
+        for part, folder in folders.items()
+        if folder
     }
     names = listings["training"].class_names or []
     if len(names) < 2:
@@ -199,13 +230,8 @@ def _without_empty(listing: Listing) -> Listing:
 def _look(path: str, unreadable: dict[str, str]) -> tuple[tuple[int, int], str] | None:
     """Return an image's (width, height) and Pillow's mode, without reading its pixels."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return image.size, image.mode
-    except UnidentifiedImageError:
-        unreadable[path] = "not an image"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return header(path)
+    except UNREADABLE as error:
         unreadable[path] = str(error)
     return None
 
@@ -218,7 +244,7 @@ def _read(
             return None
         try:
             return _pixels(load_img(path, colour, size, "bilinear"))
-        except (OSError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             unreadable[path] = str(error)
             return None
 

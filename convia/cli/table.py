@@ -9,6 +9,7 @@ from convia.cli.train import Outcome
 
 _MOST_CLASSES = 20
 _WORST = 10
+_NAMED = 5  # files that could not be read
 
 
 def print_outcome(console: Console, outcome: Outcome) -> None:
@@ -43,11 +44,14 @@ def _bar(share: float, width: int = 20) -> Text:
 def _facts(outcome: Outcome) -> list[str]:
     facts = outcome.facts
     epochs, seconds, speed = facts["epochs"], facts["seconds"], facts["images_per_second"]
+    unreadable = outcome.images.unreadable
+    named = ", ".join([*unreadable][:_NAMED]) + (f" and {len(unreadable) - _NAMED} more" * (len(unreadable) > _NAMED))
     return [
         f"test accuracy  {outcome.accuracy:.2%}   (loss {facts['test']['loss']:.4f})",
         f"best epoch     {epochs['best']} of {epochs['run']}",
         f"time           {seconds['total']:.1f} s, of which {seconds['training']:.1f} s learning",
         f"speed          {speed['training']:,.0f} images/s learning, {speed['prediction']:,.0f} images/s predicting",
         f"parameters     {facts['parameters']:,}",
+        *([f"unreadable     {len(unreadable)} ({outcome.facts['settings']['on_error']}): {named}"] * bool(unreadable)),
         f"results        {outcome.folder}",
     ]

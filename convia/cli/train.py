@@ -26,6 +26,7 @@ from convia.cli.progress import EpochBar, EpochLines, Timer
 from convia.cli.runs import new_run, write_json
 from convia.errors import explain, nearest
 from convia.graph import Input
+from convia.images.directory import ON_ERROR
 from convia.layers import Rescaling
 from convia.models import Sequential
 from convia.optimizers import Adam
@@ -57,12 +58,15 @@ class Settings:
     test_split: float = 0.15
     output: str | None = None
     device: str | None = None
+    on_error: str = "skip"
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         if self.model is not None and self.model not in MODELS:
             raise ValueError(
                 explain("--model", repr(self.model), f"one of {list(MODELS)}", nearest(self.model, MODELS))
             )
+        _require(self.on_error in ON_ERROR, "on_error", self, f"one of {list(ON_ERROR)}")
         for name in ("epochs", "batch_size", "patience"):
             _require(getattr(self, name) >= 1, name, self, "a whole number ≥ 1")
         _require(self.image_size is None or self.image_size >= 4, "image_size", self, "a number of pixels ≥ 4")
@@ -115,9 +119,9 @@ def train(settings: Settings, console: Console | None = None, command: Sequence[
         config.set_device(settings.device)
     set_random_seed(settings.seed)
     began = datetime.now(UTC)
-    images = data.load(
-        settings.data, settings.image_size, settings.validation_split, settings.test_split, settings.seed
-    )
+    shares = settings.validation_split, settings.test_split
+    how = settings.on_error, settings.follow_links
+    images = data.load(settings.data, settings.image_size, *shares, settings.seed, *how)
     name = settings.model or ("lenet" if len(images.training) > MANY_IMAGES else "deep")
     _introduce(console, images, name)
     model = build(name, images, settings.learning_rate)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 KINDS = (
@@ -18,10 +19,14 @@ KINDS = (
     "softmax",
     "copy",
     "join",
-    "dropout",
+    "noise",
     "norm_frozen",
     "norm_stats",
     "norm_batch",
+    "conv_transpose",
+    "prelu",
+    "penalty",
+    "norm_group",
 )
 ACTS = (
     "linear",
@@ -44,6 +49,7 @@ ACTS = (
     "hard_silu",
 )
 IN_PLACE = frozenset(ACTS[: ACTS.index("silu")])  # their derivative follows from their value
+NOISES = ("dropout", "add", "multiply", "alpha")
 JOINS = ("add", "subtract", "multiply", "average", "maximum", "minimum")
 LOSSES = ("none", "softmax_crossentropy", "sigmoid_crossentropy", "mean_squared", "mean_absolute")
 RULES = ("sgd", "adam", "rmsprop", "adagrad")
@@ -71,7 +77,7 @@ class Parameter:
 class Plan:
     """A network: tensors by number, steps in their order."""
 
-    shapes: list[Shape] = field(default_factory=list)  # as the user sees them, without the batch
+    shapes: list[Shape] = field(default_factory=list)  # channels last, without the batch
     halos: list[tuple[list[int], list[int]]] = field(
         default_factory=list
     )  # zeros before and after (depth, height, width)
@@ -81,7 +87,10 @@ class Plan:
     outputs: list[int] = field(default_factory=list)
     losses: list[dict[str, Any]] = field(default_factory=list)
     optimizer: dict[str, Any] | None = None
+    watched: bool = False  # whether metrics want to see the predictions
     random_layers: list[Any] = field(default_factory=list)  # by the number that steps call "key"
+    constrained: list[Any] = field(default_factory=list)  # weights with a constraint, which torch applies
+    constants: list[tuple[Any, str, Tensor]] = field(default_factory=list)  # (owner, attribute, value at lowering)
 
     def tensor(self, shape: Shape) -> int:
         """Add a tensor and return its number."""
@@ -100,11 +109,19 @@ class Plan:
 
     def cost(self) -> float:
         """Return the number of multiplications of a forward pass of one sample."""
-        convolutions = [step for step in self.steps if step["kind"] == 0]
+        pixels = {KINDS.index("conv"): "out", KINDS.index("conv_transpose"): "ins"}
         return sum(
-            self.parameters[step["params"][0]].tensor.numel() * np.prod(self.shapes[step["out"]][:-1], dtype=float)
-            for step in convolutions
+            self.parameters[step["params"][0]].tensor.numel() * self._pixels(step[pixels[step["kind"]]])
+            for step in self.steps
+            if step["kind"] in pixels
         )
+
+    def _pixels(self, tensor: Any) -> float:
+        return float(np.prod(self.shapes[tensor[0] if isinstance(tensor, list) else tensor][:-1]))
+
+    def is_stale(self) -> bool:
+        """Return whether a value has changed that was taken as a constant."""
+        return any(not torch.equal(getattr(owner, name), value) for owner, name, value in self.constants)
 
     def assemble(self, native: Any, isa: str, threads: int, batch: int, training: bool) -> Any:
         """Make the native network, with its memory and its threads."""
@@ -136,9 +153,3 @@ class Plan:
 def _canonical(shape: Shape) -> list[int]:
     *spatial, channels = shape
     return [channels, *[1] * (3 - len(spatial)), *spatial]
-
-
-def canonical_numbers(shape: Shape) -> np.ndarray:
-    """Return the engine's number (channels first) of each element, in the order of the user's (channels last)."""
-    channels, *spatial = _canonical(shape)
-    return np.arange(np.prod(shape, dtype=int)).reshape(channels, *spatial).transpose(1, 2, 3, 0).ravel()

@@ -26,22 +26,20 @@ def add_losses(plan: Plan, objective: Any) -> None:
     Raises:
         Unsupported: a loss or metric that the engine does not know, or in a way that it does not.
     """
-    rows = zip(
-        plan.outputs, objective._losses, objective._weights, objective._metrics, objective._weighted, strict=True
-    )
-    for output, loss, factor, plain, weighted in rows:
+    rows = zip(plan.outputs, objective._losses, objective._weights, objective._metrics, strict=True)
+    for number, (output, loss, factor, reported) in enumerate(rows):
         if loss is None:
-            raise Unsupported("outputs without a loss are not supported by the engine")
-        if weighted:
-            raise Unsupported("weighted_metrics are not supported by the engine")
+            continue
         entry = _described(loss)
-        entry |= {"output": output, "target": output, "factor": factor}
-        entry["accuracy"], entry["threshold"] = _accuracy(plain, entry["sparse"])
+        entry |= {"number": number, "output": output, "target": output, "factor": factor}
+        entry["accuracy"], entry["threshold"], entry["inside"] = _accuracy(reported, entry["sparse"])
         _fuse(plan, entry)
         plan.losses.append(entry)
     targets = [entry["target"] for entry in plan.losses]
     if len(set(targets)) < len(targets):
         raise Unsupported("a tensor that is several outputs is not supported by the engine")
+    inside = sum(len(entry["inside"]) for entry in plan.losses)
+    plan.watched = inside < sum(len(group) for group in (*objective._metrics, *objective._weighted))
 
 
 def _described(loss: Any) -> dict[str, Any]:
@@ -60,16 +58,17 @@ def _described(loss: Any) -> dict[str, Any]:
     }
 
 
-def _accuracy(wanted: list[Any], sparse: bool) -> tuple[int, float]:
-    """Return the kind of accuracy and its threshold; (0, ½) for none."""
-    kinds = set()
+def _accuracy(wanted: list[Any], sparse: bool) -> tuple[int, float, list[Any]]:
+    """Return the kind of accuracy that the engine counts, its threshold and its metrics; (0, ½, []) for none.
+
+    All other metrics are shown the predictions.
+    """
+    kinds: dict[tuple[int, float], list[Any]] = {}
     for metric in wanted:
-        if type(metric) not in _ACCURACIES or (_ACCURACIES[type(metric)][1] != sparse):
-            raise Unsupported(f"metric {metric.name!r} ({type(metric).__name__}) is not supported by the engine")
-        kinds.add((_ACCURACIES[type(metric)][0], float(getattr(metric, "threshold", 0.5))))
-    if len(kinds) > 1:
-        raise Unsupported("accuracies of several kinds are not supported by the engine")
-    return kinds.pop() if kinds else (0, 0.5)
+        kind, of_numbers = _ACCURACIES.get(type(metric), (0, None))
+        if of_numbers is sparse:
+            kinds.setdefault((kind, float(getattr(metric, "threshold", 0.5))), []).append(metric)
+    return next(((*kind, metrics) for kind, metrics in kinds.items()), (0, 0.5, []))
 
 
 _ENDINGS = {"softmax_crossentropy": "softmax", "sigmoid_crossentropy": "sigmoid"}

@@ -1,26 +1,29 @@
 """Folders of images, one per class: listing, splitting, and a data set that reads them batch by batch."""
 
+import hashlib
 import math
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from convia import config
 from convia.errors import explain, nearest
-from convia.images.files import load_img
+from convia.images.files import UNREADABLE, load_img
 from convia.images.resizing import check_interpolation, resize, resize_cropped, resize_with_pad
+from convia.pipeline import Dataset
 
 FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+ON_ERROR = ("skip", "replace", "raise")  # what may be done about files that cannot be read
 _WHO = "image_dataset_from_directory"
 _THREADS = 4
 _NAMED = 10  # unreadable files that a warning names
@@ -29,6 +32,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "color_mode": ("rgb", "rgba", "grayscale"),
     "subset": ("training", "validation", "both", None),
     "format": ("tf", "grain"),
+    "on_error": ON_ERROR,
 }
 
 
@@ -66,7 +70,7 @@ def list_images(
 ) -> Listing:
     """List the images below a folder: classes sorted by name, within them folders and files sorted by name.
 
-    Hidden files and folders are left out, and so are, with a warning, links that lead out of the folder.
+    As in Keras, hidden folders are no classes. Links that lead out of the folder are left out, with a warning.
 
     Args:
         directory: with a subfolder per class if the labels are inferred.
@@ -86,13 +90,8 @@ def list_images(
     if labels == "inferred":
         folders = sorted(entry.name for entry in Path(root).iterdir() if entry.is_dir() and entry.name[0] != ".")
         folders = _chosen(folders, class_names)
-    outside: list[str] = []
-    found = [list(_files(root, folder, follow_links, formats, outside)) for folder in folders]
-    if outside:
-        remedy = "They are skipped; pass follow_links=True if you trust them."
-        received = f"{len(outside)} links that lead out of the folder ({', '.join(outside[:3])}, …)"
-        warnings.warn(explain(root, received, "files inside it", remedy), stacklevel=3)
-    paths = [path for files in found for path in files]
+    found = walk(root, folders, follow_links, formats)
+    paths = [os.path.join(root, name) for files in found for name in files]  # noqa: PTH118
     if labels is None:
         return Listing(paths, None, None)
     if labels == "inferred":
@@ -111,42 +110,65 @@ def _chosen(folders: list[str], class_names: Sequence[str] | None) -> list[str]:
     return folders if class_names is None else list(class_names)
 
 
-def _files(root: str, folder: str, follow: bool, formats: tuple[str, ...], outside: list[str]) -> Iterator[str]:
-    """Walk a class's folder; note the links that are not followed in ``outside``."""
+def walk(root: str, folders: Sequence[str], follow_links: bool, formats: tuple[str, ...]) -> list[list[str]]:
+    """List the files with some endings below each of a root's folders, relative to the root, in Keras's order.
+
+    Links that lead out of the root are left out with a warning, unless they are to be followed.
+    """
+    found, outside = scan(root, folders, follow_links, formats)
+    if outside:
+        remedy = "They are left out; pass follow_links=True if you trust them."
+        named = ", ".join(outside[:3]) + ", …" * (len(outside) > 3)
+        received = f"{len(outside)} links that lead out of the folder ({named})"
+        warnings.warn(explain(root, received, "files inside it", remedy), stacklevel=4)
+    return found
+
+
+def scan(
+    root: str, folders: Sequence[str], follow_links: bool, formats: tuple[str, ...]
+) -> tuple[list[list[str]], list[str]]:
+    """List as :func:`walk` does; return the links that lead out as well, instead of a warning."""
     home = Path(root).resolve()
+    outside: list[str] = []
 
     def is_refused(path: str) -> bool:
-        refused = not follow and Path(path).is_symlink() and not Path(path).resolve().is_relative_to(home)
+        refused = not follow_links and Path(path).is_symlink() and not Path(path).resolve().is_relative_to(home)
         if refused:
             outside.append(path)
         return refused
 
-    top = os.path.join(root, folder)  # noqa: PTH118 - the paths are Keras's to the letter
-    if is_refused(top.rstrip(os.sep)) and folder:
-        return
-    seen = set()
-    steps = []
-    for place, below, names in os.walk(top, followlinks=follow):
-        below[:] = [name for name in below if name[0] != "."]
-        real = os.path.realpath(place)
-        if real in seen:  # a link back to where the walk has been
-            below.clear()
+    found: list[list[str]] = []
+    for folder in folders:
+        top = os.path.join(root, folder)  # noqa: PTH118 - the paths are Keras's to the letter
+        found.append([])
+        if folder and is_refused(top.rstrip(os.sep)):
             continue
-        seen.add(real)
-        steps.append((place, names))
-    for place, names in sorted(steps, key=lambda step: step[0]):
-        for name in sorted(names):
-            path = os.path.join(root, folder, os.path.relpath(os.path.join(place, name), top))  # noqa: PTH118
-            if name.lower().endswith(formats) and name[0] != "." and not is_refused(path):
-                yield path
+        for place, names in sorted(_places(top, follow_links)):
+            inner = os.path.join(folder, os.path.relpath(place, top)) if place != top else folder  # noqa: PTH118
+            for name in sorted(names):
+                if name.lower().endswith(formats) and not is_refused(os.path.join(place, name)):  # noqa: PTH118
+                    found[-1].append(os.path.join(inner, name))  # noqa: PTH118
+    return found, outside
 
 
-class ImageDataset:
-    """Batches of images read from files: iterate over it as often as you like.
+def _places(top: str, follow_links: bool) -> Iterator[tuple[str, list[str]]]:
+    """Yield folders and the names of their files; a link back to where the walk comes from is not followed."""
+    above = {top: {os.path.realpath(top)}}
+    for place, below, names in os.walk(top, followlinks=follow_links):
+        yield place, names
+        if follow_links:
+            inner = {name: os.path.join(place, name) for name in below}  # noqa: PTH118
+            below[:] = [name for name, path in inner.items() if os.path.realpath(path) not in above[place]]
+            above |= {inner[name]: above[place] | {os.path.realpath(inner[name])} for name in below}
+
+
+class ImageDataset(Dataset):
+    """Batches of images read from files.
 
     Yields ``(images, labels)``, or ``images`` if there are no labels; float32 images (N, H, W, C) of values 0…255.
-    Files that cannot be read are left out; at the end of an epoch a warning counts and names them, and
-    ``unreadable`` has them all, with the reasons.
+    At the end of an epoch a warning counts and names the files that could not be read, and ``unreadable`` has all of
+    them, with the reasons. Batches stay full: the next files move up. The order of shuffled files is drawn file by
+    file, so that those that can be read come as they would without the others.
     """
 
     def __init__(
@@ -158,56 +180,100 @@ class ImageDataset:
         batch_size: int | None = 32,
         shuffle: bool = False,
         seed: int = 0,
+        on_error: str = "skip",
+        root: str = "",
     ) -> None:
+        super().__init__(self._batches, class_names=listing.class_names)
         self.file_paths = listing.paths
-        self.class_names = listing.class_names
-        self.batch_size = batch_size
+        self.batch_size, self.on_error = batch_size, on_error
         self.unreadable: dict[str, str] = {}
         self._read = read
         self._labels = _encode(listing, label_mode)
-        self._shuffle, self._seed, self._epoch = shuffle, seed, 0
+        self._keys = _digests(listing.paths, root) if shuffle else None
+        self._seed, self._epoch = seed, 0
 
-    def __len__(self) -> int:
-        """Return the number of batches (of images, where batch_size is None)."""
-        return math.ceil(len(self.file_paths) / (self.batch_size or 1))
+    def cardinality(self) -> torch.Tensor:
+        """Return the number of batches (of images, where batch_size is None), as far as is known."""
+        gone = 0 if self.on_error == "replace" else len(self.unreadable)
+        return torch.tensor(math.ceil((len(self.file_paths) - gone) / (self.batch_size or 1)))
 
-    def __iter__(self) -> Iterator[Any]:
+    def _unbatched_size(self) -> int:
+        return len(self.file_paths)
+
+    def named_batches(self) -> Iterator[tuple[list[str], torch.Tensor]]:
+        """Go once through the files in the order of ``file_paths``: (paths, images), without what cannot be read."""
+        for part in self._parts(range(len(self.file_paths)), replaces=False):
+            yield [self.file_paths[i] for i, _ in part], torch.from_numpy(np.stack([image for _, image in part]))
+
+    def _batches(self) -> Iterator[Any]:
         order = np.arange(len(self.file_paths))
-        if self._shuffle:
-            np.random.default_rng((self._seed, self._epoch)).shuffle(order)
+        if self._keys is not None:
+            order = np.argsort(_mixed(self._keys, self._seed, self._epoch), kind="stable")
         self._epoch += 1
+        for part in self._parts(order.tolist(), replaces=self.on_error == "replace"):
+            yield self._batch([i for i, _ in part], [image for _, image in part])
+
+    def _parts(self, order: Iterable[int], replaces: bool) -> Iterator[list[tuple[int, npt.NDArray[np.float32]]]]:
+        """Read files in some order and yield (number, image) in batches; name those that cannot be read at the end."""
         known = len(self.unreadable)
-        size = self.batch_size or 1
-        pool = ThreadPoolExecutor(_THREADS)
+        found, some = self._images(order, replaces), False
         try:
-            waiting: deque[tuple[int, Future[Any]]] = deque()
-            for start in range(0, len(order) + size, size):  # one more step than batches, to read one ahead
-                ready, waiting = waiting, deque((i, pool.submit(self._try, i)) for i in order[start : start + size])
-                images = [(i, image) for i, future in ready if (image := self._image(i, future.result())) is not None]
-                if images:
-                    yield self._batch(*zip(*images, strict=True))
+            while part := [*islice(found, self.batch_size or 1)]:
+                some = True
+                yield part
+            if not some:
+                received = f"{len(self.file_paths)} files, none of which can be read"
+                raise OSError(explain(_WHO, received, "images", next(iter(self.unreadable.values()), "")))
+        finally:
+            found.close()
+            if len(self.unreadable) > known:
+                self._report()
+
+    def _images(
+        self, order: Iterable[int], replaces: bool
+    ) -> Generator[tuple[int, npt.NDArray[np.float32]], None, None]:
+        pool = ThreadPoolExecutor(_THREADS)
+        waiting: deque[tuple[int, Future[Any]]] = deque()
+        ahead = max(2 * (self.batch_size or 1), 2 * _THREADS)
+        try:
+            for number in chain(order, repeat(None, ahead)):
+                if number is not None:
+                    waiting.append((number, pool.submit(self._try, number)))
+                if waiting and (number is None or len(waiting) > ahead):
+                    index, future = waiting.popleft()
+                    image = self._noted(index, future.result())
+                    if image is None and replaces:
+                        index, image = self._other(index)
+                    if image is not None:
+                        yield index, image
         finally:
             pool.shutdown(cancel_futures=True)
-        if len(self.unreadable) > known:
-            self._report()
 
     def _try(self, index: int) -> npt.NDArray[np.float32] | Exception | None:
         """Read one file, in a thread."""
         path = self.file_paths[index]
         try:
             return None if path in self.unreadable else self._read(path)
-        except (OSError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
+            if self.on_error == "raise":
+                raise
             return error
 
-    def _image(self, index: int, result: Any) -> npt.NDArray[np.float32] | None:
+    def _noted(self, index: int, result: Any) -> npt.NDArray[np.float32] | None:
         if isinstance(result, Exception):
             self.unreadable[self.file_paths[index]] = str(result)
             return None
         return result
 
-    def _batch(self, indices: tuple[int, ...], images: tuple[npt.NDArray[np.float32], ...]) -> Any:
+    def _other(self, index: int) -> tuple[int, npt.NDArray[np.float32] | None]:
+        """Return the next file after this one that can be read."""
+        count = len(self.file_paths)
+        images = ((k % count, self._noted(k % count, self._try(k % count))) for k in range(index + 1, index + count))
+        return next(((k, image) for k, image in images if image is not None), (index, None))
+
+    def _batch(self, indices: list[int], images: list[npt.NDArray[np.float32]]) -> Any:
         x = torch.from_numpy(np.stack(images))
-        y = None if self._labels is None else self._labels[list(indices)]
+        y = None if self._labels is None else self._labels[indices]
         if self.batch_size is None:
             x, y = x[0], None if y is None else y[0]
         return x if y is None else (x, y)
@@ -216,8 +282,24 @@ class ImageDataset:
         names = [*self.unreadable][:_NAMED]
         more = f" and {len(self.unreadable) - _NAMED} more" if len(self.unreadable) > _NAMED else ""
         received = f"{len(self.unreadable)} files that cannot be read ({', '.join(names)}{more})"
-        remedy = "They were left out; the data set's 'unreadable' has the reasons."
+        done = "left out" if self.on_error == "skip" else "replaced by others"
+        remedy = f"They were {done}; the data set's 'unreadable' has the reasons."
         warnings.warn(explain("ImageDataset", received, "image files", remedy), stacklevel=3)
+
+
+def _digests(paths: list[str], root: str) -> npt.NDArray[np.uint64]:
+    """Return 64 bits of the hash of each path relative to the root."""
+    names = (os.path.relpath(path, root) if root else path for path in paths)
+    hashes = b"".join(hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest() for name in names)
+    return np.frombuffer(hashes, "<u8")
+
+
+def _mixed(keys: npt.NDArray[np.uint64], seed: int, epoch: int) -> npt.NDArray[np.uint64]:
+    """Return pseudorandom numbers that depend on key, seed and epoch (SplitMix64; Steele, Lea, Flood 2014)."""
+    x = keys ^ np.random.default_rng((seed, epoch)).integers(2**64, dtype=np.uint64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def _encode(listing: Listing, label_mode: str | None) -> torch.Tensor | None:
@@ -250,6 +332,8 @@ def image_dataset_from_directory(
     data_format: str | None = None,
     format: str = "tf",
     verbose: bool = True,
+    *,
+    on_error: str = "skip",
 ) -> Any:
     """Make a data set of the images in a folder with one subfolder per class.
 
@@ -272,6 +356,8 @@ def image_dataset_from_directory(
         data_format: "channels_last" or "channels_first"; the library's by default.
         format: "tf" or "grain", as in Keras; the data set is the same.
         verbose: print how many files and classes there are.
+        on_error: "skip" files that cannot be read, counted and named at the end of the epoch; "replace" them by the
+            next files that can, with the labels of these; or "raise".
 
     Returns:
         An :class:`ImageDataset`; for ``subset="both"`` a list of two.
@@ -281,6 +367,8 @@ def image_dataset_from_directory(
         NotADirectoryError: no such folder.
     """
     given = {"label_mode": label_mode, "color_mode": color_mode, "subset": subset, "format": format}
+    given["on_error"] = on_error
+    interpolation = str(interpolation).lower()
     _check_choices(given, crop_to_aspect_ratio and pad_to_aspect_ratio)
     check_interpolation(_WHO, interpolation)
     _check_labels(labels, class_names)
@@ -312,7 +400,13 @@ def image_dataset_from_directory(
                 explain(_WHO, f"no {kind} in {os.fspath(directory)}", f"files ending in {', '.join(FORMATS)}")
             )
         mixed = shuffle and not (subset == "both" and part == "validation")
-        made.append(ImageDataset(files, read, label_mode=label_mode, batch_size=batch_size, shuffle=mixed, seed=seed))
+        how: dict[str, Any] = {
+            "label_mode": label_mode,
+            "batch_size": batch_size,
+            "on_error": on_error,
+            "root": os.fspath(directory),
+        }
+        made.append(ImageDataset(files, read, shuffle=mixed, seed=seed, **how))
     return made if subset == "both" else made[0]
 
 

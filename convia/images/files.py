@@ -1,8 +1,11 @@
 """Image files: read to Pillow's images, to arrays and back, with errors that name the file."""
 
+import contextlib
 import io
 import os
+import stat
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ _MODES = {  # color_mode → (mode to convert to, modes that stay as they are)
     "rgb": ("RGB", ("RGB",)),
     "rgba": ("RGBA", ("RGBA",)),
 }
+UNREADABLE = (OSError, Image.DecompressionBombError)  # what load_img raises for files that are no whole images
+_SCRIPTS = ("EPS", "WMF")  # formats that other programs draw: only where the file's name says so
 _RESAMPLING = {name.lower(): method for name, method in Image.Resampling.__members__.items()}
 
 
@@ -72,21 +77,65 @@ def _open(path: Any) -> Image.Image:
         name, content = "the image in memory", path
     else:
         name = os.fsdecode(path)
-        content = io.BytesIO(Path(name).read_bytes())
-    try:
-        img = Image.open(content)
+        content = io.BytesIO(read_bytes(name))
+    with _explained(name, content.getbuffer().nbytes):
+        img = Image.open(content, formats=open_formats(name))
         img.load()
+    return img
+
+
+def header(path: str) -> tuple[tuple[int, int], str]:
+    """Return an image's (width, height) and Pillow's mode without reading its pixels; errors are ``load_img``'s."""
+    _check_kind(path)
+    with _explained(path, Path(path).stat().st_size), Image.open(path, formats=open_formats(path)) as img:
+        return img.size, img.mode
+
+
+@contextlib.contextmanager
+def _explained(name: str, size: int) -> Iterator[None]:
+    """Turn what Pillow raises for a file of so many bytes into errors that name it and say what to do."""
+    try:
+        yield
     except UnidentifiedImageError:
-        received = "no image" if content.getbuffer().nbytes else "an empty file"
+        received = "no image" if size else "an empty file"
         remedy = "Check that the download or copy was complete, and that the file is what its extension says."
         raise UnidentifiedImageError(explain(name, received, "an image file", remedy)) from None
     except Image.DecompressionBombError as error:
         remedy = "If you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS."
         raise Image.DecompressionBombError(explain(name, f"a huge image ({error})", "a smaller one", remedy)) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's plugins raise on damaged files
+    except Warning:  # where the user turned warnings into errors
+        raise
+    except Exception as error:  # Pillow's plugins raise anything on damaged files
         remedy = "The file is damaged or incomplete; copy it again or delete it."
-        raise OSError(explain(name, f"an image that cannot be read ({error})", "a whole image file", remedy)) from error
-    return img
+        reason = str(error) or type(error).__name__
+        raise OSError(
+            explain(name, f"an image that cannot be read ({reason})", "a whole image file", remedy)
+        ) from error
+
+
+def _check_kind(path: str) -> None:
+    """Refuse pipes and devices, from which reading might never end."""
+    kind = Path(path).stat().st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise OSError(explain(path, "a pipe or a device", "a file"))
+
+
+def read_bytes(path: str) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        OSError: not there, or a pipe or a device.
+    """
+    _check_kind(path)
+    return Path(path).read_bytes()
+
+
+def open_formats(name: str) -> list[str] | None:
+    """Return the formats that a file of this name may have: no scripts in a .png."""
+    if Path(name).suffix.lower() in (".eps", ".ps", ".wmf", ".emf"):
+        return None
+    Image.init()
+    return [form for form in Image.ID if form not in _SCRIPTS]
 
 
 def _centre(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:

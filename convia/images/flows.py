@@ -1,10 +1,9 @@
 """Batches of images from files: what folders and tables of file names share, and the iterator of folders."""
 
-import functools
-import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,12 @@ from PIL import Image
 
 from convia import config
 from convia.errors import explain, nearest
-from convia.images.files import img_to_array, load_img
-from convia.images.iterators import FORMATS, Iterator, augment, check_subset
+from convia.images.ahead import Batch
+from convia.images.cache import CACHES, Cache
+from convia.images.decode import DECODINGS, decode
+from convia.images.directory import ON_ERROR, walk
+from convia.images.files import img_to_array
+from convia.images.iterators import AHEAD, FORMATS, ImagesIterator, check_mixing, check_subset
 
 Array = npt.NDArray[Any]
 MEMORY = 2**30  # bytes of decoded images that an iterator keeps
@@ -24,10 +27,11 @@ _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"
 _NAMED = 10  # files that a warning names
 
 
-class FilesIterator(Iterator):
+class FilesIterator(ImagesIterator):
     """Batches of image files; what folders and tables of file names have in common.
 
-    Decoded images (8 bits) are kept, up to ``memory`` bytes, so that later epochs need not read the files.
+    Decoded images (8 bits) are kept, see :class:`~convia.images.cache.Cache`, so that later epochs need not read the
+    files.
     ``unreadable`` maps the files that could not be read to the reasons.
     """
 
@@ -40,7 +44,11 @@ class FilesIterator(Iterator):
     color_mode: str
     interpolation: str
     keep_aspect_ratio: bool
+    memory: int
+    cache: str | None
+    decoding: str
     sample_weight: Array | None = None
+    _cache: Cache | None = None
     _modes: tuple[str | None, ...] = ("categorical", "binary", "sparse", "input", None)
 
     def _configure(
@@ -52,7 +60,9 @@ class FilesIterator(Iterator):
             "class_mode": (class_mode, self._modes),
             "color_mode": (options["color_mode"], (*_CHANNELS,)),
             "interpolation": (options["interpolation"], _INTERPOLATIONS),
-            "on_error": (on_error, ("skip", "raise")),
+            "on_error": (on_error, ON_ERROR),
+            "cache": (options["cache"], CACHES),
+            "decoding": (options["decoding"], DECODINGS),
         }
         for name, (value, allowed) in choices.items():
             if value not in allowed:
@@ -71,8 +81,9 @@ class FilesIterator(Iterator):
         self.split = None if share is None else (0, share) if subset == "validation" else (share, 1)
         self.unreadable: dict[str, str] = {}
         self._reported = 0
-        self._kept: dict[int, Array] = {}
-        self._room = options["memory"] // math.prod(self.image_shape)
+        if getattr(generator, "mixes", False):
+            fits = class_mode in ("categorical", "binary", "raw")
+            check_mixing(who, fits, f"class_mode={class_mode!r}", "class_mode='categorical'")
 
     @property
     def labels(self) -> Any:
@@ -83,42 +94,74 @@ class FilesIterator(Iterator):
         """Return those of a list that belong to the subset."""
         return files[slice(*(int(border * len(files)) for border in self.split))] if self.split else files
 
-    def _read(self, index: int) -> Array | None:
-        """Return a file's image as an array of its own, or None if it cannot be read."""
-        pixels = self._kept.get(index)
+    def _read(self, index: int) -> Any:
+        """Return a file's image, which must not be changed, or the error that keeps it from being read."""
+        pixels = None if self._cache is None else self._cache.get(index)
+        if pixels is not None:
+            return pixels
         path = self.filepaths[index]
-        if pixels is None:
-            if path in self.unreadable:
-                return None
-            try:
-                how = self.color_mode, self.target_size, self.interpolation, self.keep_aspect_ratio
-                pixels = np.asarray(load_img(path, *how))
-            except (OSError, Image.DecompressionBombError) as error:
-                if self.on_error == "raise":
-                    raise
-                self.unreadable[path] = str(error)
-                return None
-            if pixels.dtype == np.uint8 and len(self._kept) < self._room:
-                self._kept[index] = pixels
-        return img_to_array(pixels, self.data_format)
+        if path in self.unreadable:
+            return OSError(self.unreadable[path])
+        how = self.color_mode, self.target_size, self.interpolation, self.keep_aspect_ratio
+        try:
+            picture = np.asarray(decode(path, *how, fast=self.decoding == "fast"))
+        except (OSError, Image.DecompressionBombError) as error:
+            return error
+        if picture.dtype != np.uint8:
+            return img_to_array(picture, self.data_format)
+        pixels = img_to_array(picture, self.data_format, np.uint8)
+        if self._cache is not None:
+            self._cache.put(index, pixels)
+        return pixels
 
-    def _get_batches_of_transformed_samples(self, index_array: Array) -> Any:
+    def _begin(self, index_array: Array) -> Batch:
+        if self._cache is None and self.cache is not None:
+            self._cache = Cache(self.n, self.image_shape, self.memory, self.cache)
+        batch = Batch(self.image_data_generator, index_array, self._read, self.image_shape, config.floatx())
+        batch.mixture = self._mixture(len(index_array))
+        return batch
+
+    def named_batches(self) -> Generator[tuple[list[str], Array], None, None]:
+        """Go once through the files in the order of the listing: (paths, images), without what cannot be read."""
+        for start in range(0, self.n, self.batch_size):
+            used, images, _ = self._made(self._begin(np.arange(start, min(start + self.batch_size, self.n))))
+            if len(used):
+                yield [self.filepaths[j] for j in used], images
+
+    def _made(self, batch: Batch) -> tuple[Array, Array, Array]:
+        """Return the numbers of the files that could be read, their images, and their places in the batch."""
+        places = batch.wait()
+        self._note(batch)
+        images = batch.pixels if len(places) == len(batch.order) else batch.pixels[places]
+        return batch.order[places], images.astype(self.dtype, copy=False), places
+
+    def _finish(self, batch: Batch) -> Any:
+        used, images, places = self._made(batch)
+        missing = len(batch.order) - len(used)
+        if missing and (self.on_error == "replace" or not len(used)):
+            others = self._others(int(batch.order[-1]), missing if self.on_error == "replace" else 1)
+            others, more, _ = self._made(self._begin(others))
+            used, images = np.concatenate((used, others)), np.concatenate((images, more))
+            lost = np.setdiff1d(np.arange(len(batch.order)), places)
+            places = np.concatenate((places, lost[: len(others)]))
+        y = None if self.class_mode is None else self._targets_of(used, images)
+        weight = None if self.sample_weight is None else self.sample_weight[used]
+        if batch.mixture is not None:
+            partners, last = batch.mixture.among(places), self.data_format == "channels_last"
+            images, (y, weight) = batch.mixture.apply(images, (y, weight), partners, last)
+        self._save(images, used, 10**7)
+        if y is None:
+            return images
+        return (images, y) if weight is None else (images, y, weight)
+
+    def _note(self, batch: Batch) -> None:
+        """Raise the first error of a batch, or remember the files that cannot be read."""
         known = len(self.unreadable)
-        reads = [functools.partial(self._read, int(j)) for j in index_array]
-        images = augment(self.image_data_generator, reads, self.image_shape)
+        for place, error in sorted(batch.errors.items()):
+            if self.on_error == "raise":
+                raise error
+            self.unreadable.setdefault(self.filepaths[batch.order[place]], str(error))
         self._warn(known)
-        whole = [k for k, image in enumerate(images) if image is not None]
-        if len(index_array) and not whole:
-            return self._get_batches_of_transformed_samples(self._any_other(int(index_array[-1])))
-        used = index_array[whole]
-        batch = np.zeros((len(used), *self.image_shape), self.dtype)
-        for k, number in enumerate(whole):
-            batch[k] = images[number]
-        self._save(batch, used, 10**7)
-        if self.class_mode is None:
-            return batch
-        y = self._targets_of(used, batch)
-        return (batch, y) if self.sample_weight is None else (batch, y, self.sample_weight[used])
 
     def _targets_of(self, index_array: Array, batch: Array) -> Any:
         """Return the labels of a batch."""
@@ -135,13 +178,20 @@ class FilesIterator(Iterator):
             y[k, self.classes[j]] = 1  # a class, or a list of them
         return y
 
-    def _any_other(self, index: int) -> Array:
-        """Return a file after this one that can be read, for a batch would else be empty."""
-        for j in (np.arange(1, self.n) + index) % self.n:
-            if self._read(int(j)) is not None:
-                return np.array([j])
-        received = f"{self.n} files, none of which can be read ({', '.join([*self.unreadable][:3])}, …)"
-        raise OSError(explain(type(self).__name__, received, "image files"))
+    def _others(self, index: int, count: int) -> Array:
+        """Return the next files after this one that can be read, again from the first where there are too few."""
+        after = (int(j) for j in (np.arange(1, self.n) + index) % self.n)
+        found = [*islice((j for j in after if self._is_readable(j)), count)]
+        if not found:
+            received = f"{self.n} files, none of which can be read ({', '.join([*self.unreadable][:3])}, …)"
+            raise OSError(explain(type(self).__name__, received, "image files"))
+        return np.resize(found, count)
+
+    def _is_readable(self, index: int) -> bool:
+        image = self._read(index)
+        if isinstance(image, Exception):
+            self.unreadable.setdefault(self.filepaths[index], str(image))
+        return not isinstance(image, Exception)
 
     def on_epoch_end(self) -> None:
         """Draw the order of the next epoch; count and name the files that could not be read."""
@@ -155,7 +205,8 @@ class FilesIterator(Iterator):
             return
         names = ", ".join(new[:_NAMED]) + (f" and {len(new) - _NAMED} more" if len(new) > _NAMED else "")
         received = f"{count or len(new)} that cannot be read: {names}"
-        remedy = "They are left out; 'unreadable' has the reasons. Pass on_error='raise' to stop there."
+        done = "left out" if self.on_error == "skip" else "replaced by others"
+        remedy = f"They are {done}; 'unreadable' has the reasons. Pass on_error='raise' to stop there."
         warnings.warn(explain(type(self).__name__, received, "image files", remedy), stacklevel=4)
 
 
@@ -176,12 +227,18 @@ class DirectoryIterator(FilesIterator):
         classes: subfolders to use, in this order; all, sorted, by default.
         class_mode: labels as "categorical" (one-hot), "binary" or "sparse" (numbers), "input" (the images), None.
         save_to_dir, save_prefix, save_format: where to save the changed images, to look at.
-        follow_links: also go into linked folders.
+        follow_links: also go where links out of the folder lead; else they are left out, with a warning.
         subset: "training" or "validation"; the first files of each class are for validation.
         interpolation: "nearest", "bilinear", "bicubic", "lanczos", "box" or "hamming".
         keep_aspect_ratio: cut out the center rather than distort.
-        on_error: "skip" files that cannot be read, with a warning that names them, or "raise".
-        memory: bytes of decoded images to keep.
+        on_error: "skip" files that cannot be read, with a warning that names them; "replace" them by the next files
+            that can, with the labels of these, so that batches stay full; or "raise".
+        memory: bytes of main memory for decoded images.
+        cache: where to keep those: "memory", as far as they fit; "disk", a temporary file; "auto", in memory if all
+            fit, else on disk; None, nowhere.
+        decoding: "exact", as Pillow does it; "fast", photographs (JPEG) of at least twice the target's size at half,
+            a quarter or an eighth of their own.
+        prefetch: batches that are made in the background; they are the same without.
 
     Raises:
         FileNotFoundError: no such folder. ValueError: an unknown mode, or interpolation.
@@ -210,6 +267,9 @@ class DirectoryIterator(FilesIterator):
         *,
         on_error: str = "skip",
         memory: int = MEMORY,
+        cache: str | None = "auto",
+        decoding: str = "exact",
+        prefetch: int = AHEAD,
     ) -> None:
         self._configure(
             image_data_generator,
@@ -226,6 +286,9 @@ class DirectoryIterator(FilesIterator):
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             memory=memory,
+            cache=cache,
+            decoding=decoding,
+            prefetch=prefetch,
         )
         self.directory = directory
         root = os.fspath(directory)
@@ -235,7 +298,7 @@ class DirectoryIterator(FilesIterator):
         names = [*classes] if classes else known
         _check_names(names, known)
         self.num_classes, self.class_indices = len(names), {name: k for k, name in enumerate(names)}
-        found = [self._part(_files(root, name, follow_links)) for name in names]
+        found = [self._part(files) for files in walk(root, names, follow_links, FORMATS)]
         self.filenames = [name for files in found for name in files]
         self.classes = np.repeat(np.arange(len(found), dtype="int32"), [*map(len, found)])
         self.filepaths = [os.path.join(root, name) for name in self.filenames]  # noqa: PTH118 - Keras's to the letter
@@ -251,15 +314,3 @@ def _check_names(names: Sequence[str], known: Sequence[str]) -> None:
             expected, remedy = "names of subfolders", f"It has no images. {nearest(str(name), known)}"
             text = explain("flow_from_directory, argument 'classes'", repr(name), expected, remedy)
             warnings.warn(text, stacklevel=4)
-
-
-def _files(root: str, folder: str, follow_links: bool) -> list[str]:
-    """Return the images below a class's folder, relative to the root: places sorted, and the names within each."""
-    top = os.path.join(root, folder)  # noqa: PTH118
-    places = sorted(os.walk(top, followlinks=follow_links), key=lambda place: place[0])
-    return [
-        os.path.join(folder, os.path.relpath(os.path.join(place, name), top))  # noqa: PTH118
-        for place, _, names in places
-        for name in sorted(names)
-        if name.lower().endswith(FORMATS)
-    ]

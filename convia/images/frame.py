@@ -10,7 +10,7 @@ import numpy as np
 
 from convia.errors import explain, nearest
 from convia.images.flows import MEMORY, FilesIterator, say
-from convia.images.iterators import FORMATS
+from convia.images.iterators import AHEAD, FORMATS
 
 _UNCLASSED = ("input", "multi_output", "raw", None)  # class modes whose labels are taken as they are
 _TYPES: dict[Any, tuple[type, ...]] = {"binary": (str,), "sparse": (str,), "categorical": (str, list, tuple)}
@@ -66,6 +66,9 @@ class DataFrameIterator(FilesIterator):
         *,
         on_error: str = "skip",
         memory: int = MEMORY,
+        cache: str | None = "auto",
+        decoding: str = "exact",
+        prefetch: int = AHEAD,
     ) -> None:
         self._configure(
             image_data_generator,
@@ -82,6 +85,9 @@ class DataFrameIterator(FilesIterator):
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             memory=memory,
+            cache=cache,
+            decoding=decoding,
+            prefetch=prefetch,
         )
         self.directory = directory or ""
         names = _column(dataframe, x_col)

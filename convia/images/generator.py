@@ -10,11 +10,13 @@ import numpy.typing as npt
 from convia import config
 from convia.args import Configured, Convert, converter
 from convia.errors import explain
-from convia.images import splines
+from convia.images import draws, effects, splines, warp
+from convia.images.effects import Mixture
 from convia.images.flows import MEMORY, DirectoryIterator
 from convia.images.frame import DataFrameIterator
-from convia.images.iterators import NumpyArrayIterator, check_channels
-from convia.images.transforms import affine_maps, apply_brightness_shift, check_pair, draw_zoom
+from convia.images.iterators import AHEAD, NumpyArrayIterator, check_channels
+from convia.images.preview import preview
+from convia.images.transforms import LINEAR, check_pair
 
 Array = npt.NDArray[Any]
 _OBSOLETE = {
@@ -45,16 +47,32 @@ def _pair(value: Any, owner: Any, name: str) -> Any:
     return value
 
 
-def _shift(given: Any, length: int) -> Any:
-    """Draw a shift in pixels: a number below 1 is a fraction of the length, a list has the shifts to choose from."""
-    if not (given if isinstance(given, (int, float, np.generic)) else np.size(given)):
-        return 0
-    try:  # lists and whole numbers
-        shift = np.random.choice(given)
-        shift *= np.random.choice([-1, 1])
-    except ValueError:
-        shift = np.random.uniform(-given, given)
-    return shift * length if np.max(given) < 1 else shift
+def _range_from(start: float) -> Callable[[Any, Any, str], Any]:
+    """Return a converter: a pair stays, a number r above 0 stands for (start, r), 0 for None."""
+
+    def convert(value: Any, owner: Any, name: str) -> Any:
+        pair = (start, value) if isinstance(value, (int, float)) else value
+        if value is None or value == 0:
+            return None
+        check_pair("ImageDataGenerator", name, pair)
+        if not 0 <= pair[0] <= pair[1]:
+            expected = "(least, largest), not below 0, or a number above 0"
+            raise ValueError(explain(f"ImageDataGenerator, argument {name!r}", repr(value), expected))
+        return (float(pair[0]), float(pair[1]))
+
+    return convert
+
+
+def _contrast(value: Any, owner: Any, name: str) -> Any:
+    if isinstance(value, (int, float)) and 0 < value <= 1:
+        value = (1 - value, 1 + value)
+    return _range_from(0.0)(value, owner, name)
+
+
+def _positive(value: Any, owner: Any, name: str) -> Any:
+    if not isinstance(value, (int, float)) or value < 0:
+        raise ValueError(explain(f"ImageDataGenerator, argument {name!r}", repr(value), "a number, not below 0"))
+    return value
 
 
 class ImageDataGenerator(Configured):
@@ -87,6 +105,17 @@ class ImageDataGenerator(Configured):
         validation_split: the share of images for ``subset="validation"``: the first ones, of each class.
         interpolation_order: of the warp's spline: 0 nearest, 1 bilinear, up to 5.
         dtype: of the batches.
+        contrast_range: (least, largest) factor of the distance from each channel's mean, or r for (1 − r, 1 + r).
+        blur_range: (least, largest) standard deviation of a Gaussian blur in pixels, or σ for (0, σ).
+        sharpen_range: (least, largest) share of the difference from a blurred image to add, or a for (0, a).
+        noise_range: largest standard deviation of noise, different in each pixel and channel.
+        stretch_range: r: width and height are stretched against each other by up to 1 + r, the area stays.
+        cutout: sides of a box that is filled with ``cval``, as a fraction of the image's sides.
+        mixup_alpha: mix each image and its label with another of the batch; 0.2 is usual for photographs.
+        cutmix_alpha: put a box of another image of the batch into each, and mix labels accordingly; 1 is usual.
+
+    The last eight are not Keras's. They are drawn after Keras's, and come after brightness (stretch is part of the
+    warp; mixup and cutmix come at the very end).
 
     Raises:
         ValueError: a range, share, order or mode that cannot be.
@@ -115,6 +144,14 @@ class ImageDataGenerator(Configured):
     validation_split: Annotated[float, Convert(_share)] = 0.0
     interpolation_order: int = 1
     dtype: Annotated[str | None, converter(lambda dtype: dtype or config.floatx())] = None
+    contrast_range: Annotated[Any, Convert(_contrast)] = None
+    blur_range: Annotated[Any, Convert(_range_from(0.0))] = None
+    sharpen_range: Annotated[Any, Convert(_range_from(0.0))] = None
+    noise_range: Annotated[float, Convert(_positive)] = 0.0
+    stretch_range: Annotated[float, Convert(_positive)] = 0.0
+    cutout: Annotated[float, Convert(_share)] = 0.0
+    mixup_alpha: Annotated[float, Convert(_positive)] = 0.0
+    cutmix_alpha: Annotated[float, Convert(_positive)] = 0.0
 
     def __post_init__(self) -> None:
         """Set what depends on several arguments."""
@@ -145,7 +182,14 @@ class ImageDataGenerator(Configured):
         ranges = (self.rotation_range, self.shear_range, self.channel_shift_range)
         shifts = np.any(self.width_shift_range) or np.any(self.height_shift_range)
         others = self.horizontal_flip or self.vertical_flip or self.brightness_range is not None
-        return bool(any(ranges) or shifts or others or [*self.zoom_range] != [1, 1])
+        more = (self.contrast_range, self.blur_range, self.sharpen_range, self.noise_range, self.stretch_range)
+        news = any(more) or self.cutout or self.mixes
+        return bool(any(ranges) or shifts or others or [*self.zoom_range] != [1, 1] or news)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images of a batch are mixed with one another."""
+        return bool(self.mixup_alpha or self.cutmix_alpha)
 
     @property
     def draws_ahead(self) -> bool:
@@ -154,7 +198,7 @@ class ImageDataGenerator(Configured):
         Not where a function of the user's may itself draw from NumPy's generator between the images.
         """
         own = type(self), ImageDataGenerator
-        names = ("apply_transform", "standardize", "random_transform")
+        names = ("apply_transform", "standardize", "random_transform", "get_random_transform")
         module = getattr(self.preprocessing_function, "__module__", None) or ""
         harmless = self.preprocessing_function is None or module.startswith("convia.")
         return harmless and all(getattr(own[0], name) is getattr(own[1], name) for name in names)
@@ -172,6 +216,8 @@ class ImageDataGenerator(Configured):
         save_format: str = "png",
         ignore_class_split: bool = False,
         subset: str | None = None,
+        *,
+        prefetch: int = AHEAD,
     ) -> NumpyArrayIterator:
         """Make batches of images in memory, see :class:`NumpyArrayIterator`."""
         return NumpyArrayIterator(
@@ -189,6 +235,7 @@ class ImageDataGenerator(Configured):
             ignore_class_split=ignore_class_split,
             subset=subset,
             dtype=self.dtype,
+            prefetch=prefetch,
         )
 
     def flow_from_directory(
@@ -211,6 +258,9 @@ class ImageDataGenerator(Configured):
         *,
         on_error: str = "skip",
         memory: int = MEMORY,
+        cache: str | None = "auto",
+        decoding: str = "exact",
+        prefetch: int = AHEAD,
     ) -> DirectoryIterator:
         """Make batches of a folder with a subfolder per class, see :class:`DirectoryIterator`."""
         return DirectoryIterator(
@@ -234,6 +284,9 @@ class ImageDataGenerator(Configured):
             dtype=self.dtype,
             on_error=on_error,
             memory=memory,
+            cache=cache,
+            decoding=decoding,
+            prefetch=prefetch,
         )
 
     def flow_from_dataframe(
@@ -261,7 +314,8 @@ class ImageDataGenerator(Configured):
         """Make batches of a table of file names, see :class:`DataFrameIterator`.
 
         Args:
-            kwargs: keep_aspect_ratio, on_error and memory; or has_ext, sort and drop_duplicates, which do nothing.
+            kwargs: keep_aspect_ratio, on_error, memory, cache, decoding and prefetch; or has_ext, sort and
+                drop_duplicates, which do nothing.
         """
         for name in _OBSOLETE.keys() & kwargs.keys():
             text = explain(f"flow_from_dataframe, argument {name!r}", kwargs.pop(name), "nothing", _OBSOLETE[name])
@@ -299,28 +353,18 @@ class ImageDataGenerator(Configured):
         """Draw the parameters of a transformation, see :meth:`apply_transform`."""
         if seed is not None:
             np.random.seed(seed)
-        height, width = img_shape[self.row_axis - 1], img_shape[self.col_axis - 1]
+        drawn = {name: column[0].item() for name, column in self.draw(img_shape, 1).items()}
+        flips = {name: bool(drawn.pop(name)) for name in ("flip_horizontal", "flip_vertical")}
+        absent = {"channel_shift_intensity": None, "brightness": None}
+        return LINEAR | {name: drawn.pop(name) for name in LINEAR if name in drawn} | flips | absent | drawn
 
-        def symmetric(most: Any) -> Any:
-            return np.random.uniform(-most, most)
+    def draw(self, img_shape: Sequence[int], count: int) -> dict[str, Array]:
+        """Draw the parameters of ``count`` images one after the other; return a column (count,) for each."""
+        return draws.draw(self, (img_shape[self.row_axis - 1], img_shape[self.col_axis - 1]), count)
 
-        theta = symmetric(self.rotation_range) if self.rotation_range else 0
-        tx, ty = _shift(self.height_shift_range, height), _shift(self.width_shift_range, width)
-        shear = symmetric(self.shear_range) if self.shear_range else 0
-        zx, zy = draw_zoom(self.zoom_range)
-        least, largest = self.brightness_range or (0, 0)
-        return {
-            "theta": theta,
-            "tx": tx,
-            "ty": ty,
-            "shear": shear,
-            "zx": zx,
-            "zy": zy,
-            "flip_horizontal": (np.random.random() < 0.5) * self.horizontal_flip,
-            "flip_vertical": (np.random.random() < 0.5) * self.vertical_flip,
-            "channel_shift_intensity": symmetric(self.channel_shift_range) if self.channel_shift_range else None,
-            "brightness": None if self.brightness_range is None else np.random.uniform(least, largest),
-        }
+    def mixture(self, count: int) -> Mixture:
+        """Draw how the images of a batch are mixed."""
+        return Mixture(self.mixup_alpha, self.cutmix_alpha, count)
 
     def apply_transform(self, x: Any, transform_parameters: dict[str, Any]) -> Array:
         """Change one image.
@@ -328,38 +372,60 @@ class ImageDataGenerator(Configured):
         Args:
             x: of rank 3.
             transform_parameters: any of theta and shear (degrees), tx and ty (pixels), zx and zy (factors),
-                flip_horizontal, flip_vertical, channel_shift_intensity, brightness (a factor).
+                flip_horizontal, flip_vertical, channel_shift_intensity, brightness (a factor), and those of
+                :func:`convia.images.effects.apply`.
         """
         return self.apply_transforms([x], [transform_parameters])[0]
 
     def apply_transforms(self, images: Sequence[Any], parameters: Sequence[dict[str, Any]]) -> list[Array]:
         """Change images of the same shape, each by its own parameters, with one warp for all."""
-        last = self.channel_axis == 3
-        changed = [np.asarray(image) if last else np.moveaxis(image, 0, 2) for image in images]  # (H, W, C) each
-        if not changed:
+        given, drawn = [np.asarray(image) for image in images], warp.columns_of(parameters)
+        if not given:
             return []
-        matrices, offsets, is_moved = affine_maps(changed[0].shape, parameters)
-        moved = np.flatnonzero(is_moved)
-        if len(moved):
-            pixels = np.stack([changed[k] for k in moved])
-            will_truncate = any(given.get("brightness") is not None for given in parameters)
-            fill = self.interpolation_order, self.fill_mode, self.cval, will_truncate
-            for k, warped in zip(moved, splines.warp(pixels, matrices[moved], offsets[moved], *fill), strict=True):
-                changed[k] = warped
-        shown = [self._recolored(x, given) for x, given in zip(changed, parameters, strict=True)]
-        return shown if last else [np.moveaxis(x, 2, 0) for x in shown]
+        if all(image.dtype == np.float32 for image in given):
+            out = np.empty((len(given), *given[0].shape), np.float32)
+            self._change(given, drawn, out)
+            done = [*out]
+        else:
+            fill = self.interpolation_order, self.fill_mode, self.cval
+            done = warp.changed(given, drawn, fill, self.channel_axis == 3)
+        return [self._with_effects(x, drawn, k) for k, x in enumerate(done)]
 
-    @staticmethod
-    def _recolored(x: Array, given: dict[str, Any]) -> Array:
-        """Shift the channels, flip, and change the brightness of an image (H, W, C)."""
-        intensity, brightness = given.get("channel_shift_intensity"), given.get("brightness")
-        if intensity is not None:
-            x = np.clip(x + intensity, x.min(), x.max())
-        if given.get("flip_horizontal", False):
-            x = x[:, ::-1]
-        if given.get("flip_vertical", False):
-            x = x[::-1]
-        return x if brightness is None else apply_brightness_shift(x, brightness, False, "channels_last")
+    def _change(self, images: Sequence[Array], drawn: dict[str, Array], out: Array, scale: float = 1.0) -> None:
+        how: Any = {"order": self.interpolation_order, "fill_mode": self.fill_mode, "cval": self.cval}
+        warp.change(images, drawn, out, **how, last=self.channel_axis == 3, scale=scale)
+
+    def _with_effects(self, x: Array, drawn: dict[str, Array], k: int) -> Array:
+        """Return an image with contrast, blur and the like, as far as they were drawn for it."""
+        given = {
+            name: drawn[name][k] for name in effects.PARAMETERS if name in drawn and drawn[name][k] == drawn[name][k]
+        }
+        if not given:
+            return x
+        last = self.channel_axis == 3
+        changed = effects.apply(x if last else np.moveaxis(x, 0, 2), given, self.cutout, self.cval)
+        return changed if last else np.moveaxis(changed, 2, 0)
+
+    def change(self, images: Sequence[Array], drawn: dict[str, Array], out: Array) -> None:
+        """Change images by parameters from :meth:`draw`, and normalize them.
+
+        Args:
+            images: of one shape; bytes, or of the type of ``out``; they stay as they are.
+            out: (N, …), where the results go.
+        """
+        is_simple = not self.preprocessing_function and not any(name in drawn for name in effects.EFFECTS)
+        self._change(images, drawn, out, self.rescale if is_simple and self.rescale else 1.0)
+        if is_simple and not self._normalizes:
+            return
+        for k, x in enumerate(out):
+            out[k] = self._normalized(x) if is_simple else self.standardize(self._with_effects(x, drawn, k))
+
+    @property
+    def _normalizes(self) -> bool:
+        means = self.samplewise_center or self.featurewise_center
+        return bool(
+            means or self.samplewise_std_normalization or self.featurewise_std_normalization or self.zca_whitening
+        )
 
     def random_transform(self, x: Any, seed: int | None = None) -> Array:
         """Draw a transformation and apply it to an image."""
@@ -371,6 +437,9 @@ class ImageDataGenerator(Configured):
             x = self.preprocessing_function(x)
         if self.rescale:
             x *= self.rescale
+        return self._normalized(x)
+
+    def _normalized(self, x: Any) -> Any:
         if self.samplewise_center:
             x -= np.mean(x, keepdims=True)
         if self.samplewise_std_normalization:
@@ -388,8 +457,12 @@ class ImageDataGenerator(Configured):
     def _is_known(self, name: str, statistic: Array | None) -> bool:
         if statistic is None:
             received, expected = f"images before fit, with {name}=True", "fit(images) first"
-            warnings.warn(explain("ImageDataGenerator", received, expected, f"{name} does nothing."), stacklevel=4)
+            warnings.warn(explain("ImageDataGenerator", received, expected, f"{name} does nothing."), stacklevel=5)
         return statistic is not None
+
+    def preview(self, image: Any, n: int = 16, seed: int | None = None) -> Any:
+        """Return a picture of what is made of an image, see :func:`convia.images.preview.preview`."""
+        return preview(self, image, n, seed)
 
     def fit(self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:
         """Compute mean, standard deviation and whitening matrix, as far as they are asked for.

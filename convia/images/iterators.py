@@ -3,13 +3,10 @@
 An iterator is also a sequence of an epoch's batches, which is how ``fit`` reads it.
 """
 
-import functools
 import math
-import os
 import threading
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,53 +15,13 @@ import numpy.typing as npt
 
 from convia import config
 from convia.errors import explain, nearest
+from convia.images.ahead import Ahead, Batch, is_light
+from convia.images.effects import Mixture
 from convia.images.files import array_to_img
 
 Array = npt.NDArray[Any]
 FORMATS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
-_CHUNK = 2**15  # pixels that are warped at once, about what the processor's cache holds
-
-
-@functools.cache
-def _threads(process: int) -> ThreadPoolExecutor:
-    """The threads of a process; a forked one makes its own."""
-    return ThreadPoolExecutor(min(os.cpu_count() or 1, 8), "convia-images")
-
-
-def augment(generator: Any, reads: Sequence[Callable[[], Any]], shape: Sequence[int]) -> list[Any]:
-    """Read images, change them at random and normalize them; None stands for what cannot be read.
-
-    Parameters are drawn one image after the other; the images are read and changed in threads.
-
-    Args:
-        generator: an ImageDataGenerator, what looks like one, or None.
-        reads: functions that return an image that may be changed in place, or None.
-        shape: of each image.
-    """
-    pool = _threads(os.getpid())
-    if generator is not None and not getattr(generator, "draws_ahead", False):
-        return [_augmented(generator, image, shape) for image in pool.map(lambda read: read(), reads)]
-    drawn = [generator.get_random_transform(shape) if generator else {} for _ in reads]
-    size = max(1, _CHUNK * 3 // math.prod(shape))
-
-    def work(start: int) -> list[Any]:
-        images: list[Any] = [read() for read in reads[start : start + size]]
-        if generator is None:
-            return images
-        whole = [k for k, image in enumerate(images) if image is not None]
-        changed = generator.apply_transforms([images[k] for k in whole], [drawn[start + k] for k in whole])
-        for k, image in zip(whole, changed, strict=True):
-            images[k] = generator.standardize(image)
-        return images
-
-    starts = range(0, len(reads), size)
-    parts = map(work, starts) if len(starts) == 1 else pool.map(work, starts)
-    return [image for part in parts for image in part]
-
-
-def _augmented(generator: Any, image: Any, shape: Sequence[int]) -> Any:
-    drawn = generator.get_random_transform(shape)
-    return None if image is None else generator.standardize(generator.apply_transform(image, drawn))
+AHEAD = 2  # batches that are made in the background
 
 
 def check_channels(who: str, shape: Sequence[int], axis: int) -> None:
@@ -72,6 +29,13 @@ def check_channels(who: str, shape: Sequence[int], axis: int) -> None:
     if shape[axis] not in (1, 3, 4):
         received = f"{shape[axis]} channels on axis {axis} of {tuple(shape)}"
         warnings.warn(explain(who, received, "1, 3 or 4", "Is data_format the right one?"), stacklevel=4)
+
+
+def check_mixing(who: str, fits: bool, received: str, remedy: str) -> None:
+    """Raise ValueError where mixup or cutmix meet labels that cannot be mixed."""
+    if not fits:
+        expected = "one-hot labels, or numbers such as 0.0 and 1.0"
+        raise ValueError(explain(f"{who}, with mixup or cutmix", received, expected, f"Use {remedy}."))
 
 
 def check_subset(subset: Any, generator: Any) -> float | None:
@@ -150,24 +114,14 @@ class Iterator:
             expected = f"a number below {len(self)}, the batches of an epoch"
             raise ValueError(explain(type(self).__name__, f"the index {idx}", expected))
         with self.lock:
-            self._seed()
-            self.total_batches_seen += 1
-            if self.index_array is None:
-                self._set_index_array()
-            return self._batch(idx % len(self))
+            return self._deliver(idx % len(self))
 
     def __iter__(self) -> "Iterator":
         return self
 
     def __next__(self) -> Any:
         with self.lock:
-            self._seed()
-            if self.batch_index == 0 or self.index_array is None:
-                self._set_index_array()
-            index = self.batch_index
-            self.batch_index = (index + 1) % max(len(self), 1)
-            self.total_batches_seen += 1
-            return self._batch(index)
+            return self._deliver(None)
 
     next = __next__
 
@@ -186,11 +140,20 @@ class Iterator:
     def _set_index_array(self) -> None:
         self.index_array = np.random.permutation(self.n) if self.shuffle else np.arange(self.n)
 
-    def _batch(self, number: int) -> Any:
+    def _chosen(self, request: int | None) -> Array:
+        """Go on to a batch of the epoch, or to the next for None; return the numbers of its samples."""
+        self._seed()
+        if self.index_array is None or (request is None and self.batch_index == 0):
+            self._set_index_array()
+        number = self.batch_index if request is None else request
+        if request is None:
+            self.batch_index = (number + 1) % max(len(self), 1)
+        self.total_batches_seen += 1
         order: Any = self.index_array
-        return self._get_batches_of_transformed_samples(
-            order[self.batch_size * number : self.batch_size * (number + 1)]
-        )
+        return order[self.batch_size * number : self.batch_size * (number + 1)]
+
+    def _deliver(self, request: int | None) -> Any:
+        return self._get_batches_of_transformed_samples(self._chosen(request))
 
     def _get_batches_of_transformed_samples(self, index_array: Array) -> Any:
         raise NotImplementedError(
@@ -206,7 +169,76 @@ class Iterator:
             array_to_img(image, self.data_format, scale=True).save(Path(self.save_to_dir) / name)
 
 
-class NumpyArrayIterator(Iterator):
+class ImagesIterator(Iterator):
+    """Batches of images that threads make, some of them before they are asked for.
+
+    A subclass defines ``_begin`` and ``_finish``.
+    """
+
+    image_data_generator: Any
+    prefetch: int = AHEAD
+    _ahead: Ahead | None = None
+    _is_light = False
+
+    def _begin(self, index_array: Array) -> Batch:
+        """Draw what is left to chance, and let threads make the images."""
+        raise NotImplementedError
+
+    def _finish(self, batch: Batch) -> Any:
+        """Wait for the images, and put what else belongs to the batch beside them."""
+        raise NotImplementedError
+
+    def _mixture(self, count: int) -> Mixture | None:
+        mixes = getattr(self.image_data_generator, "mixes", False)
+        return self.image_data_generator.mixture(count) if mixes else None
+
+    def _get_batches_of_transformed_samples(self, index_array: Array) -> Any:
+        return self._finish(self._begin(index_array))
+
+    def _deliver(self, request: int | None) -> Any:
+        if not self._looks_ahead:
+            return super()._deliver(request)
+        if self._ahead is None:
+            begin = lambda request: self._begin(self._chosen(request))  # noqa: E731
+            self._ahead = Ahead(begin, self._state, self._restore, self._following)
+        return self._finish(self._ahead.take(request, self.prefetch))
+
+    @property
+    def _looks_ahead(self) -> bool:
+        """Whether batches may be made ahead: not where a user's functions would be called too early."""
+        generator = self.image_data_generator
+        own = ("_get_batches_of_transformed_samples", "_set_index_array", "_begin", "_finish")
+        known = all(getattr(type(self), name).__module__.startswith("convia.") for name in own)
+        harmless = generator is None or getattr(generator, "draws_ahead", False)
+        return bool(self.prefetch > 0 and self.n and known and harmless and not (self.save_to_dir or self._is_light))
+
+    def _following(self, request: int | None) -> Any:
+        if request is None:
+            return None
+        return request + 1 if request + 1 < len(self) else ()  # an epoch's end draws a new order
+
+    def _state(self) -> Any:
+        """Return what a batch depends on, and what else a batch changes."""
+        generator, chance = self.image_data_generator, np.random.get_state()
+        settings = () if generator is None else tuple(vars(generator).values())
+        own = (self.seed, self.n, self.batch_size, self.shuffle, self.batch_index, self.total_batches_seen)
+        return (own, settings, self.index_array, tuple(chance) if self.seed is None else ()), chance
+
+    def _restore(self, state: Any) -> None:
+        (own, _, self.index_array, _), chance = state
+        self.batch_index, self.total_batches_seen = own[-2:]
+        np.random.set_state(chance)
+
+    def on_epoch_end(self) -> None:
+        """Draw the order of the next epoch."""
+        super().on_epoch_end()
+        if self._ahead is not None and self._looks_ahead and self.batch_index == 0:
+            with self.lock:
+                self._ahead.drop()
+                self._ahead.prepare(-1, self.prefetch)
+
+
+class NumpyArrayIterator(ImagesIterator):
     """Batches of images in memory: x, (x, y) or (x, y, sample_weight).
 
     Args:
@@ -217,6 +249,7 @@ class NumpyArrayIterator(Iterator):
         save_to_dir, save_prefix, save_format: where to save the changed images, to look at.
         subset: "training" or "validation"; the first images are for validation.
         ignore_class_split: allow classes that only one of the two has.
+        prefetch: batches that are made in the background; they are the same without.
 
     Raises:
         ValueError: arrays of different lengths, images of another rank, or classes in only one of the subsets.
@@ -238,8 +271,10 @@ class NumpyArrayIterator(Iterator):
         subset: str | None = None,
         ignore_class_split: bool = False,
         dtype: Any = None,
+        *,
+        prefetch: int = AHEAD,
     ) -> None:
-        self.image_data_generator = image_data_generator
+        self.image_data_generator, self.prefetch = image_data_generator, prefetch
         self.data_format = config.standardize_data_format(data_format)
         self.dtype = dtype or config.floatx()
         self.save_to_dir, self.save_prefix, self.save_format = save_to_dir, save_prefix, save_format
@@ -259,19 +294,34 @@ class NumpyArrayIterator(Iterator):
             remedy = "Add an axis for the channels: x[..., None]." if self.x.ndim == 3 else ""
             raise ValueError(explain("flow", f"x of shape {self.x.shape}", "images, of rank 4", remedy))
         check_channels("flow", self.x.shape, 3 if self.data_format == "channels_last" else 1)
+        if getattr(image_data_generator, "mixes", False):
+            kinds = (
+                None
+                if self.y is None
+                else (self.y.dtype.kind in "fiub" and (self.y.ndim > 1 or self.y.dtype.kind == "f"))
+            )
+            check_mixing("flow", bool(kinds), "labels that are class numbers, or none", "keras.utils.to_categorical(y)")
+        self._is_light = is_light(batch_size, self.x.shape[1:])
         super().__init__(len(self.x), batch_size, shuffle, seed)
 
-    def _get_batches_of_transformed_samples(self, index_array: Array) -> Any:
-        reads = [lambda j=j: self.x[j].copy() for j in index_array]
-        batch = np.zeros((len(index_array), *self.x.shape[1:]), self.dtype)
-        for k, image in enumerate(augment(self.image_data_generator, reads, self.x.shape[1:])):
-            batch[k] = image
-        self._save(batch, index_array, 10**4)
-        x = [batch, *(part[index_array] for part in self.x_misc)] if self.x_misc else batch
-        if self.y is None:
+    def _begin(self, index_array: Array) -> Batch:
+        batch = Batch(self.image_data_generator, index_array, self.x, self.x.shape[1:], self.dtype)
+        batch.mixture = self._mixture(len(index_array))
+        return batch
+
+    def _finish(self, batch: Batch) -> Any:
+        used, order = batch.wait(), batch.order
+        pixels = batch.pixels
+        y = None if self.y is None else self.y[order]
+        weight = None if self.sample_weight is None else self.sample_weight[order]
+        if batch.mixture is not None:
+            partners, last = batch.mixture.among(used), self.data_format == "channels_last"
+            pixels, (y, weight) = batch.mixture.apply(pixels, (y, weight), partners, last)
+        self._save(pixels, order, 10**4)
+        x = [pixels, *(part[order] for part in self.x_misc)] if self.x_misc else pixels
+        if y is None:
             return x
-        weight = () if self.sample_weight is None else (self.sample_weight[index_array],)
-        return (x, self.y[index_array], *weight)
+        return (x, y) if weight is None else (x, y, weight)
 
 
 def _inputs(x: Any) -> tuple[Any, list[Any]]:

@@ -19,9 +19,7 @@ Array = npt.NDArray[Any]
 LINEAR = {"theta": 0, "tx": 0, "ty": 0, "shear": 0, "zx": 1, "zy": 1}  # parameters of a warp that changes nothing
 
 
-def affine_maps(
-    shape: tuple[int, ...], parameters: Sequence[dict[str, Any]], transposed: bool = True
-) -> tuple[Array, Array, Array]:
+def affine_maps(shape: tuple[int, ...], table: Array, transposed: bool = True) -> tuple[Array, Array, Array]:
     """Return matrices (N, 2, 2) and offsets (N, 2) from new to old pixels, and which are not the identity (N,).
 
     The factors are rotation · shift · shear · zoom about the point (rows / 2 − ½, columns / 2 − ½) of x and y; as in
@@ -29,10 +27,9 @@ def affine_maps(
 
     Args:
         shape: (rows, columns).
-        parameters: theta and shear in degrees, tx and ty in pixels, the factors zx and zy; any may be absent.
+        table: the parameters that :data:`LINEAR` names, (N, 6): degrees, pixels, factors.
         transposed: take the map for (column, row), as for images whose rows come before their columns.
     """
-    table = np.array([[given.get(name, value) for name, value in LINEAR.items()] for given in parameters], float)
     theta, tx, ty, shear, zx, zy = table.T  # (N,) each
     turn, slant = np.deg2rad(theta), np.deg2rad(shear)
     rotation, shift, slanting, zoom, to, back = np.tile(np.eye(3), (6, len(table), 1, 1))
@@ -88,8 +85,8 @@ def apply_affine_transform(
         raise ValueError(explain(who, f"an array of shape {x.shape}", "one image, of rank 3", remedy))
     splines.check(who, order, fill_mode)
     transposed = col_axis > row_axis
-    given = {"theta": theta, "tx": tx, "ty": ty, "shear": shear, "zx": zx, "zy": zy}
-    matrices, offsets, is_changed = affine_maps((x.shape[row_axis], x.shape[col_axis]), [given], transposed)
+    table = np.array([[theta, tx, ty, shear, zx, zy]], float)
+    matrices, offsets, is_changed = affine_maps((x.shape[row_axis], x.shape[col_axis]), table, transposed)
     if not is_changed[0]:
         return x
     pixels = np.moveaxis(x, channel_axis, 2)[None]

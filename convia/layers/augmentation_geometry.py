@@ -288,13 +288,14 @@ class RandomElasticTransform(Augmentation):
         if not self.factor[1] or not self.scale[1]:
             return None
         chosen = self.chosen(images, self.factor)
-        strength = self.uniform(images, low=self.scale[0], high=self.scale[1])
+        on_host = torch.empty(0, device="cpu")
+        strength = float(self.uniform(on_host, low=self.scale[0], high=self.scale[1]))
         (count, _, height, width), device = images.shape, images.device
         source = random.generator(self.generator, device)
-        noise = torch.randn((count, 2, height, width), device=device, generator=source)
-        sigma = strength * (0.05 * min(height, width))
-        size = int(6 * 0.05 * self.scale[1] * min(height, width)) | 1  # wide enough for the strongest
-        field = pixels.gaussian_blur(noise * sigma, (size, size), (sigma, sigma))  # type: ignore[arg-type]
+        noise = [torch.randn((count, height, width), device=device, generator=source) for _ in range(2)]
+        sigma = strength * 0.05 * min(height, width)
+        size = int(6 * sigma) | 1
+        field = pixels.gaussian_blur(torch.stack(noise, 1) * sigma, (size, size), (sigma, sigma))
         return chosen, field * (0.1 * strength * max(height, width))
 
     def transform(self, images: Tensor, drawn: Any) -> Tensor:

@@ -72,8 +72,9 @@ class RandomErasing(Augmentation):
         inside = pixels.box_mask(images, *_box(self, images, sides[:, 0], sides[:, 1]))
         where = inside & self.chosen(images, self.factor).view(-1, 1, 1, 1)
         if self.fill_value is None:
-            noise = torch.empty(images.shape, device=images.device)
-            fill = noise.normal_(generator=random.generator(self.generator, images.device)) * self.value_range[1]
+            shape, source = self._restored(images).shape, random.generator(self.generator, images.device)
+            noise = torch.empty(shape, device=images.device).normal_(generator=source)
+            fill = self._channels_first(noise) * self.value_range[1]
         else:
             fill = torch.tensor(self.fill_value, dtype=torch.float32, device=images.device).view(-1, 1, 1)
         return where, fill.clamp(*self.value_range).to(images.dtype)
@@ -164,26 +165,25 @@ class MixUp(Augmentation):
 class _Policy(Augmentation):
     """Base of policies: chooses among changes of one strength."""
 
-    def _changes(self, every: bool = True) -> list[ImageLayer]:
+    def _changes(self) -> tuple[list[ImageLayer], list[ImageLayer], list[ImageLayer]]:
+        """Make the changes of geometry, of tones and of colors; all draw from the policy's seed."""
         factor: Any = self.factor
         how = {"interpolation": self.interpolation, "seed": self.generator}
         colors = {"value_range": self.value_range}
         seeded = {**colors, "seed": self.generator}
-        changes: list[ImageLayer] = [
-            RandomShear(factor, factor, **how),
-            RandomTranslation(factor, factor, **how),
-            RandomRotation(factor, **how),
+        geometry = [RandomShear(factor, factor, **how), RandomTranslation(factor, factor, **how)]
+        tones = [
             RandomPosterization(factor=max(1, int(8 * factor[1])), **seeded),
             Solarization(factor, factor, **seeded),
             AutoContrast(**colors),
             Equalization(**colors),
         ]
-        kinds = (RandomBrightness, RandomColorDegeneration, RandomContrast, RandomSharpness) if every else ()
-        return changes + [kind(factor, **seeded) for kind in kinds]
+        kinds = (RandomBrightness, RandomColorDegeneration, RandomContrast, RandomSharpness)
+        return [*geometry, RandomRotation(factor, **how)], tones, [kind(factor, **seeded) for kind in kinds]
 
-    def _pick(self, count: int, choices: int) -> list[int]:
-        on_host = torch.empty(0, device="cpu")
-        return self.uniform(on_host, count, high=choices).int().clamp(max=choices - 1).tolist()
+    def _picks(self, count: int, choices: int) -> list[int]:
+        source = random.generator(self.generator, torch.device("cpu"))
+        return torch.randint(choices, (count,), generator=source, device="cpu").tolist()
 
 
 class RandAugment(_Policy):
@@ -205,12 +205,14 @@ class RandAugment(_Policy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._choices = self._changes()
+        geometry, tones, colors = self._changes()
+        self._choices = [*geometry, *colors, *tones]
 
     def draw(self, images: Tensor, training: bool = True) -> list[tuple[ImageLayer, Any]]:
-        """Draw the changes and their parameters."""
-        chosen = [self._choices[index] for index in self._pick(self.num_ops, len(self._choices))]
-        return [(change, change.draw(images)) for change in chosen]
+        """Draw the changes, and the parameters of all that might be chosen, as Keras does."""
+        chosen = self._picks(self.num_ops, len(self._choices))
+        drawn = [(change, change.draw(images)) for change in self._choices]
+        return [drawn[index] for index in chosen]
 
     def transform(self, images: Tensor, drawn: list[tuple[ImageLayer, Any]]) -> Tensor:
         """Apply the changes."""
@@ -250,19 +252,21 @@ class AugMix(_Policy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._choices = self._changes(self.all_ops)
+        geometry, tones, colors = self._changes()
+        self._choices = [*geometry, *tones, *(colors if self.all_ops else [])]
 
     def draw(
         self, images: Tensor, training: bool = True
     ) -> tuple[list[float], float, list[list[tuple[ImageLayer, Any]]]]:
         """Draw the chains' weights, the original's weight and the chains with their parameters."""
+        picks = self._picks(self.num_chains * self.chain_depth, len(self._choices) + 1)
         parts = random.gamma((self.num_chains,), self.alpha, seed=self.generator)
         own = random.beta((), self.alpha, self.alpha, seed=self.generator)
-        chains = []
-        for _ in range(self.num_chains):
-            picked = self._pick(self.chain_depth, len(self._choices) + 1)
-            changes = [self._choices[index] for index in picked if index < len(self._choices)]
-            chains.append([(change, change.draw(images)) for change in changes])
+        chains: list[list[tuple[ImageLayer, Any]]] = [[] for _ in range(self.num_chains)]
+        for number, pick in enumerate(picks):
+            if pick < len(self._choices):  # else nothing in its place
+                change = self._choices[pick]
+                chains[number // self.chain_depth].append((change, change.draw(images)))
         return (parts / parts.sum()).tolist(), float(own), chains
 
     def transform(self, images: Tensor, drawn: Any) -> Tensor:

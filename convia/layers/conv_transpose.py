@@ -31,21 +31,6 @@ def _output_padding(value: Any, owner: Any, name: str) -> tuple[int, ...] | None
     return None if value is None else whole_tuple(value, owner.rank, owner, name, minimum=0)
 
 
-def crops(kernel: int, stride: int, padding: str, output_padding: int | None) -> tuple[int, int]:
-    """Return how many of the (W − 1)·S + K elements that one axis spreads to are dropped at the start and at the end.
-
-    A negative number is one of elements to add. The sizes left are Keras's: without ``output_padding`` W·S for "same"
-    and (W − 1)·S + max(K, S) for "valid"; with it (W − 1)·S + (K mod 2 or K) + output_padding. ``kernel`` counts the
-    dilation's gaps.
-    """
-    if padding == "valid":
-        return 0, min(kernel - stride, 0) if output_padding is None else -output_padding
-    extra = stride - kernel % 2 if output_padding is None else output_padding
-    total = kernel - kernel % 2 - extra  # K − K mod 2 − extra elements fewer in all
-    start = max(total // 2, 0)
-    return start, total - start
-
-
 class _ConvTranspose(_Floating, _Spatial):
     filters: PositiveInt
     kernel_size: PerAxis
@@ -85,7 +70,8 @@ class _ConvTranspose(_Floating, _Spatial):
             )
         super().__post_init__()
         spans = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
-        cut = [crops(k, s, self.padding, extra) for k, s, extra in zip(spans, self.strides, given, strict=True)]
+        same = self.padding == "same"
+        cut = [layout.transposed_crops(*axis, same) for axis in zip(spans, self.strides, given, strict=True)]
         self._cut = tuple(start for start, _ in cut)  # torch drops as many on both sides, and adds at the end
         self._extra = tuple(max(start - end, 0) for start, end in cut)
         rests = [slice(None, min(start - end, 0) or None) for start, end in cut]

@@ -5,101 +5,19 @@ from typing import Any
 
 from convia import registry
 from convia.errors import explain
-from convia.losses.base import Loss, LossFunctionWrapper
-from convia.losses.crossentropy import (
-    BinaryCrossentropy,
-    BinaryFocalCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalFocalCrossentropy,
-    CategoricalGeneralizedCrossEntropy,
-    KLDivergence,
-    Poisson,
-    SparseCategoricalCrossentropy,
-    binary_crossentropy,
-    binary_focal_crossentropy,
-    categorical_crossentropy,
-    categorical_focal_crossentropy,
-    categorical_generalized_cross_entropy,
-    kl_divergence,
-    poisson,
-    sparse_categorical_crossentropy,
-)
-from convia.losses.embedding import CTC, Circle, circle, ctc
-from convia.losses.hinge import CategoricalHinge, Hinge, SquaredHinge, categorical_hinge, hinge, squared_hinge
-from convia.losses.inputs import check_labels
-from convia.losses.overlap import Dice, Tversky, dice, tversky
-from convia.losses.regression import (
-    CosineSimilarity,
-    Huber,
-    LogCosh,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    cosine_similarity,
-    huber,
-    log_cosh,
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_error,
-    mean_squared_logarithmic_error,
-)
+from convia.losses import base, crossentropy, embedding, inputs, margin, overlap, regression
+from convia.losses.base import *
+from convia.losses.crossentropy import *
+from convia.losses.embedding import *
+from convia.losses.inputs import *
+from convia.losses.margin import *
+from convia.losses.overlap import *
+from convia.losses.regression import *
 from convia.naming import snake_case
 
-__all__ = [
-    "CTC",
-    "BinaryCrossentropy",
-    "BinaryFocalCrossentropy",
-    "CategoricalCrossentropy",
-    "CategoricalFocalCrossentropy",
-    "CategoricalGeneralizedCrossEntropy",
-    "CategoricalHinge",
-    "Circle",
-    "CosineSimilarity",
-    "Dice",
-    "Hinge",
-    "Huber",
-    "KLDivergence",
-    "LogCosh",
-    "Loss",
-    "LossFunctionWrapper",
-    "MeanAbsoluteError",
-    "MeanAbsolutePercentageError",
-    "MeanSquaredError",
-    "MeanSquaredLogarithmicError",
-    "Poisson",
-    "SparseCategoricalCrossentropy",
-    "SquaredHinge",
-    "Tversky",
-    "binary_crossentropy",
-    "binary_focal_crossentropy",
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "categorical_generalized_cross_entropy",
-    "categorical_hinge",
-    "check_labels",
-    "circle",
-    "cosine_similarity",
-    "ctc",
-    "deserialize",
-    "dice",
-    "get",
-    "hinge",
-    "huber",
-    "kl_divergence",
-    "log_cosh",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-    "mean_squared_error",
-    "mean_squared_logarithmic_error",
-    "poisson",
-    "resolve",
-    "serialize",
-    "sparse_categorical_crossentropy",
-    "squared_hinge",
-    "task",
-    "tversky",
-]
+__all__ = ["deserialize", "get", "resolve", "serialize", "task"]
+for _module in (base, crossentropy, embedding, inputs, margin, overlap, regression):
+    __all__ += _module.__all__
 
 for _function, _short in (
     (binary_crossentropy, "bce"),

@@ -13,6 +13,8 @@ from convia.errors import explain
 from convia.losses.inputs import match_ranks, to_tensor
 from convia.naming import auto_name
 
+__all__ = ["Loss", "LossFunctionWrapper"]
+
 Function = Callable[..., torch.Tensor]
 
 _REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
@@ -65,6 +67,12 @@ def apply_mask(
     return sample_weight * weight
 
 
+def weight_message(who: str, weight: torch.Tensor, values: torch.Tensor, kind: str) -> str:
+    """Return the message about weights that do not fit the values, which are "losses", "predictions", …."""
+    received = f"sample_weight of shape {tuple(weight.shape)} for {kind} of shape {tuple(values.shape)}"
+    return explain(who, received, f"one weight per example, shape {tuple(values.shape[:1])}, or one per value")
+
+
 def weigh(who: str, values: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return values × weights and the weights; weights of fewer axes belong to the leading ones, the examples.
 
@@ -77,13 +85,7 @@ def weigh(who: str, values: torch.Tensor, weight: torch.Tensor) -> tuple[torch.T
     try:
         return values * weight, weight
     except RuntimeError:
-        raise ValueError(
-            explain(
-                who,
-                f"sample_weight of shape {tuple(weight.shape)} for losses of shape {tuple(values.shape)}",
-                f"one weight per example, shape {tuple(values.shape[:1])}, or one per value",
-            )
-        ) from None
+        raise ValueError(weight_message(who, weight, values, "losses")) from None
 
 
 def reduce(values: torch.Tensor, weight: torch.Tensor | None, reduction: str | None) -> torch.Tensor:
@@ -166,10 +168,11 @@ class Loss(Configured):
 class LossFunctionWrapper(Loss):
     """A loss made of a function (y_true, y_pred, **arguments) → one value per example.
 
-    A subclass names its function and declares its arguments; reduction, name and dtype follow them::
+    A subclass names its function. Its arguments are the function's own, or those that it declares in its body, which
+    have another order; reduction, name and dtype follow them::
 
         class Huber(LossFunctionWrapper, function=huber, name="huber_loss"):
-            delta: float = 1.0
+            ...
 
     Args:
         fn: the function.
@@ -195,8 +198,9 @@ class LossFunctionWrapper(Loss):
         if function is not None:
             cls._function = staticmethod(function)  # type: ignore[assignment]
             cls._fields = {}  # the order of arguments is its own, not Loss's
-            _declare(
+            declare_last(
                 cls,
+                **arguments_of(cls, function),
                 reduction=(Reduction, "sum_over_batch_size"),
                 name=(str | None, name or function.__name__),
                 dtype=(ComputeDtype, None),
@@ -267,7 +271,14 @@ class LossFunctionWrapper(Loss):
         return f"<{type(self).__name__} {self.name!r} of {self.fn.__name__}({self._arguments})>"
 
 
-def _declare(cls: Any, **fields: tuple[Any, Any]) -> None:
+def arguments_of(cls: Any, function: Function) -> dict[str, tuple[Any, Any]]:
+    """Return the arguments (type, default) of a function behind y_true and y_pred, none if the class has its own."""
+    if any(not name.startswith("_") for name in inspect.get_annotations(cls)):
+        return {}
+    return {p.name: (p.annotation, p.default) for p in list(inspect.signature(function).parameters.values())[2:]}
+
+
+def declare_last(cls: Any, **fields: tuple[Any, Any]) -> None:
     """Add fields (type, default) at the end of those that the class body declares."""
     hints = dict(inspect.get_annotations(cls))
     for name, (hint, default) in fields.items():

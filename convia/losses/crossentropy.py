@@ -18,6 +18,25 @@ from convia.errors import explain
 from convia.losses.base import LossFunctionWrapper, Reduction, set_mask
 from convia.losses.inputs import check_labels, pair, squeeze_labels, to_tensor
 
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "KLDivergence",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+    "kl_divergence",
+    "poisson",
+    "sparse_categorical_crossentropy",
+]
+
 _NO_LABEL = -(2**31)
 
 
@@ -27,19 +46,20 @@ def _inside(probabilities: torch.Tensor) -> torch.Tensor:
 
 
 def binary_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: Fraction = 0.0, axis: int = -1
 ) -> torch.Tensor:
     """Return the mean of −y·log ŷ − (1 − y)·log(1 − ŷ) over ``axis``; smoothing moves labels towards ½."""
-    return _binary(y_true, y_pred, from_logits, label_smoothing, "none").mean(axis)
+    return _binary(y_true, y_pred, from_logits, label_smoothing, reduction="none").mean(axis)
 
 
-def _total_binary(
-    y_true: torch.Tensor, y_pred: torch.Tensor, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+def _binary(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+    reduction: str = "mean",
 ) -> torch.Tensor:
-    return _binary(y_true, y_pred, from_logits, label_smoothing, "mean")
-
-
-def _binary(y_true: Any, y_pred: Any, from_logits: bool, label_smoothing: float, reduction: str) -> torch.Tensor:
     scores = None if from_logits else scores_of(y_pred, "sigmoid")
     if scores is not None:
         y_pred, from_logits = scores, True
@@ -58,7 +78,7 @@ def binary_focal_crossentropy(
     alpha: float = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
-    label_smoothing: float = 0.0,
+    label_smoothing: Fraction = 0.0,
     axis: int = -1,
 ) -> torch.Tensor:
     """Return binary cross-entropy × (1 − p_t)^γ, so that easy examples count less (Lin et al. 2017, arXiv:1708.02002).
@@ -79,28 +99,28 @@ def binary_focal_crossentropy(
 
 
 def categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: Fraction = 0.0, axis: int = -1
 ) -> torch.Tensor:
     """Return −Σ y·log ŷ over the class axis, y one-hot rows; smoothing moves labels towards 1 / classes.
 
     Raises:
         ValueError: the shapes of labels and predictions differ.
     """
-    return _products("categorical_crossentropy", y_true, y_pred, from_logits, label_smoothing, axis).sum(axis).neg()
+    return _products(y_true, y_pred, from_logits, label_smoothing, axis).sum(axis).neg()
 
 
-def _total_categorical(
-    y_true: torch.Tensor, y_pred: torch.Tensor, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
-) -> torch.Tensor:
-    products = _products("categorical_crossentropy", y_true, y_pred, from_logits, label_smoothing, axis)
+def _total_categorical(y_true: Any, y_pred: Any, axis: int = -1, **how: Any) -> torch.Tensor:
+    products = _products(y_true, y_pred, axis=axis, **how)
     return products.sum() * (-products.shape[axis] / max(products.numel(), 1))
 
 
-def _products(who: str, y_true: Any, y_pred: Any, from_logits: bool, label_smoothing: float, axis: int) -> torch.Tensor:
+def _products(
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> torch.Tensor:
     scores = scores_of(y_pred, "softmax") if axis == -1 and not from_logits else None
     if scores is not None:
         y_pred, from_logits = scores, True
-    y_true, y_pred = _one_hot_pair(who, y_true, y_pred, label_smoothing, axis)
+    y_true, y_pred = _one_hot_pair("categorical_crossentropy", y_true, y_pred, label_smoothing, axis)
     if from_logits:
         return y_true * y_pred.log_softmax(axis)
     return y_true * _inside(y_pred / y_pred.sum(axis, keepdim=True)).log()
@@ -129,7 +149,7 @@ def categorical_focal_crossentropy(
     alpha: Any = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
-    label_smoothing: float = 0.0,
+    label_smoothing: Fraction = 0.0,
     axis: int = -1,
 ) -> torch.Tensor:
     """Return −Σ α·(1 − ŷ)^γ·y·log ŷ over the class axis; α is a number or one per class (arXiv:1708.02002)."""
@@ -163,18 +183,13 @@ def sparse_categorical_crossentropy(
     return set_mask(loss, valid.reshape(loss.shape))
 
 
-def _total_sparse(
-    y_true: torch.Tensor,
-    y_pred: torch.Tensor,
+def _sparse(
+    y_true: Any,
+    y_pred: Any,
     from_logits: bool = False,
     ignore_class: int | None = None,
     axis: int = -1,
-) -> torch.Tensor:
-    return _sparse(y_true, y_pred, from_logits, ignore_class, axis, "mean")
-
-
-def _sparse(
-    y_true: Any, y_pred: Any, from_logits: bool, ignore_class: int | None, axis: int, reduction: str
+    reduction: str = "mean",
 ) -> torch.Tensor:
     who = "sparse_categorical_crossentropy"
     scores_before = scores_of(y_pred, "softmax") if axis == -1 and not from_logits else None
@@ -223,47 +238,26 @@ def poisson(y_true: Any, y_pred: Any) -> torch.Tensor:
     return (y_pred - y_true * (y_pred + config.epsilon()).log()).mean(-1)
 
 
-class BinaryCrossentropy(LossFunctionWrapper, function=binary_crossentropy, mean=_total_binary):
+class BinaryCrossentropy(LossFunctionWrapper, function=binary_crossentropy, mean=_binary):
     """Cross-entropy of labels 0 and 1, or of several independent ones per example."""
-
-    from_logits: bool = False
-    label_smoothing: Fraction = 0.0
-    axis: int = -1
 
 
 class BinaryFocalCrossentropy(LossFunctionWrapper, function=binary_focal_crossentropy):
     """Binary cross-entropy × (1 − p_t)^γ (arXiv:1708.02002)."""
 
-    apply_class_balancing: bool = False
-    alpha: float = 0.25
-    gamma: float = 2.0
-    from_logits: bool = False
-    label_smoothing: Fraction = 0.0
-    axis: int = -1
-
 
 class CategoricalCrossentropy(LossFunctionWrapper, function=categorical_crossentropy, mean=_total_categorical):
     """Cross-entropy of one-hot rows (or rows of probabilities)."""
-
-    from_logits: bool = False
-    label_smoothing: Fraction = 0.0
-    axis: int = -1
 
 
 class CategoricalFocalCrossentropy(LossFunctionWrapper, function=categorical_focal_crossentropy):
     """Cross-entropy of one-hot rows × α(1 − ŷ)^γ (arXiv:1708.02002)."""
 
-    alpha: Any = 0.25
-    gamma: float = 2.0
-    from_logits: bool = False
-    label_smoothing: Fraction = 0.0
-    axis: int = -1
-
 
 class SparseCategoricalCrossentropy(
     LossFunctionWrapper,
     function=sparse_categorical_crossentropy,
-    mean=_total_sparse,
+    mean=_sparse,
     takes_labels=True,
     check=check_labels,
 ):

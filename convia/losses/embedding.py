@@ -9,6 +9,8 @@ from convia.errors import explain
 from convia.losses.base import LossFunctionWrapper, set_mask
 from convia.losses.inputs import shape_of, to_tensor
 
+__all__ = ["CTC", "Circle", "circle", "ctc"]
+
 
 def circle(
     y_true: Any,

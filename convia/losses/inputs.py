@@ -9,6 +9,8 @@ import torch
 from convia import config, tree
 from convia.errors import explain
 
+__all__ = ["check_labels"]
+
 
 def to_tensor(value: Any, dtype: torch.dtype | None = None, like: torch.Tensor | None = None) -> Any:
     """Return a tensor of an array, list or number; of a container of arrays, the same container of tensors.
@@ -41,6 +43,11 @@ def _holds_arrays(value: Any) -> bool:
 def shape_of(value: Any) -> tuple[int, ...]:
     """Return the shape of a tensor, array or nested list as a plain tuple."""
     return tuple(value.shape) if hasattr(value, "shape") else np.shape(value)
+
+
+def both_shapes(y_true: Any, y_pred: Any) -> str:
+    """Return the words for what was received, in messages."""
+    return f"y_true of shape {shape_of(y_true)} and y_pred of shape {shape_of(y_pred)}"
 
 
 def match_ranks(
@@ -80,8 +87,7 @@ def pair(who: str, y_true: Any, y_pred: Any, *, same_shape: bool = False) -> tup
 
 
 def _complain(who: str, y_true: torch.Tensor, y_pred: torch.Tensor, same_shape: bool) -> None:
-    received = f"y_true of shape {tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}"
-    text = explain(who, received, "two equal shapes", _shape_remedy(y_true, y_pred))
+    text = explain(who, both_shapes(y_true, y_pred), "two equal shapes", _shape_remedy(y_true, y_pred))
     try:
         torch.broadcast_shapes(y_true.shape, y_pred.shape)
     except RuntimeError:
@@ -135,15 +141,9 @@ def check_labels(
     classes = scores.shape[axis]
     if low >= 0 and high < classes:
         return
-    wrong = low if low < 0 else high
-    raise ValueError(
-        explain(
-            who,
-            f"the label {wrong} in y_true",
-            f"labels from 0 to {classes - 1}, because y_pred of shape {tuple(scores.shape)} has {classes} classes",
-            _label_remedy(low, high, classes),
-        )
-    )
+    received = f"the label {low if low < 0 else high} in y_true"
+    expected = f"labels from 0 to {classes - 1}, because y_pred of shape {tuple(scores.shape)} has {classes} classes"
+    raise ValueError(explain(who, received, expected, _label_remedy(low, high, classes)))
 
 
 def _check_whole(labels: torch.Tensor, who: str) -> None:
@@ -184,11 +184,5 @@ def squeeze_labels(y_true: torch.Tensor, y_pred: torch.Tensor, axis: int, who: s
         remedy = f"These look like one-hot rows: use {dense}, or y_true.argmax(-1)."
     else:
         remedy = "Give one class number per prediction, and check where Flatten or pooling is missing in the model."
-    raise ValueError(
-        explain(
-            who,
-            f"y_true of shape {tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}",
-            f"class numbers of shape {tuple(wanted)}",
-            remedy,
-        )
-    )
+    expected = f"class numbers of shape {tuple(wanted)}"
+    raise ValueError(explain(who, both_shapes(y_true, y_pred), expected, remedy))

@@ -8,6 +8,8 @@ from convia import config
 from convia.losses.base import LossFunctionWrapper, Reduction
 from convia.losses.inputs import pair
 
+__all__ = ["Dice", "Tversky", "dice", "tversky"]
+
 Axes = int | tuple[int, ...] | list[int] | None
 
 

@@ -10,6 +10,23 @@ from convia import config
 from convia.losses.base import LossFunctionWrapper
 from convia.losses.inputs import pair
 
+__all__ = [
+    "CosineSimilarity",
+    "Huber",
+    "LogCosh",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "cosine_similarity",
+    "huber",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+]
+
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return the mean of (y − ŷ)² over the last axis."""
@@ -90,14 +107,12 @@ class CosineSimilarity(LossFunctionWrapper, function=cosine_similarity):
     """Minus the cosine of the angle between label and prediction along ``axis``."""
 
     _unsaved: ClassVar[frozenset[str]] = frozenset({"axis"})
-    axis: int = -1
 
 
 class Huber(LossFunctionWrapper, function=huber, name="huber_loss"):
     """Squared error up to ``delta``, linear beyond it."""
 
     _unsaved: ClassVar[frozenset[str]] = frozenset({"delta"})
-    delta: float = 1.0
 
 
 class LogCosh(LossFunctionWrapper, function=log_cosh):

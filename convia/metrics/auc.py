@@ -12,6 +12,8 @@ from convia.losses.inputs import shape_of, to_tensor
 from convia.metrics.base import Metric
 from convia.metrics.confusion import Thresholds, _Confusion, even_thresholds, is_even
 
+__all__ = ["AUC"]
+
 
 def _choice(*allowed: str) -> Convert:
     def convert(value: Any, owner: Any, name: str) -> str:

@@ -10,10 +10,12 @@ import torch
 from convia import config, initializers, registry, tree
 from convia.args import Configured
 from convia.errors import explain
-from convia.losses.base import ComputeDtype, apply_mask, compute_dtype, mask_of, ratio
+from convia.losses.base import ComputeDtype, apply_mask, arguments_of, compute_dtype, mask_of, ratio, weight_message
 from convia.losses.inputs import match_ranks, to_tensor
 from convia.naming import auto_name, snake_case
 from convia.variable import Variable
+
+__all__ = ["Mean", "MeanMetricWrapper", "Metric", "Sum"]
 
 Function = Callable[..., torch.Tensor]
 
@@ -195,13 +197,7 @@ def _per_sample(values: torch.Tensor, weight: torch.Tensor, reduce: Function) ->
     try:
         weight = weight.expand(values.shape)
     except RuntimeError:
-        raise ValueError(
-            explain(
-                "metric",
-                f"sample_weight of shape {tuple(weight.shape)} for values of shape {tuple(values.shape)}",
-                f"one weight per example, shape {tuple(values.shape[:1])}, or one per value",
-            )
-        ) from None
+        raise ValueError(weight_message("metric", weight, values, "values")) from None
     values = values * weight
     if values.ndim > 1:
         inner = tuple(range(1, values.ndim))
@@ -272,10 +268,11 @@ class Mean(Metric):
 class MeanMetricWrapper(Mean):
     """The mean of a function (y_true, y_pred, **arguments) → one value per example.
 
-    A subclass names its function and declares its arguments; name and dtype come before them::
+    A subclass names its function. Its arguments are the function's own, or those that it declares in its body; name
+    and dtype come before them::
 
         class BinaryAccuracy(MeanMetricWrapper, function=binary_accuracy, direction="up"):
-            threshold: float = 0.5
+            ...
 
     Args:
         fn: the function. name, dtype: see :class:`Metric`. **kwargs: passed to every call of the function.
@@ -289,8 +286,11 @@ class MeanMetricWrapper(Mean):
         if function is not None:
             cls._function = staticmethod(function)  # type: ignore[assignment]
             cls._direction = direction
+            if cls.__module__.startswith("convia.") and not registry.home(function):
+                registry.register("keras.metrics.functions", function)
             name = name or snake_case(cls.__name__)
-            add_fields_first(cls, name=(str | None, name), dtype=(ComputeDtype, None))
+            own = arguments_of(cls, function)
+            add_fields_first(cls, name=(str | None, name), dtype=(ComputeDtype, None), **own)
         super().__init_subclass__(**kwargs)
 
     def __init__(self, fn: Function, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import Parameter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,9 +11,22 @@ import torch
 from convia import config
 from convia.args import Fraction, PositiveInt
 from convia.errors import explain
-from convia.losses.base import ComputeDtype, ratio
-from convia.losses.inputs import match_ranks, to_tensor
-from convia.metrics.base import Metric, float_tensor
+from convia.losses.base import ComputeDtype, ratio, weight_message
+from convia.losses.inputs import both_shapes, match_ranks, to_tensor
+from convia.metrics.base import Metric, add_fields_first, float_tensor
+
+__all__ = [
+    "FalseNegatives",
+    "FalsePositives",
+    "Precision",
+    "PrecisionAtRecall",
+    "Recall",
+    "RecallAtPrecision",
+    "SensitivityAtSpecificity",
+    "SpecificityAtSensitivity",
+    "TrueNegatives",
+    "TruePositives",
+]
 
 STATES = {"tp": "true_positives", "fp": "false_positives", "tn": "true_negatives", "fn": "false_negatives"}
 NEVER = -1e10  # the score of what is not among the top k
@@ -121,9 +135,8 @@ class _Confusion(Metric):
         y_pred = float_tensor(y_pred, dtype)
         y_true, y_pred = match_ranks(to_tensor(y_true, dtype, y_pred), y_pred)
         if y_true.shape != y_pred.shape:
-            received = f"y_true of shape {tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}"
             remedy = "For class numbers and several outputs, turn them into one-hot rows with to_categorical."
-            raise ValueError(explain(type(self).__name__, received, "two equal shapes", remedy))
+            raise ValueError(explain(type(self).__name__, both_shapes(y_true, y_pred), "two equal shapes", remedy))
         y_true, y_pred = self._select(y_true, y_pred)
         weight = y_pred.new_ones(())
         if sample_weight is not None:
@@ -152,8 +165,7 @@ class _Confusion(Metric):
         try:
             return weight.expand(y_pred.shape)
         except RuntimeError:
-            received = f"sample_weight of shape {tuple(weight.shape)} for predictions of shape {tuple(y_pred.shape)}"
-            raise ValueError(explain(type(self).__name__, received, "one weight per example or value")) from None
+            raise ValueError(weight_message(type(self).__name__, weight, y_pred, "predictions")) from None
 
 
 class _Thresholded(_Confusion):
@@ -249,70 +261,58 @@ class Recall(Precision):
         return self._one_or_all(self._rate("tp", "fn"))
 
 
-class _AtValue(_Confusion):
-    """The best of one rate over all thresholds at which another is at least a value."""
+_RATES = {  # rate → the cells of part / (part + other)
+    "precision": ("tp", "fp"),
+    "recall": ("tp", "fn"),
+    "sensitivity": ("tp", "fn"),
+    "specificity": ("tn", "fp"),
+}
+
+
+class _BestRate(_Confusion):
+    """The best of one rate over all thresholds at which another, the first argument, is at least a value."""
 
     _direction = "up"
-    _value: ClassVar[str]  # the name of the argument
-    _constrained: ClassVar[tuple[str, str]]
-    _wanted: ClassVar[tuple[str, str]]
+    _best: ClassVar[str]
+    _at: ClassVar[str]
     num_thresholds = 200
+
+    def __init_subclass__(cls, best: str, at: str, **kwargs: Any) -> None:
+        cls._best, cls._at = best, at
+        add_fields_first(
+            cls,
+            **{at: (Fraction, Parameter.empty)},
+            num_thresholds=(PositiveInt, 200),
+            class_id=(int | None, None),
+            name=(str | None, None),
+            dtype=(ComputeDtype, None),
+        )
+        super().__init_subclass__(**kwargs)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.value = getattr(self, self._value)
+        self.value = getattr(self, self._at)
         self.thresholds = even_thresholds(self.num_thresholds)
         self._thresholds = Thresholds(self.thresholds, self.num_thresholds > 1)
         self._make_state()
 
     def result(self) -> torch.Tensor:
         """Return the best rate so far, 0 if no threshold reaches the value."""
-        reached = self._rate(*self._constrained) >= self.value
-        return torch.where(reached, self._rate(*self._wanted), 0.0).max()
+        reached = self._rate(*_RATES[self._at]) >= self.value
+        return torch.where(reached, self._rate(*_RATES[self._best]), 0.0).max()
 
 
-_RECALL, _PRECISION, _SPECIFICITY = ("tp", "fn"), ("tp", "fp"), ("tn", "fp")
-
-
-class SensitivityAtSpecificity(_AtValue):
+class SensitivityAtSpecificity(_BestRate, best="sensitivity", at="specificity"):
     """Best tp / (tp + fn) where tn / (tn + fp) is at least ``specificity``."""
 
-    _value, _constrained, _wanted = "specificity", _SPECIFICITY, _RECALL
-    specificity: Fraction
-    num_thresholds: PositiveInt = 200
-    class_id: int | None = None
-    name: str | None = None
-    dtype: ComputeDtype = None
 
-
-class SpecificityAtSensitivity(_AtValue):
+class SpecificityAtSensitivity(_BestRate, best="specificity", at="sensitivity"):
     """Best tn / (tn + fp) where tp / (tp + fn) is at least ``sensitivity``."""
 
-    _value, _constrained, _wanted = "sensitivity", _RECALL, _SPECIFICITY
-    sensitivity: Fraction
-    num_thresholds: PositiveInt = 200
-    class_id: int | None = None
-    name: str | None = None
-    dtype: ComputeDtype = None
 
-
-class PrecisionAtRecall(_AtValue):
+class PrecisionAtRecall(_BestRate, best="precision", at="recall"):
     """Best tp / (tp + fp) where tp / (tp + fn) is at least ``recall``."""
 
-    _value, _constrained, _wanted = "recall", _RECALL, _PRECISION
-    recall: Fraction
-    num_thresholds: PositiveInt = 200
-    class_id: int | None = None
-    name: str | None = None
-    dtype: ComputeDtype = None
 
-
-class RecallAtPrecision(_AtValue):
+class RecallAtPrecision(_BestRate, best="recall", at="precision"):
     """Best tp / (tp + fn) where tp / (tp + fp) is at least ``precision``."""
-
-    _value, _constrained, _wanted = "precision", _PRECISION, _RECALL
-    precision: Fraction
-    num_thresholds: PositiveInt = 200
-    class_id: int | None = None
-    name: str | None = None
-    dtype: ComputeDtype = None

@@ -8,6 +8,8 @@ from convia import config
 from convia.losses.inputs import pair
 from convia.metrics.base import MeanMetricWrapper
 
+__all__ = ["ConcordanceCorrelation", "PearsonCorrelation", "concordance_correlation", "pearson_correlation"]
+
 
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
     """Return cov(y, ŷ) / (σ_y σ_ŷ) along ``axis``: 1 is the best, 0 means unrelated."""
@@ -30,10 +32,6 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.T
 class PearsonCorrelation(MeanMetricWrapper, function=pearson_correlation, direction="up"):
     """Mean Pearson correlation along ``axis``."""
 
-    axis: int = -1
-
 
 class ConcordanceCorrelation(MeanMetricWrapper, function=concordance_correlation, direction="up"):
     """Mean concordance correlation along ``axis``."""
-
-    axis: int = -1

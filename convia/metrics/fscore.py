@@ -8,8 +8,10 @@ from convia import config
 from convia.args import Convert, one_of
 from convia.errors import explain
 from convia.losses.base import ComputeDtype
-from convia.losses.inputs import to_tensor
+from convia.losses.inputs import both_shapes, to_tensor
 from convia.metrics.base import Metric, float_tensor
+
+__all__ = ["F1Score", "FBetaScore"]
 
 _STATES = ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
 
@@ -58,7 +60,7 @@ class FBetaScore(Metric):
 
     def _build(self, y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
         if y_true.ndim != 2 or y_true.shape != y_pred.shape:
-            received = f"y_true of shape {tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}"
+            received = both_shapes(y_true, y_pred)
             remedy = "Turn class numbers into one-hot rows with to_categorical."
             raise ValueError(explain(type(self).__name__, received, "two equal shapes (N, classes)", remedy))
         shape = () if self.average == "micro" else tuple(y_pred.shape[1:])

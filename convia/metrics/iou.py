@@ -13,6 +13,8 @@ from convia.losses.base import compute_dtype
 from convia.losses.inputs import to_tensor
 from convia.metrics.base import Metric
 
+__all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
+
 CountDtype = Annotated[Any, Convert(lambda value, owner, name: _count_dtype(value))]
 
 

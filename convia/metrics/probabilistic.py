@@ -1,7 +1,5 @@
 """Losses as metrics: cross-entropies, distances of distributions and margins, averaged over all examples."""
 
-from typing import Any
-
 from convia.losses.crossentropy import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -9,8 +7,27 @@ from convia.losses.crossentropy import (
     poisson,
     sparse_categorical_crossentropy,
 )
-from convia.losses.hinge import categorical_hinge, hinge, squared_hinge
+from convia.losses.margin import categorical_hinge, hinge, squared_hinge
 from convia.metrics.base import MeanMetricWrapper
+
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "Hinge",
+    "KLDivergence",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "categorical_hinge",
+    "hinge",
+    "kl_divergence",
+    "poisson",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
+]
 
 
 class BinaryCrossentropy(MeanMetricWrapper, function=binary_crossentropy, direction="down"):
@@ -23,17 +40,9 @@ class BinaryCrossentropy(MeanMetricWrapper, function=binary_crossentropy, direct
 class CategoricalCrossentropy(MeanMetricWrapper, function=categorical_crossentropy, direction="down"):
     """Cross-entropy of one-hot rows."""
 
-    from_logits: bool = False
-    label_smoothing: float = 0
-    axis: int = -1
-
 
 class SparseCategoricalCrossentropy(MeanMetricWrapper, function=sparse_categorical_crossentropy, direction="down"):
     """Cross-entropy of class numbers."""
-
-    from_logits: bool = False
-    ignore_class: Any = None
-    axis: int = -1
 
 
 class KLDivergence(MeanMetricWrapper, function=kl_divergence, direction="down"):

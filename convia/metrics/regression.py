@@ -8,7 +8,7 @@ import torch
 from convia.args import Convert, one_of, whole
 from convia.errors import explain
 from convia.losses.base import ComputeDtype
-from convia.losses.inputs import match_ranks, pair, to_tensor
+from convia.losses.inputs import both_shapes, match_ranks, pair, to_tensor
 from convia.losses.regression import (
     cosine_similarity as cosine_loss,
 )
@@ -20,6 +20,22 @@ from convia.losses.regression import (
     mean_squared_logarithmic_error,
 )
 from convia.metrics.base import Mean, MeanMetricWrapper, Metric, float_tensor
+
+__all__ = [
+    "CosineSimilarity",
+    "LogCoshError",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "R2Score",
+    "RootMeanSquaredError",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+]
 
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
@@ -51,7 +67,6 @@ class CosineSimilarity(MeanMetricWrapper, function=cosine_similarity, direction=
     """Mean cosine of the angle between label and prediction along ``axis``."""
 
     _unsaved: ClassVar[frozenset[str]] = frozenset({"axis"})
-    axis: int = -1
 
 
 class RootMeanSquaredError(Mean):
@@ -97,15 +112,11 @@ class R2Score(Metric):
         self._built = False
 
     def _build(self, y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
-        shapes = tuple(y_true.shape), tuple(y_pred.shape)
         if y_true.ndim != 2 or y_pred.ndim != 2:
-            received = "y_true of shape {} and y_pred of shape {}".format(*shapes)
-            raise ValueError(explain("R2Score", received, "two axes, (N, outputs)"))
-        size = shapes[1][1:]
-        self.squared_sum = self.add_variable(size, None, name="squared_sum")
-        self.sum = self.add_variable(size, None, name="sum")
-        self.total_mse = self.add_variable(size, None, name="residual")
-        self.count = self.add_variable(size, None, name="count")
+            raise ValueError(explain("R2Score", both_shapes(y_true, y_pred), "two axes, (N, outputs)"))
+        names = ("squared_sum", "sum", "residual", "count")
+        states = [self.add_variable(y_pred.shape[1:], None, name=name) for name in names]
+        self.squared_sum, self.sum, self.total_mse, self.count = states
         self._built = True
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 from convia import registry, tree
 from convia.errors import explain
-from convia.models import operations
+from convia.layers.augmentation import Augmentation
+from convia.models import operations, tensorflow_ops
 from convia.saving.configs import from_keras
 from convia.symbolic import FunctionCall, KerasTensor, Node
 
@@ -101,9 +102,12 @@ def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any
         for entry in from_keras(config)["layers"]:
             name = entry.get("name") or entry["config"]["name"]
             made[name] = _operation_from_config({**entry, "name": name})
-            if not entry["inbound_nodes"]:
+            nodes = entry["inbound_nodes"]
+            if entry["class_name"] in tensorflow_ops.CLASSES:
+                nodes = [_as_lists(node) for node in nodes]
+            if not nodes:
                 tensors[name, 0] = tree.flatten(made[name].output)
-            waiting += [(name, index, node) for index, node in enumerate(entry["inbound_nodes"])]
+            waiting += [(name, index, node) for index, node in enumerate(nodes)]
         _repeat_calls(made, waiting, tensors)
     inputs, outputs = (_pick(config[key], made, tensors) for key in ("input_layers", "output_layers"))
     model = cls(inputs, outputs, name=config.get("name"))
@@ -123,10 +127,14 @@ def _repeat_calls(made: dict[str, Any], waiting: list[tuple[str, int, Any]], ten
             args, kwargs = arguments
             if kwargs.get("mask", ...) is None:  # Keras notes it for layers that never get one
                 del kwargs["mask"]
+            if kwargs.get("training") and isinstance(made[name], Augmentation):  # Keras notes a default
+                del kwargs["training"]
             if isinstance(made[name], operations.Revived):
                 args, kwargs = made[name].completed(args, kwargs)
-            outputs = tree.flatten(made[name](*args, **kwargs))
-            tensors[name, index] = [leaf for leaf in outputs if isinstance(leaf, KerasTensor)]
+            outputs = made[name](*args, **kwargs)
+            if not isinstance(made[name], tensorflow_ops.TensorFlowFunction):
+                outputs = [leaf for leaf in tree.flatten(outputs) if isinstance(leaf, KerasTensor)]
+            tensors[name, index] = outputs
         if len(later) == len(waiting):
             names = sorted({name for name, *_ in later})
             raise ValueError(
@@ -138,6 +146,8 @@ def _repeat_calls(made: dict[str, Any], waiting: list[tuple[str, int, Any]], ten
 
 
 def _operation_from_config(entry: dict[str, Any]) -> Any:
+    if entry["class_name"] in tensorflow_ops.CLASSES:
+        return tensorflow_ops.TensorFlowFunction(entry["name"], entry["config"]["function"])
     operation = operations.revive(entry)
     return registry.deserialize(entry, None, "keras.layers") if operation is None else operation
 
@@ -168,15 +178,26 @@ def _arguments(node: Any, made: dict[str, Any], tensors: Tensors) -> tuple[list[
             raise _NotYetError
         return tensors[name, index][position]
 
-    def first_era(name: str, index: int, position: int, *rest: Any) -> KerasTensor:
+    def first_era(name: str, index: int, position: Any, *rest: Any) -> Any:
+        if name == "_CONSTANT_VALUE":
+            return position
         return tensor(name, index - int(hasattr(made.get(name), "get_layer")), position)
+
+    def keyword(value: Any) -> Any:
+        if _is_place(value) and value[0] in (*made, "_CONSTANT_VALUE"):
+            return first_era(*value)
+        if isinstance(value, dict) and value.keys() == {"start", "stop", "step"}:
+            return slice(*(keyword(value[part]) for part in ("start", "stop", "step")))
+        if isinstance(value, dict) and value.get("class_name") == "__ellipsis__":
+            return Ellipsis
+        return [keyword(item) for item in value] if isinstance(value, list) else value
 
     try:
         if isinstance(node, list):  # Keras 1 and 2: [[name, call, output, keywords], …]
             inputs = [first_era(*entry) for entry in node]
             keywords = node[0][3] if len(node[0]) > 3 else {}
-            kwargs = {key: first_era(*item) if _is_place(item) else item for key, item in keywords.items()}
-            return [inputs[0] if len(inputs) == 1 else inputs], kwargs
+            is_list = len(inputs) > 1 or isinstance(node, _Several)
+            return [inputs if is_list else inputs[0]], {key: keyword(item) for key, item in keywords.items()}
         return [resolve(value) for value in node["args"]], {
             key: resolve(value) for key, value in node["kwargs"].items()
         }
@@ -184,8 +205,17 @@ def _arguments(node: Any, made: dict[str, Any], tensors: Tensors) -> tuple[list[
         return None
 
 
+class _Several(list[Any]):
+    """Inputs that are a list, even of one."""
+
+
+def _as_lists(node: Any) -> Any:
+    """tf.keras writes the only input of a function without the list around it."""
+    return [node] if node and isinstance(node[0], str) else _Several(node)
+
+
 def _is_place(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
+    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and isinstance(value[1], int)
 
 
 def _pick(keys: Any, made: dict[str, Any], tensors: Tensors) -> Any:

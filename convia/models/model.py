@@ -12,6 +12,7 @@ from convia.input_spec import InputSpec
 from convia.layer import Layer, specs_of
 from convia.models import configs, states, summary
 from convia.symbolic import KerasTensor
+from convia.training.features import Features
 from convia.training.trainer import Trainer
 
 
@@ -161,7 +162,9 @@ class Model(Trainer):
         return self(inputs)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Run the graph on tensors."""
+        """Run the graph on tensors, or what is left of it on features."""
+        if isinstance(inputs, Features):
+            return inputs.finish()
         if self.graph is None:
             raise NotImplementedError(
                 explain(

@@ -126,7 +126,7 @@ class Sequential(Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Run the stack on a tensor."""
         if self.graph is not None:
-            return self.graph.run(self._arranged(inputs))
+            return super().call(inputs)
         for layer in self._stack:
             inputs = layer(inputs)
         return inputs

@@ -126,15 +126,6 @@ def separable_conv(
     return conv(mixed, pointwise_kernel, data_format=data_format)
 
 
-def _crops(kernel: int, stride: int, same: bool, output_padding: int | None) -> tuple[int, int]:
-    """Elements to drop (or, negative, to add) before and after what one axis spreads to, (W − 1)·S + K."""
-    if not same:
-        return 0, min(kernel - stride, 0) if output_padding is None else -output_padding
-    total = kernel - kernel % 2 - (stride - kernel % 2 if output_padding is None else output_padding)
-    before = max(total // 2, 0)
-    return before, total - before
-
-
 @public(2)
 def conv_transpose(
     inputs: Any,
@@ -156,7 +147,7 @@ def conv_transpose(
     extra = each_axis("conv_transpose", "output_padding", output_padding, rank)
     same = _is_same("conv_transpose", padding)
     spans = [(k - 1) * d + 1 for k, d in zip(kernel.shape[:rank], dilations, strict=True)]
-    cut = [_crops(k, s, same, e) for k, s, e in zip(spans, strides, extra, strict=True)]
+    cut = [layout.transposed_crops(*axis, same) for axis in zip(spans, strides, extra, strict=True)]
     x, back = _in_torch_order(inputs, data_format)
     y = _SPREAD[rank](x, kernel.permute(layout.kernel_to_torch(rank)), None, strides, 0, 0, 1, dilations)
     return back(_padded(y, [(-before, -after) for before, after in cut]))

@@ -9,7 +9,7 @@ from convia.registry import (
 )
 from convia.saving.configs import deserialize_keras_object, serialize_keras_object
 from convia.saving.weights import load_weights, save_weights
-from convia.saving.whole import load_model, model_from_json, save_model, to_json
+from convia.saving.whole import load_model, model_from_json, model_from_yaml, save_model, to_json
 
 CustomObjectScope = custom_object_scope
 
@@ -23,6 +23,7 @@ __all__ = [
     "load_model",
     "load_weights",
     "model_from_json",
+    "model_from_yaml",
     "register_keras_serializable",
     "save_model",
     "save_weights",

@@ -1,7 +1,4 @@
-"""Configs on their way into and out of files: names as Keras writes them, and no code.
-
-``from_keras`` also reads what Keras 1 and 2 wrote: other names of classes and arguments, losses that are wrappers.
-"""
+"""Configs on their way into and out of files: names as Keras writes them, and no code."""
 
 import contextlib
 import json
@@ -10,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from convia import registry
-from convia.args import parameters
 from convia.errors import explain
 
 Config = dict[str, Any]
@@ -22,10 +18,13 @@ _HOMES = {  # beginning of a module → the public one
     "keras.src.engine": "keras",
     "keras.src.layers": "keras.layers",
     "keras.src.optimizers": "keras.optimizers",
+    "keras.optimizers.experimental": "keras.optimizers",
+    "keras.optimizers.legacy": "keras.optimizers",
     "keras.src.backend.torch.optimizers": "keras.optimizers",
     "keras.src.losses": "keras.losses",
     "keras.src.metrics": "keras.metrics",
     "keras.src.initializers": "keras.initializers",
+    "keras.layers.experimental": "keras.layers",
 }
 _CODE = ("__lambda__", "lambda")
 
@@ -208,102 +207,6 @@ def _code_refused(who: str, what: str, name: str) -> str:
     )
 
 
-# -- as Keras 1 and 2 wrote them --------------------------------------------------------------------------------------
-
-
-def to_legacy(config: Any) -> Any:
-    """Reduce the entries of layers to class and arguments, as in the attribute ``model_config`` of an ``.h5`` file."""
-    if not isinstance(config, Mapping) or str(config.get("module")).startswith("keras.src.ops"):
-        return config  # functions keep their module: some have the names of layers
-    inner = config["config"]
-    if isinstance(inner, Mapping) and (
-        config["class_name"] in _MODELS or {"input_layers", "build_input_shape"} & inner.keys()
-    ):
-        inner = {**inner, "layers": [to_legacy(layer) for layer in inner["layers"]]}
-    name = config.get("registered_name") or config["class_name"]
-    kept = {key: config[key] for key in ("name", "inbound_nodes") if key in config}
-    return {"class_name": name, "config": inner, **kept}
-
-
-_RENAMED = {"lr": "learning_rate", "output_dim": "units", "nb_filter": "filters"}
-_MODELS = ("Functional", "Sequential")
-_CLASSES = {
-    "Model": "Functional",
-    "BatchNormalizationV1": "BatchNormalization",
-    "BatchNormalizationV2": "BatchNormalization",
-}
-
-
-def from_legacy(config: Any) -> Any:
-    """Translate what Keras 1, 2 and 3 write in ``.h5`` files: drop arguments that no longer mean anything."""
-    config = from_keras(config)
-    if (
-        not isinstance(config, dict)
-        or "class_name" not in config
-        or str(config.get("module")).startswith("keras.src.ops")
-    ):
-        return config
-    name = str(config["class_name"])
-    inner = config.get("config")
-    if isinstance(inner, list):  # Keras 1's Sequential
-        inner = {"layers": inner}
-    if not isinstance(inner, dict):
-        return config
-    if "inbound_nodes" in config and "trainable" not in inner and name != "InputLayer" and "layers" not in inner:
-        return config  # a function, not a layer
-    own = registry.get_registered_object(config.get("registered_name") or name) is not None
-    plain = name.rpartition(">")[2] if not own else name
-    plain = plain if own else _CLASSES.get(plain, plain)
-    if isinstance(inner.get("layers"), list):
-        inner = {**inner, "layers": [from_legacy(layer) for layer in inner["layers"]]}
-    elif not own:
-        inner = _known_arguments(plain, inner)
-    module = {"module": "keras"} if plain in _MODELS and not own else {}
-    return {**config, **module, "class_name": plain, "config": inner}
-
-
-def _known_arguments(name: str, inner: Config) -> Config:
-    item = next(
-        (found for space in ("keras.layers", "keras.optimizers") if (found := registry.registered(space).get(name))),
-        None,
-    )
-    if item is None:
-        return inner
-    known = {*parameters(item), "batch_input_shape", "input_shape", "input_dim", "batch_size", "batch_shape"}
-    renamed = {_RENAMED[key] if key in _RENAMED and key not in known else key: value for key, value in inner.items()}
-    kept = {key: value for key, value in renamed.items() if key in known}
-    if isinstance(kept.get("axis"), list) and len(kept["axis"]) == 1:
-        kept["axis"] = kept["axis"][0]
-    return {key: from_legacy(value) for key, value in kept.items()}
-
-
-def legacy_compile_arguments(training: Config) -> Config:
-    """Return the arguments of ``compile`` from the attribute ``training_config`` of an ``.h5`` file."""
-    config = {key: _legacy_object(value) for key, value in training.items() if key in _COMPILE}
-    if training.get("optimizer_config"):
-        config["optimizer"] = from_legacy(training["optimizer_config"])
-    return revived_compile_config(config)
-
-
-_COMPILE = ("loss", "metrics", "weighted_metrics", "loss_weights")
-
-
-def _legacy_object(value: Any) -> Any:
-    """Losses and metrics: Keras 2 wraps functions, and lists one list of metrics per output."""
-    if isinstance(value, list):
-        return [_legacy_object(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "class_name" not in value:
-        return {key: _legacy_object(item) for key, item in value.items()}
-    inner = value.get("config")
-    if isinstance(inner, dict) and "fn" in inner and isinstance(inner["fn"], str):
-        return inner.get("name") if inner.get("name") in ("accuracy", "acc", "crossentropy", "ce") else inner["fn"]
-    if isinstance(inner, dict):
-        inner = {key: "sum_over_batch_size" if item == "auto" else item for key, item in inner.items()}
-    return {**value, "config": inner}
-
-
 def parsed(who: str, text: str | bytes) -> Config:
     """Return the config that a JSON text holds.
 
@@ -317,16 +220,44 @@ def parsed(who: str, text: str | bytes) -> Config:
     raise ValueError(explain(who, f"the text {str(text)[:40]!r}…", "JSON with the class and the config of a model"))
 
 
+def parsed_yaml(who: str, text: str | bytes) -> Config:
+    """Return the config that a YAML text holds; of Python's own types it may have tuples and texts only.
+
+    Raises:
+        ImportError: PyYAML is not installed.
+        ValueError: not YAML, other Python objects, or not the config of an object.
+    """
+    try:
+        import yaml
+    except ImportError as error:
+        remedy = "Install it: pip install pyyaml."
+        raise ImportError(explain(who, "a YAML text, without PyYAML", "PyYAML to be installed", remedy)) from error
+
+    class Loader(yaml.SafeLoader):
+        """Nothing but plain values."""
+
+    prefix = "tag:yaml.org,2002:python/"
+    Loader.add_constructor(f"{prefix}tuple", lambda loader, node: loader.construct_sequence(node, deep=True))
+    for name in ("str", "unicode"):
+        Loader.add_constructor(f"{prefix}{name}", lambda loader, node: loader.construct_scalar(node))
+    expected = "YAML with the class and the config of a model, and no Python objects"
+    try:
+        config = yaml.load(text, Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(explain(who, f"the text {str(text)[:40]!r}… ({error})", expected)) from error
+    if isinstance(config, dict) and "class_name" in config:
+        return config
+    raise ValueError(explain(who, f"the text {str(text)[:40]!r}…", expected))
+
+
 __all__ = [
     "deserialize_keras_object",
     "from_keras",
-    "from_legacy",
-    "legacy_compile_arguments",
     "only_shared_ids",
     "parsed",
+    "parsed_yaml",
     "revived_compile_config",
     "serialize_keras_object",
     "to_keras",
-    "to_legacy",
     "with_lost_ids",
 ]

@@ -187,6 +187,11 @@ def texts(parent: Any, name: str) -> list[str]:
     return found
 
 
+def number(parent: Any, name: str) -> int:
+    """Return an attribute that is a number of members of a group, 0 if there is none."""
+    return max(0, min(int(np.ravel(parent.attrs[name])[0]), len(parent))) if name in parent.attrs else 0
+
+
 def text(parent: Any, name: str) -> str | None:
     """Return an attribute that is a text, None if there is none."""
     return _text(parent.attrs[name]) if name in parent.attrs else None
@@ -302,6 +307,7 @@ __all__ = [
     "durable",
     "group",
     "member",
+    "number",
     "open_hdf5",
     "open_zip",
     "text",

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from convia.errors import explain
-from convia.saving import files
+from convia.saving import eras, files, kernels, slots
 from convia.saving.state import mismatch
 
 _ATTRIBUTE_LIMIT = 64512  # bytes of one attribute in an HDF5 header
@@ -17,7 +17,7 @@ KERAS_VERSION = "3.15.1"  # whose formats are written
 
 def weights_group(who: str, file: h5py.File) -> h5py.Group | None:
     """Return where the weights are in a legacy file, None if it is not one."""
-    if "layer_names" in file.attrs or "layer_names0" in file.attrs:
+    if {"layer_names", "layer_names0", "nb_layers"} & set(file.attrs):
         return file
     return files.group(who, file, "model_weights") if "model_weights" in file else None
 
@@ -31,13 +31,16 @@ def read_weights(who: str, model: Any, place: h5py.Group, skip_mismatch: bool = 
     Raises:
         ValueError: another number of layers or weights, or other shapes, unless ``skip_mismatch``.
     """
-    saved = {name: _arrays(who, place, name) for name in files.texts(place, "layer_names")}
+    origin = _origin(place)
+    names = files.texts(place, "layer_names") or [f"layer_{n}" for n in range(files.number(place, "nb_layers"))]
+    saved = {name: _arrays(who, place, name) for name in names}
     if by_name:
         pairs = [(layer, saved[layer.name]) for layer in model.layers if layer.name in saved]
     else:
-        pairs = _in_order(who, model, {name: arrays for name, arrays in saved.items() if arrays})
+        pairs = _in_order(who, model, {name: arrays for name, arrays in saved.items() if arrays}, origin)
+    pairs = [(layer, kernels.todays(layer, arrays, *origin)) for layer, arrays in pairs]
     if "top_level_model_weights" in place:
-        pairs.append((_OwnWeights(model), _arrays(who, place, "top_level_model_weights")))
+        pairs.append((_own_weights(model), _arrays(who, place, "top_level_model_weights")))
     complaints = []
     for layer, arrays in pairs:
         complaint = _complaint(layer, arrays)
@@ -55,9 +58,14 @@ def read_weights(who: str, model: Any, place: h5py.Group, skip_mismatch: bool = 
 _REMEDY = "Build the model as it was saved; by_name=True takes layers by their names, skip_mismatch=True what fits."
 
 
-def _in_order(who: str, model: Any, saved: dict[str, list[np.ndarray]]) -> list[tuple[Any, list[np.ndarray]]]:
+def _in_order(who: str, model: Any, saved: dict[str, list[np.ndarray]], origin: Any) -> list[tuple[Any, Any]]:
     layers = [layer for layer in model.layers if layer.weights]
     if len(layers) != len(saved):
+        together = [array for arrays in saved.values() for array in arrays]
+        everything = _Weights(model.name, [variable for layer in layers for variable in in_legacy_order(layer)], layers)
+        fitting = kernels.todays(everything, together, *origin)
+        if [array.shape for array in fitting] == [tuple(variable.shape) for variable in everything.weights]:
+            return [(everything, together)]  # Keras 1 counted the layers below a Merge as part of it
         received = f"a file with weights of {len(saved)} layers ({_few(saved)})"
         ours = f"{len(layers)}, as many as the model has with weights ({_few(layer.name for layer in layers)})"
         raise ValueError(explain(who, received, ours, _REMEDY))
@@ -73,17 +81,29 @@ def _arrays(who: str, place: h5py.Group, name: str) -> list[np.ndarray]:
     entry = files.group(who, place, name)
     if entry is None:
         raise files.BadFileError(explain(who, f"a file without the layer {name!r} of its list", "a whole file"))
-    return [files.array(who, entry, weight) for weight in files.texts(entry, "weight_names")]
+    names = files.texts(entry, "weight_names") or [f"param_{n}" for n in range(files.number(entry, "nb_params"))]
+    return [files.array(who, entry, weight) for weight in names]
 
 
-class _OwnWeights:
-    """The weights of a model itself, not those of its layers."""
+def _origin(place: h5py.Group) -> tuple[int, str | None]:
+    """The version of Keras that wrote a file, and on which backend."""
+    version, backend = (files.text(place, key) or files.text(place.file, key) for key in ("keras_version", "backend"))
+    return eras.major(version), backend
 
-    def __init__(self, model: Any) -> None:
-        self.name = model.name
-        self.weights = [*model._trainable_variables, *model._non_trainable_variables]
-        self.trainable_weights: list[Any] = self.weights
+
+class _Weights:
+    """Weights that are not those of one layer."""
+
+    def __init__(self, name: str, weights: list[Any], layers: Iterable[Any] = ()) -> None:
+        self.name = name
+        self.layers = list(layers)
+        self.weights = self.trainable_weights = weights
         self.non_trainable_weights: list[Any] = []
+
+
+def _own_weights(model: Any) -> _Weights:
+    """The weights of a model itself, not those of its layers."""
+    return _Weights(model.name, [*model._trainable_variables, *model._non_trainable_variables])
 
 
 def in_legacy_order(layer: Any) -> list[Any]:
@@ -128,11 +148,8 @@ def read_optimizer(who: str, file: h5py.File, optimizer: Any) -> None:
     place = files.group(who, file, "optimizer_weights")
     if place is None:
         return
-    values = [files.array(who, place, name) for name in files.texts(place, "weight_names")]
-    try:
-        optimizer.set_weights(values)
-    except ValueError as error:
-        warnings.warn(f"{who}: the optimizer starts anew, its saved state does not fit. {error}", stacklevel=3)
+    names = files.texts(place, "weight_names")
+    slots.read(who, optimizer, names, [files.array(who, place, name) for name in names])
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -144,7 +161,7 @@ def write_weights(place: h5py.Group, model: Any) -> None:
     place.attrs["backend"], place.attrs["keras_version"] = b"torch", KERAS_VERSION.encode()
     for layer in sorted(model.layers, key=lambda layer: layer.name):
         _write_variables(place.create_group(layer.name), in_legacy_order(layer))
-    _write_variables(place.create_group("top_level_model_weights"), _OwnWeights(model).weights)
+    _write_variables(place.create_group("top_level_model_weights"), _own_weights(model).weights)
 
 
 def write_optimizer(file: h5py.File, optimizer: Any) -> None:

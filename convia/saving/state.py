@@ -24,27 +24,33 @@ _BASE = frozenset(dir(Layer())) | {"_compile_args", "graph", "history", "objecti
 _FAILURES = (ValueError, TypeError, KeyError, IndexError, RuntimeError)
 
 
-def saveables(root: Any) -> Iterator[tuple[str, Any]]:
-    """Yield (path, object) of a layer or model and all layers and optimizers inside, each once."""
-    yield from _visit(root, "", {})
+def saveables(root: Any, count_seen: bool = True) -> Iterator[tuple[str, Any]]:
+    """Yield (path, object) of a layer or model and all layers and optimizers inside, each once.
+
+    Args:
+        count_seen: whether a layer found before takes a number in a list; tf.keras 2 passed over it.
+    """
+    yield from _visit(root, "", {}, count_seen)
 
 
-def _visit(item: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[str, Any]]:
+def _visit(item: Any, path: str, seen: dict[int, Any], count_seen: bool) -> Iterator[tuple[str, Any]]:
     if id(item) in seen:
         return
     seen[id(item)] = item  # kept alive: lists made by properties would hand on their ids
     if not _is_saveable(item):
         used: Counter[str] = Counter()
         for child in item.values() if isinstance(item, dict) else item:
-            if _is_saveable(child) or _is_container(child):
+            if (_is_saveable(child) or _is_container(child)) and (count_seen or id(child) not in seen):
                 name = snake_case(type(child).__name__) if _is_saveable(child) else "container"
                 number, used[name] = used[name], used[name] + 1
-                yield from _visit(_opened(child), f"{path}/{name}_{number}" if number else f"{path}/{name}", seen)
+                yield from _visit(
+                    _opened(child), f"{path}/{name}_{number}" if number else f"{path}/{name}", seen, count_seen
+                )
         return
     yield path, item
     for name, child in _attributes(item):
         if _is_saveable(child) or _is_container(child):
-            yield from _visit(_opened(child), f"{path}/{name}" if path else name, seen)
+            yield from _visit(_opened(child), f"{path}/{name}" if path else name, seen, count_seen)
 
 
 def _attributes(item: Any) -> Iterator[tuple[str, Any]]:
@@ -88,7 +94,12 @@ def _array(value: Any) -> np.ndarray:
 
 
 def restore(
-    who: str, root: Any, get: Callable[[str], Arrays | None], skip_mismatch: bool = False, skip: Any = ()
+    who: str,
+    root: Any,
+    get: Callable[[str], Arrays | None],
+    skip_mismatch: bool = False,
+    skip: Any = (),
+    count_seen: bool = True,
 ) -> None:
     """Give all weights the values that ``get(path)`` finds. Nothing is changed when any is found to be wrong before.
 
@@ -96,12 +107,13 @@ def restore(
         get: path → arrays by number, None where the file has nothing.
         skip_mismatch: warn of what does not fit and leave it, instead of raising.
         skip: objects to leave alone.
+        count_seen: see ``saveables``.
 
     Raises:
         ValueError: missing or surplus arrays, or arrays of other shapes; names the layers and both shapes.
     """
     left_alone = {id(item) for item in skip}
-    found = [(item, get(path)) for path, item in saveables(root) if id(item) not in left_alone]
+    found = [(item, get(path)) for path, item in saveables(root, count_seen) if id(item) not in left_alone]
     found = [(item, arrays) for item, arrays in found if arrays is not None or not isinstance(item, Optimizer)]
     complaints = {id(item): complaint for item, arrays in found if (complaint := _complaint(item, arrays or {}))}
     if complaints and not skip_mismatch:

@@ -17,6 +17,13 @@ from convia.saving.state import Arrays
 
 _INSIDE = "model.weights.h5"
 _GIBI = 1024**3
+_RENAMED = (  # names of attributes today and in tf.keras 2
+    ("layers", "_layer_checkpoint_dependencies"),
+    ("/query_dense", "/_query_dense"),
+    ("/key_dense", "/_key_dense"),
+    ("/value_dense", "/_value_dense"),
+    ("/output_dense", "/_output_dense"),
+)
 
 
 def save_weights(
@@ -147,8 +154,9 @@ def reader(who: str, file: h5py.File) -> Callable[[str], Arrays | None]:
 
     def get(path: str) -> Arrays | None:
         entry = files.group(who, file, f"{path}/vars")
-        if entry is None and "_layer_checkpoint_dependencies" in file:  # Keras 2.13
-            entry = files.group(who, file, f"{path.replace('layers', '_layer_checkpoint_dependencies')}/vars")
+        for today, before in _RENAMED:
+            if entry is None and today in path:
+                entry = files.group(who, file, f"{path.replace(today, before)}/vars")
         return None if entry is None else {key: files.array(who, entry, key) for key in entry}
 
     return get

@@ -1,5 +1,6 @@
 """Whole models in a file: architecture, weights, how they are trained and the state of training."""
 
+import contextlib
 import datetime
 import json
 import os
@@ -13,7 +14,7 @@ import h5py
 
 from convia import registry, tree
 from convia.errors import explain
-from convia.saving import configs, files, legacy, state, weights
+from convia.saving import configs, eras, files, legacy, slots, state, weights
 from convia.saving.files import BadFileError
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -122,16 +123,37 @@ def _write_archive(model: Any, stream: Any, beside: Path) -> None:
 
 def _read_archive(who: str, source: Path | BinaryIO, custom_objects: Any, compile: bool) -> Any:
     with files.open_zip(who, source, "a .keras archive") as archive:
-        model = _from_text(who, files.member(who, archive, _CONFIG), custom_objects, compile)
+        era = _era(files.member(who, archive, _METADATA)) if _METADATA in archive.namelist() else 3
+        model = _from_text(who, files.member(who, archive, _CONFIG), custom_objects, compile, era)
         with weights.from_archive(who, archive) as get:
-            state.restore(who, model, get)
+            _restore(who, model, get, era)
     return model
 
 
-def _from_text(who: str, text: str | bytes, custom_objects: Any, compile: bool) -> Any:
+def _era(metadata: bytes) -> int:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return eras.major(str(json.loads(metadata)["keras_version"]))
+    return 3
+
+
+def _restore(who: str, model: Any, get: Any, era: int) -> None:
+    """Set the weights; an optimizer's state of older Keras is arranged in another way."""
+    optimizer = getattr(model, "optimizer", None) if era < 3 else None
+    skip = [optimizer] if optimizer is not None else ()
+    state.restore(who, model, get, skip=skip, count_seen=era > 2)
+    saved = get("optimizer")
+    if saved and optimizer is not None:
+        slots.read(who, optimizer, [], [saved[str(place)] for place in range(len(saved))])
+
+
+def _from_text(who: str, text: str | bytes, custom_objects: Any, compile: bool, era: int = 3) -> Any:
     config = configs.parsed(who, text)
     if not compile:
         config["compile_config"] = None
+    if era < 3:
+        with registry.custom_object_scope(custom_objects or {}):
+            config = eras.from_legacy(config, era)
+            config["compile_config"] = eras.todays_compile_config(config.get("compile_config"), era)
     with registry.object_sharing():
         return configs.deserialize_keras_object(configs.with_lost_ids(config), custom_objects)
 
@@ -156,13 +178,13 @@ def _read_folder(who: str, path: Path, custom_objects: Any, compile: bool) -> An
 
 
 def _write_hdf5(model: Any, path: Path, include_optimizer: bool) -> None:
-    config = configs.to_legacy(configs.to_keras(registry.serialize(model)))
+    config = eras.to_legacy(configs.to_keras(registry.serialize(model)))
     with h5py.File(path, "w") as file:
         file.attrs["backend"], file.attrs["keras_version"] = "torch", legacy.KERAS_VERSION
         file.attrs["model_config"] = json.dumps(config).encode()
         if include_optimizer and getattr(model, "compiled", False):
             training = configs.to_keras(model.get_compile_config())
-            optimizer = configs.to_legacy(training.pop("optimizer"))
+            optimizer = eras.to_legacy(training.pop("optimizer"))
             training["loss"] = tree.map_structure(_full_name, training["loss"])
             file.attrs["training_config"] = json.dumps({**training, "optimizer_config": optimizer}).encode()
         legacy.write_weights(file.create_group("model_weights"), model)
@@ -182,13 +204,14 @@ def _read_hdf5(who: str, path: Path, custom_objects: Any, compile: bool) -> Any:
         if text is None:
             remedy = "If it holds weights alone, build the model and call its load_weights."
             raise BadFileError(explain(who, "a file without a model's architecture", _EXPECTED, remedy))
-        model = registry.deserialize(configs.from_legacy(configs.parsed(who, text)))
+        era = eras.major(files.text(file, "keras_version"))
+        model = registry.deserialize(eras.from_legacy(configs.parsed(who, text), era))
         place = files.group(who, file, "model_weights")
         if place is not None:
             legacy.read_weights(who, model, place)
         training = files.text(file, "training_config")
         if compile and training is not None:
-            model.compile(**configs.legacy_compile_arguments(json.loads(training)))
+            model.compile(**eras.legacy_compile_arguments(json.loads(training), era))
             model.optimizer.build(model.trainable_variables)
             legacy.read_optimizer(who, file, model.optimizer)
     return model
@@ -209,10 +232,25 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
         ValueError: not such a text, or an unknown class in it.
     """
     config = configs.parsed("model_from_json", json_string)
-    if "module" in config:
+    return _made(config, custom_objects)
+
+
+def model_from_yaml(yaml_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Make a model, with new weights, from what ``to_yaml`` of Keras 1 and 2 returned.
+
+    Raises:
+        ImportError: PyYAML is not installed.
+        ValueError: not such a text, Python objects in it, or an unknown class.
+    """
+    return _made(configs.parsed_yaml("model_from_yaml", yaml_string), custom_objects)
+
+
+def _made(config: Any, custom_objects: Mapping[str, Any] | None) -> Any:
+    era = eras.major(config.get("keras_version")) if "keras_version" in config or "module" not in config else 3
+    if "module" in config and era == 3:
         return configs.deserialize_keras_object(config, custom_objects)
     with registry.custom_object_scope(custom_objects or {}):
-        return registry.deserialize(configs.from_legacy(config))
+        return registry.deserialize(eras.from_legacy(config, era))
 
 
-__all__ = ["load_model", "model_from_json", "save_model", "to_json"]
+__all__ = ["load_model", "model_from_json", "model_from_yaml", "save_model", "to_json"]

@@ -9,7 +9,11 @@ from torch import Tensor
 from convia import optimizers, tree
 from convia.errors import explain
 from convia.layer import Layer
+from convia.training import native
 from convia.training.objective import Objective
+
+
+_ENGINES = (None, "auto", "native", "torch")
 
 
 class Compiled(Layer):
@@ -45,6 +49,7 @@ class Compiled(Layer):
             ("jit_compile", False),
             ("_resume_epoch", 0),
             ("_resume_step", 0),
+            ("_engine_choice", None),
         ):
             quiet(self, name, value)
 
@@ -61,6 +66,7 @@ class Compiled(Layer):
         steps_per_execution: int | str = 1,
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
+        engine: str | None = None,
     ) -> None:
         """Say how to train.
 
@@ -72,10 +78,17 @@ class Compiled(Layer):
             run_eagerly, jit_compile: accepted; convia always runs eagerly, on torch's kernels.
             steps_per_execution: steps between calls of the callbacks' batch methods.
             auto_scale_loss: scale the loss when the policy is mixed_float16.
+            engine: what computes on a CPU, whatever ``config.set_engine`` and CONVIA_ENGINE say: "auto", "native" (an
+                error where the engine does not know the model) or "torch". It is no part of the saved model.
 
         Raises:
-            ValueError: an unknown name of an optimizer, a loss or a metric.
+            ValueError: an unknown name of an optimizer, a loss, a metric or an engine; a model that the engine does not
+                know, which was asked for.
         """
+        if engine not in _ENGINES:
+            raise ValueError(
+                explain("compile, argument 'engine'", repr(engine), "'auto', 'native', 'torch', or None for config's")
+            )
         chosen = optimizers.get(optimizer)
         mixed = self.dtype_policy.name == "mixed_float16"
         if auto_scale_loss and mixed and not isinstance(chosen, optimizers.LossScaleOptimizer):
@@ -93,9 +106,12 @@ class Compiled(Layer):
         object.__setattr__(self, "optimizer", chosen)
         object.__setattr__(self, "objective", Objective(loss, loss_weights, metrics, weighted_metrics))
         object.__setattr__(self, "stop_training", False)
+        object.__setattr__(self, "_engine_choice", engine)
         self.run_eagerly, self.jit_compile = run_eagerly, bool(jit_compile) and jit_compile != "auto"
         self.steps_per_execution = 1 if steps_per_execution == "auto" else int(steps_per_execution)
         self._forget_compiled_functions()
+        if engine == "native" and getattr(self, "graph", None) is not None:
+            native.check(self)
 
     @property
     def compiled(self) -> bool:
@@ -205,12 +221,15 @@ class Compiled(Layer):
 
     def _penalties(self) -> list[Tensor]:
         """The penalties of the last call and of the weights' regularizers; the weights are looked through once."""
+        added = [loss for layer in self._loss_layers for loss in layer._losses]
+        return added + [variable.regularizer(variable) for variable in self._penalized_weights()]
+
+    def _penalized_weights(self) -> list[Any]:
         regularized = self._regularized
         if regularized is None:
             regularized = [v for v in self.trainable_weights if v.regularizer is not None]
             object.__setattr__(self, "_regularized", regularized)
-        added = [loss for layer in self._loss_layers for loss in layer._losses]
-        return added + [variable.regularizer(variable) for variable in regularized]
+        return regularized
 
     def _output_names(self) -> list[str] | None:
         return self.output_names if getattr(self, "graph", None) is not None else None

@@ -32,6 +32,7 @@ class _Ready:
     """A network in memory, and the key under which it is valid."""
 
     key: tuple[Any, ...]
+    batch: int  # the largest that there is memory for in training
     plan: Plan
     network: Any
     held: Any  # what the key names by id, so that no other object gets that id
@@ -52,6 +53,7 @@ class _Arrays:
 
 
 _ready: WeakKeyDictionary[Any, dict[int, _Ready]] = WeakKeyDictionary()
+_refused: WeakKeyDictionary[Any, dict[int, Any]] = WeakKeyDictionary()  # key and reason, so as not to try again
 _abandoned: list[Any] = []  # networks of a parent process, whose threads are not here
 
 
@@ -80,9 +82,13 @@ def describe(model: Any) -> str:
     return f"native ({engine.instruction_set()}, {count} thread{'s' * (count > 1)})"
 
 
+def _choice(model: Any) -> str:
+    return getattr(model, "_engine_choice", None) or engine.chosen_engine()
+
+
 def _require(model: Any) -> None:
-    if engine.chosen_engine() == "torch":
-        raise Unsupported("chosen by set_engine or CONVIA_ENGINE")
+    if _choice(model) == "torch":
+        raise Unsupported("chosen by " + ("compile" if model._engine_choice else "set_engine or CONVIA_ENGINE"))
     if engine.native() is None:
         raise Unsupported(engine.reason_for_absence())
     if config.device().type != "cpu":
@@ -92,24 +98,38 @@ def _require(model: Any) -> None:
     for name in _METHODS:
         if not _is_ours(getattr(type(model), name)):
             raise Unsupported(f"model {model.name!r} ({type(model).__name__}) has its own {name}()")
-    if model.run_eagerly or model._forward_hooks or model._forward_pre_hooks or model._loss_layers:
-        raise Unsupported(f"model {model.name!r} runs eagerly, has hooks, or adds losses")
+    if model.run_eagerly or model._forward_hooks or model._forward_pre_hooks:
+        raise Unsupported(f"model {model.name!r} runs eagerly or has hooks")
+    if any(layer.activity_regularizer is None for layer in model._loss_layers):
+        raise Unsupported(f"model {model.name!r} adds losses")
 
 
 def _is_ours(method: Any) -> bool:
     return getattr(method, "__module__", "").split(".")[0] in ("convia", "torch")
 
 
-def _attempt(work: Callable[[], Any]) -> Any:
+def _attempt(model: Any, work: Callable[[], Any]) -> Any:
     """Return None for what the engine cannot do, or say so where it was asked for."""
     try:
         return work()
     except Unsupported as error:
-        if engine.chosen_engine() == "native":
-            raise ValueError(
-                explain("set_engine('native')", str(error), "a model that the engine knows", "Use set_engine('auto').")
-            ) from None
-        return None
+        if _choice(model) != "native":
+            return None
+        if model._engine_choice:
+            who, remedy = f"compile(engine='native') of {model.name!r}", "Use compile(engine='auto')."
+        else:
+            who, remedy = "set_engine('native')", "Use set_engine('auto')."
+        raise ValueError(explain(who, str(error), "a model that the engine knows", remedy)) from None
+
+
+def check(model: Any) -> None:
+    """Raise an error where the engine is asked for and cannot run the model."""
+
+    def attempt() -> None:
+        _require(model)
+        engine.lower(model.graph, list(model.trainable_variables))
+
+    _attempt(model, attempt)
 
 
 def _prepared(model: Any, batch: int, mode: int) -> _Ready:
@@ -119,7 +139,6 @@ def _prepared(model: Any, batch: int, mode: int) -> _Ready:
     key = (
         id(model.graph),
         id(model.objective) if mode != _PREDICT else 0,
-        batch if mode == _TRAIN else 0,
         engine.instruction_set(),
         engine.threads(),
         tuple(map(id, learned)),
@@ -128,15 +147,26 @@ def _prepared(model: Any, batch: int, mode: int) -> _Ready:
         _settings(model.optimizer) if mode == _TRAIN else (),
     )
     ready = _ready.setdefault(model, {}).get(mode)
-    if ready is None or ready.key != key:
-        plan = engine.lower(model.graph, learned)
-        if mode != _PREDICT:
-            engine.add_losses(plan, model.objective)
-        if mode == _TRAIN:
-            engine.add_optimizer(plan, model.optimizer, learned)
-        network = plan.assemble(engine.native(), engine.instruction_set(), engine.threads(), batch, mode == _TRAIN)
-        ready = _ready[model][mode] = _Ready(key, plan, network, (model.graph, model.objective))
+    refused = _refused.setdefault(model, {}).get(mode)
+    if refused is not None and refused[0] == key:
+        raise refused[1]
+    if ready is None or ready.key != key or (mode == _TRAIN and ready.batch < batch) or ready.plan.is_stale():
+        try:
+            ready = _ready[model][mode] = _made(model, learned, key, batch, mode)
+        except Unsupported as error:
+            _refused[model][mode] = key, error, (model.graph, model.objective)
+            raise
     return ready
+
+
+def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode: int) -> _Ready:
+    plan = engine.lower(model.graph, learned)
+    if mode != _PREDICT:
+        engine.add_losses(plan, model.objective)
+    if mode == _TRAIN:
+        engine.add_optimizer(plan, model.optimizer, learned)
+    network = plan.assemble(engine.native(), engine.instruction_set(), engine.threads(), batch, mode == _TRAIN)
+    return _Ready(key, batch, plan, network, (model.graph, model.objective))
 
 
 def _settings(optimizer: Any) -> tuple[Any, ...]:
@@ -162,7 +192,9 @@ def _input(value: Tensor, shape: tuple[Any, ...]) -> Tensor:
 
 def _targets(model: Any, plan: Plan, y: Any, weight: Any, count: int) -> list[Any]:
     objective, rows = model.objective, []
-    for entry, target, each in zip(plan.losses, objective._targets(y), objective._sample_weights(weight), strict=True):
+    targets, weights = objective._targets(y), objective._sample_weights(weight)
+    for entry in plan.losses:
+        target, each = targets[entry["number"]], weights[entry["number"]]
         *pixels, classes = plan.shapes[entry["output"]]
         size = count
         for side in (*pixels, *(() if entry["sparse"] else (classes,))):
@@ -182,34 +214,81 @@ def _targets(model: Any, plan: Plan, y: Any, weight: Any, count: int) -> list[An
 
 def walk(model: Any, batches: Batches, hooks: Any, mode: str) -> bool | None:
     """Go through an epoch of training ("train") or measuring ("test"); None where torch has to."""
-    return _attempt(lambda: _walk(model, batches, hooks, mode)) if isinstance(batches, ArrayBatches) else None
+    return _attempt(model, lambda: _walk(model, batches, hooks, mode)) if isinstance(batches, ArrayBatches) else None
+
+
+def step(model: Any, x: Any, y: Any, weight: Any, mode: str) -> bool | None:
+    """Learn from one batch ("train") or measure it ("test"); None where torch has to."""
+    return _attempt(model, lambda: _step(model, x, y, weight, mode))
 
 
 def _walk(model: Any, batches: ArrayBatches, hooks: Any, mode: str) -> bool:
-    _require(model)
-    if len(model.metrics) > len(model.objective.metrics):
-        raise Unsupported("metrics of layers are not supported by the engine")
-    x, y, weight = batches._tree
-    inputs, count, size = _inputs(model, x), batches.samples or 0, batches.batch_size
-    training = mode == "train"
-    _build_objective(model, x, y, weight, size)
-    ready = _prepared(model, min(size, count), _TRAIN if training else _TEST)
-    targets = _targets(model, ready.plan, y, weight, count)
-    order = batches._order(count)
-    arrays = _Arrays(inputs, targets, torch.arange(count) if order is None else order.contiguous())
-    penalty = 0.0 if training else float(sum((p.detach().sum() for p in model._penalties()), torch.zeros(())))
-    seeds = _seeds(ready.plan) if training else []
-    if training:
-        _check_first_loss(model, ready, arrays, size)
+    run = _Run(model, batches._tree, batches.batch_size, mode, batches._order)
     for first, last in _portions(model, batches.steps or 0, hooks, mode):
-        samples = min(last * size, count) - first * size
-        update = _update(model, seeds, last - first) if training else {}
-        batch = size if training else samples
-        tallies, penalties = _call(ready, arrays, _TRAIN if training else _TEST, first * size, samples, batch, **update)
-        if training:
-            model.optimizer._iterations.number += last - first
-        _note(model, ready.plan, tallies, penalties + penalty * samples, samples)
+        run(first, last)
     return True
+
+
+def _step(model: Any, x: Any, y: Any, weight: Any, mode: str) -> bool:
+    leaves = tree.flatten(x)
+    if not leaves or not all(isinstance(leaf, Tensor) and leaf.ndim and len(leaf) for leaf in leaves):
+        raise Unsupported("a batch that is not arrays")
+    _Run(model, (x, y, weight), len(leaves[0]), mode)(0, 1)
+    return True
+
+
+class _Run:
+    """Steps of training or measuring over arrays (x, y, sample_weight), ``size`` samples in each."""
+
+    def __init__(self, model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: Any = None) -> None:
+        _require(model)
+        if len(model.metrics) > len(model.objective.metrics):
+            raise Unsupported("metrics of layers are not supported by the engine")
+        self.model, self.parts, self.size, self.training = model, parts, size, mode == "train"
+        inputs = _inputs(model, parts[0])
+        self.count = count = len(inputs[0])
+        _build_objective(model, *parts, size)
+        self.mode = _TRAIN if self.training else _TEST
+        self.ready = ready = _prepared(model, min(size, count), self.mode)
+        targets = _targets(model, ready.plan, *parts[1:], count)
+        drawn = None if order is None else order(count)
+        self.arrays = _Arrays(inputs, targets, torch.arange(count) if drawn is None else drawn.contiguous())
+        weights = [] if self.training else model._penalized_weights()
+        self.penalty = float(sum((v.regularizer(v).detach() for v in weights), torch.zeros(())))
+        self.seeds = _seeds(ready.plan) if self.training else []
+        if self.training:
+            _check_first_loss(model, ready, self.arrays, size)
+
+    def __call__(self, first: int, last: int) -> None:
+        """Take the steps from ``first`` to ``last``; weights with constraints are looked after between any two."""
+        each = 1 if self.training and self.ready.plan.constrained else last - first
+        for start in range(first, last, each):
+            self._take(start, min(start + each, last))
+
+    def _take(self, first: int, last: int) -> None:
+        model, plan, start = self.model, self.ready.plan, first * self.size
+        samples = min(last * self.size, self.count) - start
+        update = _update(model, self.seeds, last - first) if self.training else {}
+        shapes = [tensor.shape[1:] for tensor in model.graph.outputs] if plan.watched else []
+        outputs = [torch.empty(samples, *shape) for shape in shapes]
+        batch = self.size if self.training else samples
+        tallies, penalties = _call(self.ready, self.arrays, self.mode, start, samples, batch, outputs, **update)
+        if self.training:
+            model.optimizer._iterations.number += last - first
+            with torch.no_grad():
+                for variable in plan.constrained:
+                    variable.copy_(variable.constraint(variable))
+        _note(model, plan, tallies, penalties + self.penalty * samples, samples)
+        for place in range(0, samples if plan.watched else 0, self.size):
+            self._show(place, start + place, outputs)
+
+    def _show(self, place: int, start: int, outputs: list[Tensor]) -> None:
+        """Feed the predictions of a batch to the metrics that the engine does not know."""
+        rows = self.arrays.order[start : start + self.size]
+        y, weight = tree.map_structure(lambda leaf: None if leaf is None else leaf[rows], self.parts[1:])
+        inside = [metric for entry in self.ready.plan.losses for metric in entry["inside"]]
+        with torch.no_grad():
+            self.model.objective.update(y, [out[place : place + len(rows)] for out in outputs], weight, inside)
 
 
 def _build_objective(model: Any, x: Any, y: Any, weight: Any, size: int) -> None:
@@ -304,7 +383,7 @@ def _call(
 ) -> tuple[list[tuple[float, float]], float]:
     inputs, targets = arrays.addresses()
     order = arrays.order.data_ptr() + first * arrays.order.element_size()
-    addresses = [out[first:].data_ptr() for out in outputs]
+    addresses = [out.data_ptr() for out in outputs]
     with ready.lock:
         return ready.network.run(
             mode,
@@ -325,11 +404,10 @@ def _note(model: Any, plan: Plan, tallies: list[tuple[float, float]], penalty: f
     objective = model.objective
     total = sum(loss * entry["factor"] for (loss, _), entry in zip(tallies, plan.losses, strict=True))
     _add(objective.tracker, total + penalty, samples)
-    trackers = objective.output_trackers or [None] * len(tallies)
-    for (loss, hits), tracker, metrics in zip(tallies, trackers, objective._metrics, strict=True):
-        if tracker is not None:
-            _add(tracker, loss, samples)
-        for metric in metrics:
+    for (loss, hits), entry in zip(tallies, plan.losses, strict=True):
+        if objective.output_trackers:
+            _add(objective.output_trackers[entry["number"]], loss, samples)
+        for metric in entry["inside"]:
             _add(metric, hits, samples)
 
 
@@ -344,27 +422,49 @@ def _add(mean: Any, total: float, count: int) -> None:
 
 def predict(model: Any, batches: Batches, hooks: Any) -> Any:
     """Return the outputs for arrays in the structure of the model's outputs; None where torch has to."""
-    return _attempt(lambda: _predict(model, batches, hooks)) if isinstance(batches, ArrayBatches) else None
+    return _attempt(model, lambda: _predict(model, batches, hooks)) if isinstance(batches, ArrayBatches) else None
+
+
+def outputs(model: Any, x: Any) -> Any:
+    """Return the outputs for one batch, as tensors; None where torch has to."""
+    return _attempt(model, lambda: _outputs(model, x))
 
 
 def _predict(model: Any, batches: ArrayBatches, hooks: Any) -> Any:
-    _require(model)
-    inputs, count, size = _inputs(model, batches._tree[0]), batches.samples or 0, batches.batch_size
-    ready = _prepared(model, 1, _PREDICT)
-    if count < ready.network.lanes and ready.plan.cost() > _LARGE:
-        raise Unsupported("a few samples of a large network")
-    outputs = [torch.empty(count, *tensor.shape[1:]) for tensor in model.graph.outputs]
-    arrays = _Arrays(inputs, [], torch.arange(count))
-    form = model.graph.output_tree
-    whole = outputs[0] if len(outputs) == 1 and not isinstance(form, dict) else tree.pack(form, outputs)
+    size = batches.batch_size
+    run, whole = _prediction(model, batches._tree[0])
 
     def logs(first: int, last: int) -> dict[str, Any]:
         return {"outputs": tree.map_structure(lambda out: out[first * size : last * size], whole)}
 
     for first, last in _portions(model, batches.steps or 0, hooks, "predict", logs):
-        samples = min(last * size, count) - first * size
-        _call(ready, arrays, _PREDICT, first * size, samples, samples, outputs)
+        run(first * size, last * size)
     return tree.map_structure(lambda out: out.numpy(), whole)
+
+
+def _outputs(model: Any, x: Any) -> Any:
+    run, whole = _prediction(model, x)
+    run(0, len(tree.flatten(x)[0]))
+    return whole
+
+
+def _prediction(model: Any, x: Any) -> tuple[Callable[[int, int], Any], Any]:
+    """Return what predicts the samples of a range, and the arrays that it fills."""
+    _require(model)
+    inputs = _inputs(model, x)
+    ready, count = _prepared(model, 1, _PREDICT), len(inputs[0])
+    if not count or (count < ready.network.lanes and ready.plan.cost() > _LARGE):
+        raise Unsupported("a few samples of a large network")
+    found = [torch.empty(count, *tensor.shape[1:]) for tensor in model.graph.outputs]
+    arrays = _Arrays(inputs, [], torch.arange(count))
+    form = model.graph.output_tree
+    whole = found[0] if len(found) == 1 and not isinstance(form, dict) else tree.pack(form, found)
+
+    def run(first: int, last: int) -> None:
+        samples = min(last, count) - first
+        _call(ready, arrays, _PREDICT, first, samples, samples, [out[first:] for out in found])
+
+    return run, whole
 
 
 # -- where the time goes --------------------------------------------------------------------------------------------

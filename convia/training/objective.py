@@ -1,5 +1,6 @@
 """What training minimizes and reports: the losses and metrics of ``compile``, matched with the model's outputs."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -98,8 +99,8 @@ class Objective:
             total = value if total is None else total + value
         return total
 
-    def update(self, y: Any, outputs: Any, weight: Any) -> None:
-        """Feed the metrics with a batch."""
+    def update(self, y: Any, outputs: Any, weight: Any, counted: Collection[Any] = ()) -> None:
+        """Feed the metrics with a batch, all but those that were ``counted`` elsewhere."""
         if not any(self._metrics) and not any(self._weighted):
             return
         rows = zip(
@@ -112,7 +113,8 @@ class Objective:
         )
         for target, output, sample_weight, plain, weighted in rows:
             for metric in plain:
-                metric.update_state(target, output)
+                if not any(metric is other for other in counted):
+                    metric.update_state(target, output)
             for metric in weighted:
                 metric.update_state(target, output, sample_weight=sample_weight)
 

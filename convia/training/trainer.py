@@ -13,7 +13,7 @@ from torch import Tensor
 from convia import config, tree
 from convia.callbacks import CallbackList, History
 from convia.errors import explain
-from convia.training import native
+from convia.training import features, native
 from convia.training.compiled import Compiled
 from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack
 
@@ -21,7 +21,14 @@ Logs = dict[str, float]
 
 
 class Trainer(Compiled):
-    """What makes a layer trainable: mixed into ``Model``."""
+    """What makes a layer trainable: mixed into ``Model``.
+
+    Attributes:
+        cache_features: whether ``fit`` keeps what a frozen first part makes of each sample for all its epochs, where
+            that changes no number; a :class:`FeatureCache` says how, and allows to keep views of augmented images.
+    """
+
+    cache_features: bool | features.FeatureCache = True
 
     @property
     def engine(self) -> str:
@@ -42,10 +49,14 @@ class Trainer(Compiled):
 
     def predict_step(self, data: Any) -> Any:
         """Return the outputs for one batch; override it for an algorithm of your own."""
-        return self(unpack(data)[0], training=False)
+        x = unpack(data)[0]
+        found = native.outputs(self, x)
+        return self(x, training=False) if found is None else found
 
     def _learn(self, x: Any, y: Any, weight: Any) -> None:
-        """One step: outputs, loss, gradients, update."""
+        """One step: outputs, loss, gradients, update; on the native engine where it can."""
+        if native.step(self, x, y, weight, "train"):
+            return
         outputs = self(x, training=True)
         loss = self._compute_loss(x, y, outputs, weight, training=True)
         if self._first_step:
@@ -62,6 +73,8 @@ class Trainer(Compiled):
             self._update_metrics(x, y, outputs, weight)
 
     def _measure(self, x: Any, y: Any, weight: Any) -> None:
+        if native.step(self, x, y, weight, "test"):
+            return
         with torch.no_grad():
             outputs = self(x, training=False)
             self._note_loss(self._compute_loss(x, y, outputs, weight, training=False), outputs)
@@ -126,6 +139,7 @@ class Trainer(Compiled):
             class_weight=class_weight,
         )
         validation = self._validation(validation_data, validation_batch_size or batch_size, validation_steps)
+        batches, validation = features.prepare(self, batches, validation)
         hooks = self._hooks(callbacks, verbose, epochs, batches, history=True)
         object.__setattr__(self, "stop_training", False)
         object.__setattr__(self, "_resume_epoch", 0)
@@ -137,6 +151,7 @@ class Trainer(Compiled):
             self.reset_metrics()
             hooks.on_epoch_begin(epoch)
             logs = self._epoch(batches, hooks)
+            features.announce(batches, hooks)
             if validation is not None and _due(epoch, validation_freq):
                 results = self._test_epoch(validation, hooks)
                 logs.update({f"val_{name}": value for name, value in results.items()})

@@ -76,8 +76,8 @@ def by_torch(model, objective, x, y, weight=None):
     try:
         xs = [part.double() for part in listed(x)]
         with torch.enable_grad():
-            outputs = run_training(model, xs)
-            total = objective.loss(y, outputs, weight)
+            outputs, penalty = run_training(model, xs)
+            total = objective.loss(y, outputs, weight) + penalty
             for v in model.trainable_variables:
                 if v.regularizer is not None:
                     total = total + v.regularizer(v)
@@ -89,8 +89,8 @@ def by_torch(model, objective, x, y, weight=None):
 
 
 def run_training(model, xs):
-    """Run the graph with the layers' ``call``, which takes any type."""
-    values = {id(tensor): x for tensor, x in zip(model.graph.inputs, xs, strict=True)}
+    """Run the graph with the layers' ``call``, which takes any type; return the outputs and the activities' penalty."""
+    values, penalty = {id(tensor): x for tensor, x in zip(model.graph.inputs, xs, strict=True)}, 0.0
     for step in model.graph.steps:
         given = [values[id(tensor)] for tensor in step.node.inputs]
         argument = given if isinstance(step.node.args[0], (list, tuple)) else given[0]
@@ -100,8 +100,10 @@ def run_training(model, xs):
         result = step.operation.call(argument, **({"training": True} if trains else {}))
         object.__setattr__(step.operation, "_input_dtype", torch.float32)
         values[id(step.node.outputs[0])] = result
+        if step.operation.activity_regularizer is not None:
+            penalty = penalty + step.operation.activity_regularizer(result) / len(result)
     outputs = [values[id(tensor)] for tensor in model.graph.outputs]
-    return outputs[0] if len(outputs) == 1 else outputs
+    return (outputs[0] if len(outputs) == 1 else outputs), penalty
 
 
 def flat(gradient, variable):

@@ -4,15 +4,23 @@ import numpy as np
 import pytest
 import torch
 from engine_harness import ISAS, assert_gradients, labels, needs_engine
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import convia as k
 from convia import engine
 from convia import layers as kl
+from convia.engine.plan import KINDS
 
 pytestmark = needs_engine
-CASES = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+CASES = settings(
+    max_examples=4,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+    phases=[Phase.generate],
+)
+padding = st.sampled_from(["valid", "same"])
 isas, threads, batches = st.sampled_from(ISAS or ["-"]), st.integers(1, 4), st.integers(1, 70)
 
 
@@ -34,6 +42,27 @@ def check(model, isa, thread_count, batch, loss="mse", kind="number", tolerance=
 
 def chain(shape, *parts):
     return k.Sequential([k.Input(shape), *parts])
+
+
+@CASES
+@given(st.data(), isas, threads, batches)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_transposed_convolutions(rank, data, isa, thread_count, batch):
+    draw = data.draw
+    batch = min(batch, 20) if rank == 3 else batch
+    stretch = draw(st.sampled_from(["strides", "dilation_rate"]))
+    options = {stretch: tuple(draw(st.integers(1, 3)) for _ in range(rank)), "padding": draw(padding)}
+    if stretch == "strides" and draw(st.booleans()):
+        options["output_padding"] = tuple(draw(st.integers(0, stride - 1)) for stride in options["strides"])
+    kernel = [draw(st.integers(1, 4)) for _ in range(rank)]
+    sizes = [draw(st.integers(2, 6 if rank < 3 else 4)) for _ in range(rank)]
+    x = k.Input((*sizes, draw(st.integers(1, 3))))
+    h = getattr(kl, f"Conv{rank}D")(draw(st.integers(1, 4)), 1, activation="tanh")(x)
+    layer = getattr(kl, f"Conv{rank}DTranspose")(
+        draw(st.integers(1, 4)), kernel, activation="tanh", use_bias=draw(st.booleans()), **options
+    )
+    y = kl.Dense(2)(layer(h))
+    check(k.Model(x, [y, kl.Flatten()(h)]), isa, thread_count, batch, loss=["mse", "mae"])
 
 
 @CASES
@@ -101,6 +130,21 @@ MOVING = {
     "leaky": ((3, 4, 2), lambda: kl.LeakyReLU(0.1)),
     "relu6": ((3, 4, 2), lambda: kl.ReLU(6)),
     "elu": ((3, 4, 2), lambda: kl.ELU(0.7)),
+    "prelu": ((3, 4, 2), kl.PReLU),
+    "prelu, shared": ((3, 4, 2), lambda: kl.PReLU(shared_axes=[1, 2])),
+    "prelu of rows": ((3, 4, 2), lambda: kl.PReLU(shared_axes=[2, 3])),
+    "rescaling of channels": ((3, 4, 2), lambda: kl.Rescaling([2.0, 0.5], [0.0, -1.0])),
+    "normalization": ((3, 4, 2), lambda: kl.Normalization(mean=[0.2, -0.1], variance=[2.0, 0.3])),
+    "normalization, inverted": ((3, 4, 2), lambda: kl.Normalization(None, 0.2, 2.0, invert=True)),
+    "activity": ((3, 4, 2), lambda: kl.ActivityRegularization(0.01, 0.02)),
+    "layer norm": ((3, 4, 5), kl.LayerNormalization),
+    "layer norm of all": ((3, 4, 2), lambda: kl.LayerNormalization([1, 2, 3])),
+    "layer norm of rows": ((3, 4, 2), lambda: kl.LayerNormalization([2], center=False)),
+    "layer norm, plain": ((6,), lambda: kl.LayerNormalization(center=False, scale=False)),
+    "group norm": ((3, 4, 6), lambda: kl.GroupNormalization(3)),
+    "instance norm": ((3, 4, 6), lambda: kl.GroupNormalization(-1, scale=False)),
+    "rms norm": ((3, 4, 5), kl.RMSNormalization),
+    "unit norm": ((3, 4, 5), kl.UnitNormalization),
 }
 
 
@@ -154,6 +198,79 @@ def test_joins(name, isa, thread_count, batch):
     b = kl.Conv2D(3, 1)(a)
     joined = getattr(kl, name)()([a, b])
     check(k.Model(x, kl.Add()([kl.Conv2D(joined.shape[-1], 1)(a), joined])), isa, thread_count, batch)
+
+
+SHAPES = {"scale": (1, 1, 3), "row": (1, 4, 3), "column": (5, 1, 1), "vector": (3,), "number": (1,), "matrix": (4, 3)}
+
+
+@CASES
+@given(isas, threads, batches, st.booleans(), st.booleans())
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ["Add", "Multiply", "Maximum"])
+def test_joins_stretch(name, shape, isa, thread_count, batch, swapped, pad):
+    x, z = k.Input((5, 4, 2)), k.Input(SHAPES[shape])
+    parts = [kl.Conv2D(3, 3, padding="same")(x), kl.Dense(SHAPES[shape][-1], activation="tanh")(z)]
+    joined = getattr(kl, name)()(parts[::-1] if swapped else parts)
+    joined = kl.Conv2D(2, 3, padding="same")(joined) if pad else joined
+    check(k.Model([x, z], kl.Add()([kl.Dense(2)(joined), kl.Dense(2)(parts[0])])), isa, thread_count, batch)
+
+
+def test_squeeze_and_excitation():
+    x = k.Input((6, 6, 3))
+    h = kl.Conv2D(4, 3, activation="relu")(x)
+    s = kl.GlobalAveragePooling2D(keepdims=True)(h)
+    s = kl.Conv2D(4, 1, activation="sigmoid")(kl.Conv2D(2, 1, activation="relu")(s))
+    check(k.Model(x, kl.Dense(2)(kl.Flatten()(kl.Multiply()([h, s])))), ISAS[0], 2, 37)
+
+
+@CASES
+@given(isas, threads, batches)
+@pytest.mark.parametrize("name", ["Add", "Average", "Maximum", "Minimum", "Multiply"])
+def test_joins_of_three(name, isa, thread_count, batch):
+    x = k.Input((5, 2))
+    joined = getattr(kl, name)()([kl.Dense(3)(x), kl.Dense(3, activation="tanh")(x), kl.Dense(1)(x)])
+    check(k.Model(x, kl.Dense(2)(joined)), isa, thread_count, batch)
+
+
+def channels_first_image():
+    x = k.Input((2, 8, 7))
+    options = {"data_format": "channels_first"}
+    h = kl.Conv2D(4, 3, padding="same", activation="relu", **options)(x)
+    h = kl.BatchNormalization(axis=1)(h)
+    h = kl.MaxPooling2D(**options)(kl.ZeroPadding2D(1, **options)(h))
+    s = kl.GlobalAveragePooling2D(keepdims=True, **options)(h)
+    h = kl.Multiply()([h, kl.Conv2D(4, 1, activation="sigmoid", **options)(s)])
+    h = kl.PReLU(shared_axes=[2, 3])(kl.UpSampling2D(2, **options)(h))
+    h = kl.GroupNormalization(2, axis=1)(kl.Conv2DTranspose(4, 3, 2, padding="same", **options)(h))
+    h = kl.Concatenate(axis=1)([h, kl.SeparableConv2D(3, 3, padding="same", **options)(h)])
+    return x, kl.Conv2D(2, 3, strides=2, **options)(h)
+
+
+@CASES
+@given(isas, threads, st.integers(2, 40))
+@pytest.mark.parametrize("end", ["image", "flatten", "dense", "softmax", "permute"])
+def test_channels_first(end, isa, thread_count, batch):
+    x, h = channels_first_image()
+    h = {
+        "image": lambda h: h,
+        "flatten": lambda h: kl.Dense(3)(kl.Flatten(data_format="channels_first")(h)),
+        "dense": kl.Dense(3),
+        "softmax": kl.Activation("softmax"),
+        "permute": lambda h: kl.Reshape((-1, 2))(kl.Permute((2, 3, 1))(h)),
+    }[end](h)
+    model = k.Model(x, h)
+    plan = engine.lower(model.graph, [])
+    copies = [step for step in plan.steps if step["kind"] == KINDS.index("copy")]
+    assert len(copies) <= 8  # of the layers that move elements, and at the ends
+    check(model, isa, thread_count, batch)
+
+
+@CASES
+@given(isas, threads, batches)
+def test_activity_penalties(isa, thread_count, batch):
+    first = kl.Conv2D(3, 2, activation="relu", activity_regularizer="l1")
+    last = kl.Dense(2, activity_regularizer=k.regularizers.L1L2(0.01, 0.02))
+    check(chain((4, 5, 2), first, kl.Flatten(), last), isa, thread_count, batch)
 
 
 @CASES

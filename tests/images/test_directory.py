@@ -154,7 +154,7 @@ def test_links_and_hidden_files(tmp_path):
     for folder in (root / "a", root / ".hidden", away):
         folder.mkdir(parents=True)
         Image.new("RGB", (5, 5)).save(folder / "x.png")
-    (root / "a" / "._x.png").write_bytes(b"junk of a Mac")
+    (root / "a" / ".x.png").write_bytes(b"listed, as by Keras")
     (root / "a" / "inside.png").symlink_to(root / "a" / "x.png")
     (root / "a" / "outside.png").symlink_to(away / "x.png")
     (root / "a" / "folder").symlink_to(away)
@@ -163,10 +163,10 @@ def test_links_and_hidden_files(tmp_path):
     with pytest.warns(UserWarning, match=r"received 2 links that lead out of the folder \(.*follow_links=True"):
         listing = directory.list_images(root)
     assert listing.class_names == ["a", "linked"]
-    assert [os.path.relpath(path, root) for path in listing.paths] == ["a/inside.png", "a/x.png"]
+    assert [os.path.relpath(path, root) for path in listing.paths] == ["a/.x.png", "a/inside.png", "a/x.png"]
     followed = directory.list_images(root, follow_links=True)
     assert [os.path.relpath(path, root) for path in followed.paths] == [
-        "a/inside.png", "a/outside.png", "a/x.png", "a/folder/x.png", "linked/x.png"
+        "a/.x.png", "a/inside.png", "a/outside.png", "a/x.png", "a/folder/x.png", "linked/x.png"
     ]  # fmt: skip
 
 

@@ -358,19 +358,20 @@ def test_a_batch_is_never_empty(damaged):
         ours.ImageDataGenerator().flow_from_directory(damaged, (8, 8))[0]
 
 
-def test_decoded_images_are_kept_up_to_a_limit(tree, monkeypatch):
+@pytest.mark.parametrize(
+    "memory, cache, times",
+    [(10, "memory", 18 + 8), (18, "auto", 18), (17, "auto", 18), (0, "disk", 18), (0, "memory", 36), (99, None, 36)],
+)
+def test_decoded_images_are_kept(tree, monkeypatch, memory, cache, times):
     opened = []
-    load = flows.load_img
-    monkeypatch.setattr(flows, "load_img", lambda path, *rest: opened.append(path) or load(path, *rest))
-    size = 9 * 11 * 3
-    for memory, times in ((10 * size, 18 + 8), (2**20, 18), (0, 36)):
-        opened.clear()
-        flow = ours.ImageDataGenerator(rescale=2).flow_from_directory(
-            tree, batch_size=1, shuffle=False, memory=memory, **SIZE
-        )
-        epochs = [[flow[k][0] for k in range(18)] for _ in range(2)]
-        assert len(opened) == times
-        assert_same(*epochs)
+    decode = flows.decode
+    monkeypatch.setattr(flows, "decode", lambda path, *rest, **how: opened.append(path) or decode(path, *rest, **how))
+    flow = ours.ImageDataGenerator(rescale=2).flow_from_directory(
+        tree, batch_size=1, shuffle=False, memory=memory * 9 * 11 * 3, cache=cache, **SIZE
+    )
+    epochs = [[flow[k][0] for k in range(18)] for _ in range(2)]
+    assert len(opened) == times
+    assert_same(*epochs)
 
 
 def model(classes):

@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 import torch
+from oracle import against_keras, assert_close, compare_config, compare_layer, compare_symbolic, random_inputs
 
 from convia.layers import activation
-from tests.oracle import assert_close, compare_config, compare_layer, compare_symbolic, random_inputs
 
 CASES = [
     ("ReLU", {}),
@@ -15,18 +15,22 @@ CASES = [
     ("PReLU", {}),
     ("PReLU", {"shared_axes": [1, 2], "alpha_initializer": "ones", "alpha_regularizer": "l2"}),
     ("PReLU", {"shared_axes": 1, "alpha_constraint": "non_neg"}),
+    ("LeakyReLU", {"negative_slope": 1.5}),
+    ("ELU", {}),
     ("ELU", {"alpha": 0.5}),
+    ("ELU", {"alpha": 2.0}),
     ("Softmax", {}),
     ("Softmax", {"axis": 1}),
     ("Softmax", {"axis": [1, 2]}),
 ]
 
 
-@pytest.mark.parametrize(("name", "arguments"), CASES)
+@against_keras(("name", "arguments"), CASES)
 def test_equals_keras(name, arguments):
     ours, theirs = (getattr(module, name)(**arguments, name="it") for module in (activation, keras.layers))
     compare_config(ours, theirs)
-    compare_layer(ours, theirs, *random_inputs((2, 4, 5, 3)))
+    for training in (False, True):
+        compare_layer(ours, theirs, *random_inputs((2, 4, 5, 3)), training=training)
     compare_symbolic(ours, theirs, (None, 4, 5, 3))
 
 

@@ -5,7 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
-from oracle import compare_config, compare_layer, compare_symbolic, random_inputs
+from oracle import against_keras, compare_config, compare_layer, compare_symbolic, random_inputs
 
 from convia import layers
 
@@ -180,7 +180,7 @@ def both(name, args, options):
     return getattr(layers, name)(*args, **options), getattr(keras.layers, name)(*args, **options)
 
 
-@pytest.mark.parametrize(("name", "shape", "args", "options"), ROWS)
+@against_keras(("name", "shape", "args", "options"), ROWS)
 def test_layer(name, shape, args, options):
     compare_config(*both(name, args, options))
     compare_symbolic(*both(name, args, options), (None, *shape[1:]))

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import torch
+from oracle import against_keras, assert_close, compare_config, copy_weights, random_inputs
 
 from convia import config, layers
 from convia.graph import Input
 from convia.models import Model
-from tests.oracle import assert_close, compare_config, copy_weights, random_inputs
 
 T, S, D = 5, 7, 6
 HEADS = [
@@ -71,7 +71,7 @@ def compare(ours, theirs, call):
 
 
 @pytest.mark.parametrize("keywords", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize(("name", "arguments"), HEADS)
+@against_keras(("name", "arguments"), HEADS)
 def test_heads_equal_keras(name, arguments, keywords):
     ours, theirs = pair(name, arguments)
     compare(ours, theirs, lambda layer, x: layer(x[0], x[1], key=x[2], **keywords))
@@ -119,7 +119,7 @@ def test_attention_over_axes_equals_keras(axes):
 @pytest.mark.parametrize("keywords", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("masked", [(), (0,), (1,), (0, 1)])
 @pytest.mark.parametrize("count", [2, 3])
-@pytest.mark.parametrize(("name", "arguments"), SIMPLE)
+@against_keras(("name", "arguments"), SIMPLE)
 def test_attention_equals_keras(name, arguments, count, masked, keywords):
     given = [mask_of(2, T), mask_of(2, S)]
     mask = [given[which] if which in masked else None for which in range(2)] if masked else None

@@ -11,12 +11,9 @@ from oracle import compare_config, compare_layer, compare_symbolic, random_input
 from convia import layers, registry
 
 
-@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8"])
-def test_embedding(dtype):
+def test_embedding():
     for options in ({}, {"embeddings_initializer": "ones", "activity_regularizer": "l2"}):
-        pair = layers.Embedding(10, 4, **options), keras.layers.Embedding(10, 4, **options)
-        compare_layer(*pair, *random_inputs((2, 5), dtype=dtype))
-        compare_config(*pair)
+        compare_config(layers.Embedding(10, 4, **options), keras.layers.Embedding(10, 4, **options))
     compare_symbolic(layers.Embedding(10, 4), keras.layers.Embedding(10, 4), (None, None), dtype="int32")
 
 
@@ -139,16 +136,3 @@ def test_all_is_known_to_keras_and_registered():
         item = getattr(layers, name)
         if isinstance(item, type) and name not in ("InputSpec", "Layer"):
             assert registry.lookup("keras.layers", name) is item, name
-
-
-@pytest.mark.parametrize("options", [{}, {"tie_weights": False}, {"logit_soft_cap": 0.5, "tie_weights": False}])
-def test_reversible_embedding_equals_keras_both_ways(options):
-    import keras
-    from oracle import assert_close, copy_weights
-
-    ours, theirs = layers.ReversibleEmbedding(7, 4, **options), keras.layers.ReversibleEmbedding(7, 4, **options)
-    numbers, vectors = torch.tensor([[1, 6, 0]]), torch.randn(2, 3, 4)
-    ours(numbers), theirs(numbers)
-    copy_weights(ours, theirs)
-    assert_close(ours(numbers), theirs(numbers))
-    assert_close(ours(vectors, reverse=True), theirs(vectors, reverse=True))

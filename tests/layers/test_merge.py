@@ -2,10 +2,10 @@ import keras
 import numpy as np
 import pytest
 import torch
+from oracle import against_keras, assert_close, compare_config, compare_layer, compare_symbolic, random_inputs
 
 from convia.graph import Input
 from convia.layers import merge
-from tests.oracle import assert_close, compare_config, compare_layer, compare_symbolic, random_inputs
 
 FULL = [(2, 4, 5, 3)] * 3
 CASES = [
@@ -16,10 +16,14 @@ CASES = [
     ("Multiply", {}, FULL),
     ("Multiply", {}, [(2, 3), (2, 4, 5, 3), (2, 1, 3)]),
     ("Subtract", {}, FULL[:2]),
+    ("Multiply", {}, [(2, 4), (2, 4)]),
     ("Subtract", {}, [(2, 3), (2, 5, 3)]),
-    ("Average", {}, FULL),
-    ("Maximum", {}, FULL),
-    ("Minimum", {}, [(2, 4, 3), (2, 1, 3)]),
+    ("Subtract", {}, [(2, 4, 1, 3), (2, 1, 5, 3)]),
+    *(
+        (name, {}, shapes)
+        for name in ("Average", "Maximum", "Minimum")
+        for shapes in (FULL, [(2, 4, 3), (2, 1, 3)], [(2, 3), (2, 5, 3)])
+    ),
     ("Concatenate", {}, FULL),
     ("Concatenate", {"axis": 1}, [(2, 4, 3), (2, 1, 3)]),
     ("Concatenate", {"axis": -2}, [(2, 4, 3), (2, 1, 3), (2, 2, 3)]),
@@ -32,11 +36,12 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "arguments", "shapes"), CASES)
+@against_keras(("name", "arguments", "shapes"), CASES)
 def test_equals_keras(name, arguments, shapes):
     ours, theirs = (getattr(module, name)(**arguments, name="it") for module in (merge, keras.layers))
     compare_config(ours, theirs)
-    compare_layer(ours, theirs, *random_inputs(*shapes))
+    for training in (False, True):
+        compare_layer(ours, theirs, *random_inputs(*shapes), training=training)
 
 
 @pytest.mark.parametrize(("name", "arguments", "shapes"), CASES)

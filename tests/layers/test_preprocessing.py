@@ -2,10 +2,10 @@ import keras
 import numpy as np
 import pytest
 import torch
+from oracle import against_keras, assert_close, compare_config, compare_layer, compare_symbolic, random_inputs
 
 from convia import config
 from convia.layers import preprocessing
-from tests.oracle import assert_close, compare_config, compare_layer, compare_symbolic, random_inputs
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 9, 7, 3)).astype("float32")
 FIRST = np.ascontiguousarray(PIXELS.transpose(0, 3, 1, 2))
@@ -28,13 +28,14 @@ def both(name, arguments):
     return tuple(getattr(module, name)(**arguments, name="it") for module in (preprocessing, keras.layers))
 
 
-@pytest.mark.parametrize(("name", "arguments"), IMAGE_CASES)
+@against_keras(("name", "arguments"), IMAGE_CASES)
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_image_layers_equal_keras(name, arguments, data_format):
     ours, theirs = both(name, {**arguments, "data_format": data_format})
     x = PIXELS if data_format == "channels_last" else FIRST
     compare_config(ours, theirs)
-    compare_layer(ours, theirs, x)
+    for training in (False, True):
+        compare_layer(ours, theirs, x, training=training)
     assert_close(ours(x[0]), theirs(torch.tensor(x[0])))
     compare_symbolic(ours, theirs, (None, *x.shape[1:]))
     compare_symbolic(ours, theirs, (None, None, None, 3) if data_format == "channels_last" else (None, 3, None, None))

@@ -6,7 +6,16 @@ import keras
 import numpy as np
 import pytest
 import torch
-from oracle import assert_close, compare_config, compare_layer, compare_symbolic, copy_weights, random_inputs
+from oracle import (
+    GRADIENT_TOLERANCE,
+    against_keras,
+    assert_close,
+    compare_config,
+    compare_layer,
+    compare_symbolic,
+    copy_weights,
+    random_inputs,
+)
 
 import convia
 from convia import layers
@@ -84,11 +93,12 @@ def built(name, shape, args, options):
     return ours, theirs, x
 
 
-@pytest.mark.parametrize(("name", "shape", "args", "options"), LAYERS, ids=IDS)
+@against_keras(("name", "shape", "args", "options"), LAYERS, ids=IDS)
 def test_layer(name, shape, args, options):
     compare_config(*both(name, args, options))
     compare_symbolic(*both(name, args, options), (None, *shape[1:]))
-    compare_layer(*both(name, args, options), *random_inputs(shape))
+    for training in (False, True):
+        compare_layer(*both(name, args, options), *random_inputs(shape), training=training)
     compare(*built(name, shape, args, options))
 
 
@@ -144,7 +154,7 @@ CELLS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "args", "options"), CELLS)
+@against_keras(("name", "args", "options"), CELLS)
 def test_cell(name, args, options):
     compare_config(*both(name, args, options))
     ours, theirs = both(name, args, options)
@@ -152,13 +162,19 @@ def test_cell(name, args, options):
     states = states[: len(listed(theirs.state_size))]
     given = lambda: [torch.tensor(state) for state in states]  # noqa: E731
     ours(torch.tensor(x), given()), theirs(torch.tensor(x), given())
-    if "bias_initializer" not in options and not options.get("use_bias", True):
-        pass
-    else:
+    if options.get("use_bias", True):
         assert_close(ours.bias, theirs.bias.value, "first bias")
     copy_weights(ours, theirs)
-    (a, a_states), (b, b_states) = ours(torch.tensor(x), given()), theirs(torch.tensor(x), given())
-    assert_close([a, *a_states], [b, *b_states])
+    for training in (False, True):
+        found = []
+        for layer in (ours, theirs):
+            leaves = [torch.tensor(array, requires_grad=True) for array in (x, *states)]
+            output, after = layer(leaves[0], leaves[1:], training=training)
+            weights = [getattr(v, "value", v) for v in layer.trainable_weights]
+            total = sum(part.square().sum() for part in (output, *after))
+            found.append(([output, *after], list(torch.autograd.grad(total, [*leaves, *weights]))))
+        assert_close(found[0][0], found[1][0])
+        assert_close(found[0][1], found[1][1], "gradient", GRADIENT_TOLERANCE)
     assert_close(ours.get_initial_state(3), theirs.get_initial_state(3))
     if len(states) == 1:
         assert_close(*(layer(torch.tensor(x), given()[0])[1] for layer in (ours, theirs)))

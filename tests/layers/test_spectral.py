@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import torch
+from oracle import GRADIENT_TOLERANCE, against_keras, assert_close, compare_config, compare_layer, random_inputs
 
 from convia import layers
 from convia.graph import Input
-from tests.oracle import assert_close, compare_config, compare_layer, random_inputs
 
 STFT = [
     {},
@@ -26,8 +26,8 @@ MEL = [
 ]
 
 
-@pytest.mark.parametrize("arguments", STFT)
-def test_stft_equals_keras(arguments):
+@against_keras(("name", "arguments"), [("STFTSpectrogram", arguments) for arguments in STFT])
+def test_stft_equals_keras(name, arguments):
     ours, theirs = (module.STFTSpectrogram(**arguments, name="it") for module in (layers, keras.layers))
     shape = (2, 3, 600) if "data_format" in arguments else (2, 600, 3)
     x = torch.tensor(random_inputs(shape)[0])
@@ -37,7 +37,10 @@ def test_stft_equals_keras(arguments):
         ours(x), theirs(x)
     assert_close(ours.get_weights(), theirs.get_weights(), "weight", 1e-4)  # Keras computes them in float32
     compare_config(ours, theirs)
-    compare_layer(ours, theirs, x.numpy(), tolerance=1e-4 if arguments.get("mode") in ("angle", "imag") else 1e-5)
+    for training in (False, True):
+        compare_layer(
+            ours, theirs, x.numpy(), training=training, tolerance=1e-4 if ours.mode in ("angle", "imag") else 1e-5
+        )
 
 
 @pytest.mark.parametrize("arguments", STFT)
@@ -49,24 +52,21 @@ def test_symbolic_shapes_of_stft(arguments):
 
 
 @pytest.mark.parametrize("shape", [(3000,), (2, 3000)])
-@pytest.mark.parametrize("arguments", MEL)
-def test_mel_equals_keras(arguments, shape):
+@against_keras(("name", "arguments"), [("MelSpectrogram", arguments) for arguments in MEL])
+def test_mel_equals_keras(name, arguments, shape):
     ours, theirs = (module.MelSpectrogram(**arguments, name="it") for module in (layers, keras.layers))
     time = np.arange(3000) / 8000
     x = (np.sin(2 * np.pi * 440 * time) + 0.1 * np.random.randn(*shape)).astype("float32")
-    assert_close(ours(x), theirs(x))
+    for training in (False, True):
+        found = []
+        for layer in (ours, theirs):
+            leaf = torch.tensor(x, requires_grad=True)
+            y = layer(leaf, training=training)
+            found.append((y, *torch.autograd.grad(y.sum(), leaf)))
+        assert_close(found[0][0], found[1][0])
+        assert_close(found[0][1], found[1][1], "gradient", GRADIENT_TOLERANCE)
     compare_config(ours, theirs)
     assert not ours.weights
-
-
-def test_gradients_of_mel_equal_those_of_keras():
-    found = []
-    array = np.random.randn(2, 2000).astype("float32")
-    for module in (layers, keras.layers):
-        x = torch.tensor(array, requires_grad=True)
-        module.MelSpectrogram(**MEL[1])(x).sum().backward()
-        found.append(x.grad)
-    assert_close(*found, "gradient", 1e-4)
 
 
 def test_symbolic_shape_of_mel():

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 import torch
+from oracle import GRADIENT_TOLERANCE, against_keras, assert_close
 from torch import nn
 
 from convia import layers
 from convia.graph import Input
 from convia.models import Model, Sequential
-from tests.oracle import assert_close
 
 MODULES = {
     "linear": (lambda: nn.Linear(4, 3), (2, 4)),
@@ -19,8 +19,8 @@ MODULES = {
 }
 
 
-@pytest.mark.parametrize(("make", "shape"), MODULES.values(), ids=MODULES)
-def test_equals_keras_and_the_module(make, shape):
+@against_keras(("name", "make", "shape"), [("TorchModuleWrapper", *row) for row in MODULES.values()], ids=MODULES)
+def test_equals_keras_and_the_module(name, make, shape):
     module = make()
     ours, theirs = layers.TorchModuleWrapper(copy.deepcopy(module)), keras.layers.TorchModuleWrapper(module)
     x = torch.randn(shape)
@@ -28,6 +28,12 @@ def test_equals_keras_and_the_module(make, shape):
         outputs = [layer(x, training=training) for layer in (ours, theirs)]
         firsts = [output[0] if isinstance(output, tuple) else output for output in outputs]
         assert_close(*firsts)
+        weights = [[getattr(w, "value", w) for w in layer.trainable_weights] for layer in (ours, theirs)]
+        gradients = [
+            torch.autograd.grad(y.square().sum(), own, retain_graph=True)
+            for y, own in zip(firsts, weights, strict=True)
+        ]
+        assert_close(*gradients, "gradient", GRADIENT_TOLERANCE)
     assert [tuple(w.shape) for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
     assert [w.name for w in ours.weights] == [name for name, _ in module.named_parameters()]
     assert [w.trainable for w in ours.weights] == [w.trainable for w in theirs.weights]

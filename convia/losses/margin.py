@@ -7,6 +7,8 @@ import torch
 from convia.losses.base import LossFunctionWrapper
 from convia.losses.inputs import pair
 
+__all__ = ["CategoricalHinge", "Hinge", "SquaredHinge", "categorical_hinge", "hinge", "squared_hinge"]
+
 
 def _margin(who: str, y_true: Any, y_pred: Any) -> torch.Tensor:
     y_true, y_pred = pair(who, y_true, y_pred)

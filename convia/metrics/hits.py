@@ -8,8 +8,22 @@ from convia import config
 from convia.args import PositiveInt
 from convia.errors import explain
 from convia.losses.base import ComputeDtype
-from convia.losses.inputs import match_ranks, pair, squeeze_labels, to_tensor
+from convia.losses.inputs import both_shapes, match_ranks, pair, squeeze_labels, to_tensor
 from convia.metrics.base import MeanMetricWrapper
+
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy",
+    "TopKCategoricalAccuracy",
+    "binary_accuracy",
+    "categorical_accuracy",
+    "sparse_categorical_accuracy",
+    "sparse_top_k_categorical_accuracy",
+    "top_k_categorical_accuracy",
+]
 
 
 def _as_float(matches: torch.Tensor) -> torch.Tensor:
@@ -38,7 +52,7 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
     y_pred = to_tensor(y_pred)
     y_true = to_tensor(y_true, None, y_pred)
     if y_true.ndim == 0 or y_true.shape[:-1] != y_pred.shape[:-1]:
-        received = f"y_true of shape {tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}"
+        received = both_shapes(y_true, y_pred)
         remedy = "For class numbers use sparse_categorical_accuracy."
         raise ValueError(explain("categorical_accuracy", received, "one-hot rows like the predictions", remedy))
     return _as_float(y_true.argmax(-1) == y_pred.argmax(-1))
@@ -90,8 +104,6 @@ class Accuracy(MeanMetricWrapper, function=accuracy, direction="up"):
 
 class BinaryAccuracy(MeanMetricWrapper, function=binary_accuracy, direction="up"):
     """How often predictions are on the label's side of ``threshold``."""
-
-    threshold: float = 0.5
 
 
 class CategoricalAccuracy(MeanMetricWrapper, function=categorical_accuracy, direction="up"):

@@ -1,0 +1,151 @@
+"""The doctor's command: what ``convia.images.examine`` found, as tables, as JSON, as pictures, as a list of files."""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from convia.images.examine import KINDS, Examination, Finding, examine
+from convia.report.folder import class_counts, contact_sheet
+
+FOUND = 3  # the exit code where something spoils training
+_MOST_CLASSES = 20
+_PICTURES = {
+    "class_counts.png": None,
+    "duplicates.png": tuple(kind for kind in KINDS if kind.endswith(("leak", "conflict", "duplicate"))),
+    "problems.png": tuple(kind for kind in KINDS if not kind.endswith(("leak", "conflict", "duplicate"))),
+}
+
+EXAMPLES = f"""[bold]Examples[/bold]
+
+convia doctor photos
+
+convia doctor photos --output checkup
+
+convia doctor photos --quarantine bad.csv --no-alike
+
+convia doctor photos --json | jq '.findings[] | select(.kind == "leak")'
+
+
+[bold]FOLDER[/bold] has a folder of images per class, also within train/, validation/ and test/. Nothing in it is
+changed, moved or deleted: what training does better without is written to a list.
+
+
+[bold]Exit codes[/bold]  0: nothing that spoils training (there may be notes). {FOUND}: something does. 1: no such
+folder, or no images. 2: wrong usage. 130: stopped.
+"""
+
+
+def doctor(
+    folder: str,
+    *,
+    as_json: bool = False,
+    output: str | None = None,
+    quarantine: str | None = None,
+    follow_links: bool = False,
+    alike: bool = True,
+    most: int = 5,
+    workers: int | None = None,
+) -> int:
+    """Examine a folder, show what was found, and return the exit code.
+
+    Args:
+        folder: see :func:`convia.images.examine.examine`.
+        as_json: print JSON instead of tables.
+        output: folder for report.json, quarantine.csv and the pictures.
+        quarantine: file for the list of what to leave out: .csv, or a path per line.
+        follow_links, alike, workers: see ``examine``.
+        most: files that are named per kind.
+    """
+    errors = Console(stderr=True)
+    columns = (TextColumn("reading"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        found = examine(
+            folder, follow_links, alike, workers, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    console = Console()
+    if as_json:
+        json.dump(found.to_dict(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        _print(console, found, most)
+    told = errors if as_json else console
+    if quarantine is not None:
+        number = found.write_quarantine(quarantine)
+        told.print(f"quarantine  {number:,} files named in {quarantine}", highlight=False, markup=False, soft_wrap=True)
+    if output is not None:
+        write(found, Path(output))
+        told.print(f"results     {output}", highlight=False, markup=False, soft_wrap=True)
+    return 0 if found.is_healthy else FOUND
+
+
+def write(found: Examination, folder: Path) -> None:
+    """Write report.json, quarantine.csv, quarantine.txt and the pictures into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")
+    for name in ("quarantine.csv", "quarantine.txt"):
+        found.write_quarantine(folder / name)
+    for name, kinds in _PICTURES.items():
+        (class_counts(found) if kinds is None else contact_sheet(found, kinds)).savefig(folder / name)
+
+
+def _print(console: Console, found: Examination, most: int) -> None:
+    _print_classes(console, found)
+    by_kind = defaultdict(list)
+    for finding in found.findings:
+        by_kind[finding.kind].append(finding)
+    if by_kind:
+        table = Table(title="Findings", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        for column, how in (
+            ("", {}),
+            ("number", {"justify": "right"}),
+            ("finding", {}),
+            ("where", {"overflow": "fold"}),
+        ):
+            table.add_column(column, **how)  # type: ignore[arg-type]
+        for kind, findings in by_kind.items():
+            is_problem = KINDS[kind].is_problem
+            mark = Text("problem", style="bold red") if is_problem else Text("note", style="yellow")
+            table.add_row(mark, f"{len(findings):,}", KINDS[kind].words, Text("\n".join(_lines(findings, most))))
+        console.print(table)
+    bad = sum(facts.bad != "" for facts in found.files)
+    problems = sum(KINDS[finding.kind].is_problem for finding in found.findings)
+    leave = len(found.quarantine())
+    for name, text in (
+        ("images", f"{len(found.files) - bad:,} that can be read, {bad:,} that cannot"),
+        ("found", f"{problems:,} problems, {len(found.findings) - problems:,} notes"),
+        ("to leave out", f"{leave:,} files (--quarantine FILE lists them)" if leave else "nothing"),
+    ):
+        console.print(f"{name:<12}  {text}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _lines(findings: list[Finding], most: int) -> list[str]:
+    lines = [
+        " = ".join(finding.paths[:4]) + (" = …" if len(finding.paths) > 4 else "") if finding.paths else finding.text
+        for finding in findings[:most]
+    ]
+    return [*lines, *([f"… and {len(findings) - most:,} more"] if len(findings) > most else [])]
+
+
+def _print_classes(console: Console, found: Examination) -> None:
+    counts = found.counts()
+    parts = [*next(iter(counts.values()))]
+    table = Table(title=f"Images in {found.root}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.show_footer = True
+    table.add_column("class", footer="all")
+    for part in parts:
+        total = sum(row[part] for row in counts.values())
+        table.add_column(part or "images", justify="right", footer=f"{total:,}")
+    shown = sorted(counts.items(), key=lambda row: -sum(row[1].values()))
+    for name, row in shown[:_MOST_CLASSES]:
+        table.add_row(Text(name or "(no class)"), *(f"{row[part]:,}" for part in parts))
+    if len(shown) > _MOST_CLASSES:
+        table.add_row(Text(f"… and {len(shown) - _MOST_CLASSES:,} smaller ones", style="bright_black"))
+    console.print(table)

@@ -1,0 +1,35 @@
+"""``convia run``: a program of any era of Keras, unchanged."""
+
+import importlib
+from typing import Annotated
+
+import typer
+
+EPILOG = """[bold]Examples[/bold]
+
+convia run mnist_cnn.py
+
+convia run --era keras1 lesson.ipynb
+
+convia run train.py --epochs 5
+
+
+Keras and TensorFlow need not be installed: convia answers to their names. The era is found out from the program.
+"""
+
+
+def run_command(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM", help="A .py file or an .ipynb notebook.")],
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[ARGUMENTS]...", help="The program's own.")] = None,
+    era: Annotated[str | None, typer.Option(help="keras1, keras2, tfkeras or keras3. By default found out.")] = None,
+) -> None:
+    """Run a program written for any Keras or tf.keras, unchanged."""
+    # by name: importing the eras makes `keras` mean convia, which no other command wants
+    programs = importlib.import_module("convia.compat.programs")
+    try:
+        programs.run(program, arguments or (), era)
+    except (FileNotFoundError, ValueError) as error:
+        if not str(error).startswith("convia run:"):
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,160 @@
+"""The door: calls from outside are translated by the tables of ``arguments``, calls within convia pass as they are.
+
+Constructors and methods of the library are wrapped while the eras are in use and given back afterwards. Who calls is
+read off the caller's frame, so that convia itself never sees an older meaning.
+"""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from convia import backend
+from convia.compat import eras
+from convia.compat.arguments import DEFAULTS, FOUND_OUT, JOINED, NUMBERS_FIRST, POSITIONS, VALUES
+from convia.compat.report import note
+
+_ABSENT = object()
+_changed: list[tuple[Any, str, Any]] = []
+
+
+def graft(owner: Any, name: str, value: Any) -> None:
+    """Set an attribute of a class or module of the library until ``ungraft``."""
+    _changed.append((owner, name, vars(owner).get(name, _ABSENT)))
+    setattr(owner, name, value)
+
+
+def graft_all(owner: Any, names: type | Mapping[str, Any]) -> None:
+    """Set what a class or a mapping holds as attributes of another class."""
+    items = vars(names) if isinstance(names, type) else names
+    for name, value in items.items():
+        if name not in ("__module__", "__dict__", "__weakref__", "__doc__", "__qualname__", "__firstlineno__",
+                        "__static_attributes__"):  # fmt: skip
+            graft(owner, name, value)
+
+
+class Lent:
+    """A property that an object's own attribute of that name goes before."""
+
+    def __init__(self, get: Callable[[Any], Any]) -> None:
+        self._get = get
+        self.__doc__ = get.__doc__
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else self._get(instance)
+
+
+def ungraft() -> None:
+    """Give everything back as it was."""
+    while _changed:
+        owner, name, value = _changed.pop()
+        if value is _ABSENT:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, value)
+
+
+def from_outside(depth: int = 2) -> bool:
+    """Whether the function ``depth`` calls above is not one of convia's."""
+    name = sys._getframe(depth).f_globals.get("__name__", "")
+    return not name.startswith("convia.")
+
+
+def wrap(owner: Any, method: str, name: str, table: Mapping[str, str | None],
+         also: Callable[..., Any] | None = None) -> None:  # fmt: skip
+    """Let calls of a method from outside be translated first.
+
+    Args:
+        name: what the tables call it.
+        table: old argument → new one, None for those left out.
+        also: called as also(self, args, kwargs) → (args, kwargs) after the tables.
+    """
+    original = getattr(owner, method)
+    accepted = _parameters(original)
+
+    @functools.wraps(original)
+    def either(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if from_outside():
+            args, kwargs = translated(name, table, accepted, args, kwargs)
+            if also is not None:
+                args, kwargs = also(self, args, kwargs)
+        return original(self, *args, **kwargs)
+
+    graft(owner, method, either)
+
+
+def _parameters(function: Any) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "args", "kwargs")]
+
+
+def translated(
+    name: str, table: Mapping[str, str | None], accepted: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a call under today's names."""
+    args, kwargs = _from_positions(name, args, dict(kwargs))
+    for olds, new in JOINED:
+        if set(olds.split()) <= kwargs.keys() and new not in kwargs:
+            kwargs[new] = tuple(kwargs.pop(old) for old in olds.split())
+            note("(" + ", ".join(olds.split()) + ")", new)
+    for old in [key for key in kwargs if key in table and key not in accepted]:
+        new, value = table[old], kwargs.pop(old)
+        note(old, new or "")
+        if new is not None:
+            kwargs.setdefault(new, value)
+    for key, value in kwargs.items():
+        kwargs[key] = today(key, value)
+    if eras.current() in eras.OLD:
+        kwargs = {key: value for key, value in kwargs.items() if key not in FOUND_OUT.get(name, ())}
+        args = args[:1] if name == "Lambda" else args
+    positional = accepted[: len(args)]
+    for key, value in DEFAULTS[eras.current()].get(name, {}).items():
+        if key not in kwargs and key not in positional:
+            kwargs[key] = today(key, value)
+    return args, kwargs
+
+
+def _from_positions(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if eras.current() not in eras.STANDALONE or name not in POSITIONS or len(args) < 2:
+        return args, kwargs
+    names, first = POSITIONS[name].split(), NUMBERS_FIRST.get(name, 0)
+    of_old = (
+        len(args) >= first and all(isinstance(value, int) for value in args[:first])
+        if first
+        else eras.current() == "keras1" and name != "Embedding"
+    )
+    if not of_old or len(args) > len(names):
+        return args, kwargs
+    if first:
+        note(f"{name}({', '.join(map(str, args[:first]))})", f"{name}({args[0]}, {args[1:first]})")
+        kwargs = {"filters": args[0], "kernel_size": args[1:first], **kwargs}
+        names, args = names[first:], args[first:]
+    return (), {**dict(zip(names, args, strict=False)), **kwargs}
+
+
+def today(key: str, value: Any) -> Any:
+    """Return what a value of an argument means today."""
+    if key in VALUES and isinstance(value, str) and value.lower() in VALUES[key]:
+        return VALUES[key][value.lower()]
+    if key.endswith("activation") and value == "hard_sigmoid" and eras.current() in eras.OLD:
+        return backend.hard_sigmoid
+    if key.endswith("initializer") and inspect.isroutine(value):
+        return _initializer(value)
+    return value
+
+
+def _initializer(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Functions of older eras take (shape) or (shape, name=None), and may return variables."""
+    names = _parameters(function)
+    if "dtype" in names:
+        return function
+
+    @functools.wraps(function)
+    def initialize(shape: Any, dtype: Any = None) -> Any:
+        value = function(shape, name=None) if "name" in names else function(shape)
+        return value.detach() if hasattr(value, "detach") else value
+
+    return initialize
+
+
+__all__ = ["Lent", "from_outside", "graft", "graft_all", "today", "translated", "ungraft", "wrap"]

@@ -1,0 +1,11 @@
+"""What objects of older eras could do: methods and properties lent to the library's classes while eras are in use."""
+
+from convia.compat.grafts import callbacks, constructors, layers, models, optimizers, symbols
+
+_ALL = (constructors, layers, symbols, models, optimizers, callbacks)
+
+
+def install() -> None:
+    """Lend them."""
+    for module in _ALL:
+        module.install()

@@ -1,0 +1,446 @@
+"""What models of older eras could do: generators, classes, names of metrics, files of any ending."""
+
+import functools
+import itertools
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from convia import optimizers, saving, tree
+from convia.compat import arguments, eras
+from convia.compat.door import from_outside, graft, graft_all, wrap
+from convia.compat.grafts.symbols import extras_of, mentions_symbols
+from convia.compat.report import note
+from convia.engine import Unsupported
+from convia.graph import Graph
+from convia.models import Model, Sequential
+from convia.saving import files, legacy
+from convia.training import native
+from convia.training.compiled import Compiled
+
+_KERAS1_FIT = "generator samples_per_epoch nb_epoch verbose callbacks validation_data nb_val_samples class_weight"
+_KERAS2_FIT = "generator steps_per_epoch epochs verbose callbacks validation_data validation_steps class_weight"
+_MORE_FIT = {
+    "keras1": "max_q_size nb_worker pickle_safe",
+    "keras2": "max_queue_size workers use_multiprocessing shuffle initial_epoch",
+    "tfkeras": "max_queue_size workers use_multiprocessing shuffle initial_epoch",
+}
+
+
+def _named(names: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {**dict(zip(names.split(), args, strict=False)), **kwargs}
+
+
+def _batches(samples: Any, generator: Any) -> tuple[Any, Any]:
+    """Return the generator, and in how many batches it yields so many samples; Keras 1 counted samples."""
+    size = getattr(generator, "batch_size", None)
+    if not size:
+        iterator = iter(generator)
+        first = next(iterator)
+        generator = itertools.chain([first], iterator)
+        part = first[0] if isinstance(first, (tuple, list)) else first
+        part = next(iter(part.values())) if isinstance(part, dict) else part[0] if isinstance(part, list) else part
+        size = len(part)
+    return generator, math.ceil(samples / size)
+
+
+class ModelMethods:
+    """Lent to every model."""
+
+    def fit_generator(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """Train on a generator; Keras 1 counted samples, Keras 2 batches."""
+        note("fit_generator", "fit")
+        era = eras.current()
+        first = _KERAS1_FIT if era == "keras1" else _KERAS2_FIT
+        given = _named(f"{first} {_MORE_FIT.get(era, '')}", args, kwargs)
+        generator = given.pop("generator")
+        samples, validation = given.pop("samples_per_epoch", None), given.get("validation_data")
+        if samples is not None:
+            generator, given["steps_per_epoch"] = _batches(samples, generator)
+        of_validation = given.pop("nb_val_samples", None)
+        if of_validation is not None and not isinstance(validation, (tuple, list, type(None))):
+            given["validation_data"], given["validation_steps"] = _batches(of_validation, validation)
+        if isinstance(validation, (tuple, list)):
+            given.pop("validation_steps", None)
+        return _outside(self.fit, generator, given)
+
+    def evaluate_generator(self: Any, generator: Any, steps: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Measure on a generator."""
+        note("evaluate_generator", "evaluate")
+        generator, steps = _samples_or_steps(generator, steps, kwargs)
+        kwargs.setdefault("verbose", 0)
+        return _outside(self.evaluate, generator, {"steps": steps, **kwargs})
+
+    def predict_generator(self: Any, generator: Any, steps: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return the outputs for what a generator yields."""
+        note("predict_generator", "predict")
+        generator, steps = _samples_or_steps(generator, steps, kwargs)
+        kwargs.setdefault("verbose", 0)
+        return _outside(self.predict, generator, {"steps": steps, **kwargs})
+
+    def predict_classes(self: Any, x: Any, batch_size: Any = 32, verbose: Any = 0) -> np.ndarray:
+        """Return the class of the greatest output, (N,); for one output whether it is over 0.5, (N, 1)."""
+        note("predict_classes", "predict().argmax(-1)")
+        outputs = self.predict(x, batch_size=batch_size, verbose=verbose)
+        return outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
+
+    def predict_proba(self: Any, x: Any, batch_size: Any = 32, verbose: Any = 0) -> np.ndarray:
+        """Return the outputs."""
+        note("predict_proba", "predict")
+        return self.predict(x, batch_size=batch_size, verbose=verbose)
+
+    def to_yaml(self: Any, **kwargs: Any) -> str:
+        """Return the architecture as JSON, which is YAML too."""
+        return self.to_json(**kwargs)
+
+    def get_output_shape(self: Any) -> Any:
+        """Return the shape of the output."""
+        return self.output_shape
+
+    @property
+    def uses_learning_phase(self: Any) -> bool:
+        """Whether training differs from inference."""
+        return any(layer._takes_training for layer in self._flatten_layers())
+
+    @property
+    def total_loss(self: Any) -> Any:
+        """The symbolic loss, of the penalties that are known without data."""
+        return sum(self._symbolic_losses[1:], self._symbolic_losses[0]) if self._symbolic_losses else None
+
+    def reset_states(self: Any) -> None:
+        """Forget the states of recurrent layers."""
+        for layer in self._flatten_layers(include_self=False):
+            for name in ("reset_states", "reset_state"):
+                if callable(getattr(layer, name, None)):
+                    getattr(layer, name)()
+                    break
+
+
+def _outside(method: Callable[..., Any], generator: Any, given: dict[str, Any]) -> Any:
+    """Call a method of a model as the program would: its arguments are to be translated."""
+    table = arguments.rows(arguments.METHODS)[method.__name__]
+    for old in [name for name in given if name in table]:
+        new, value = table[old], given.pop(old)
+        if new:
+            given.setdefault(new, value)
+    return method(generator, **given)
+
+
+def _samples_or_steps(generator: Any, steps: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    samples = kwargs.pop("val_samples", steps if eras.current() == "keras1" else None)
+    return _batches(samples, generator) if samples is not None else (generator, steps)
+
+
+# -- compile ----------------------------------------------------------------------------------------------------------
+
+
+def _era_metric(metric: Any) -> Any:
+    if isinstance(metric, (list, tuple)):
+        return [_era_metric(item) for item in metric]
+    if isinstance(metric, dict):
+        return {key: _era_metric(item) for key, item in metric.items()}
+    return "acc" if metric == "accuracy" and eras.current() in eras.STANDALONE else metric
+
+
+def _compile(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Keras 1 and 2 call the accuracy acc; defaults of optimizers and losses with symbolic tensors in them."""
+    kwargs = tree.map_structure(lambda leaf: getattr(leaf, "of_today", leaf), kwargs)
+    given = _named("optimizer loss metrics loss_weights" if eras.current() in eras.OLD else
+                   "optimizer loss loss_weights metrics weighted_metrics", args, kwargs)  # fmt: skip
+    if isinstance(metrics := given.get("metrics"), (str, list, tuple, dict)):
+        given["metrics"] = _era_metric([metrics] if isinstance(metrics, str) else metrics)
+    optimizer = given.get("optimizer", "rmsprop")
+    if isinstance(optimizer, str):
+        known = {name.lower(): name for name in arguments.DEFAULTS[eras.current()]}
+        name = known.get(optimizer.lower())
+        if name is not None and hasattr(optimizers, name):
+            defaults = arguments.DEFAULTS[eras.current()][name]
+            given["optimizer"] = getattr(optimizers, name)(**defaults)
+    if given.get("loss") is not None and getattr(model, "graph", None) is not None:
+        given["loss"] = _losses(model, given["loss"])
+    return (), given
+
+
+def _losses(model: Any, loss: Any) -> Any:
+    names = model.output_names
+    if isinstance(loss, dict):
+        return {key: _loss(model, item, names.index(key) if key in names else 0) for key, item in loss.items()}
+    if isinstance(loss, (list, tuple)):
+        return [_loss(model, item, place) for place, item in enumerate(loss)]
+    return _loss(model, loss, 0) if len(names) == 1 else loss
+
+
+def _loss(model: Any, loss: Any, place: int) -> Any:
+    if callable(loss) and mentions_symbols(loss):
+        return extras_of(model).stand_in(loss, place)
+    return loss
+
+
+def _collecting(original: Callable[..., None]) -> Callable[..., None]:
+    """Keras 1 and 2 noted at ``compile`` what learns; ``trainable`` set later counted for later models (GANs)."""
+
+    @functools.wraps(original)
+    def compile_(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        noted = eras.current() in eras.STANDALONE and self.built
+        self.__dict__["_era_learned"] = list(self.trainable_variables) if noted else None
+
+    return compile_
+
+
+def _learned_variables(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    @functools.wraps(original)
+    def learned(self: Any) -> list[Any]:
+        noted = self.__dict__.get("_era_learned")
+        if noted is None:
+            return original(self)
+        if noted and not self.optimizer.built:
+            self.optimizer.build(noted)
+        return noted
+
+    return learned
+
+
+def _learning(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Weights that were noted learn although they have been frozen since."""
+
+    @functools.wraps(original)
+    def learn(self: Any, x: Any, y: Any, weight: Any) -> Any:
+        frozen = [v for v in self.__dict__.get("_era_learned") or () if not v.requires_grad]
+        for variable in frozen:
+            variable.requires_grad_(True)
+        try:
+            return original(self, x, y, weight)
+        finally:
+            for variable in frozen:
+                variable.requires_grad_(False)
+
+    return learn
+
+
+def _require(original: Callable[[Any], None]) -> Callable[[Any], None]:
+    @functools.wraps(original)
+    def require(model: Any) -> None:
+        own = model.__dict__
+        if own.get("_era_extras") or own.get("_era_symbolic_losses") or own.get("_era_symbolic_metrics"):
+            raise Unsupported(f"model {model.name!r} has losses of symbolic tensors")
+        if any(not variable.requires_grad for variable in own.get("_era_learned") or ()):
+            raise Unsupported(f"model {model.name!r} learns weights that have been frozen since compile()")
+        original(model)
+
+    return require
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+_HDF5 = (".h5", ".hdf5")
+
+
+def _save(original: Callable[..., None]) -> Callable[..., None]:
+    """Names without an ending, and other endings, are files or folders as in their era."""
+
+    @functools.wraps(original)
+    def save(self: Any, filepath: Any, overwrite: bool = True, *args: Any, **kwargs: Any) -> None:
+        asked = from_outside() or self.__dict__.get("_era_checkpoint", False)
+        if not asked or hasattr(filepath, "write"):
+            return original(self, filepath, overwrite, *args, **kwargs)
+        kwargs = {key: value for key, value in kwargs.items() if key in ("zipped", "include_optimizer")}
+        path = Path(os.fspath(filepath))
+        if path.suffix in (".keras", *_HDF5):
+            return original(self, path, overwrite, **kwargs)
+        if eras.current() in eras.STANDALONE:
+            return _under_name(lambda name: original(self, name, True, **kwargs), path, ".h5")
+        kwargs.pop("zipped", None)
+        return original(self, path, overwrite, zipped=False)
+
+    return save
+
+
+def _under_name(write: Callable[[Path], Any], path: Path, ending: str) -> None:
+    """Write a file under a name with an ending that is known, and move it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        temporary = Path(folder) / f"file{ending}"
+        write(temporary)
+        temporary.replace(path)
+
+
+def _save_weights(original: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(original)
+    def save_weights(self: Any, filepath: Any, overwrite: bool = True, *args: Any, **kwargs: Any) -> None:
+        path = Path(os.fspath(filepath))
+        if not from_outside() and not self.__dict__.get("_era_checkpoint", False):
+            return original(self, filepath, overwrite, *args, **kwargs)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.name.endswith(".weights.h5") and eras.current() == "keras3":
+            return original(self, path, overwrite)
+        if not files.may_write(path, overwrite):
+            return None
+
+        def write(name: Path) -> None:
+            with h5py.File(name, "w") as file:
+                legacy.write_weights(file, self)
+
+        return _under_name(write, path, ".h5")
+
+    return save_weights
+
+
+def _load_weights(original: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(original)
+    def load_weights(self: Any, filepath: Any, *args: Any, **kwargs: Any) -> Any:
+        if not from_outside():
+            return original(self, filepath, *args, **kwargs)
+        kwargs.pop("options", None)
+        if args:
+            by_name, *rest = args
+            kwargs = {"by_name": by_name, **dict(zip(["skip_mismatch"], rest, strict=False)), **kwargs}
+        path = Path(os.fspath(filepath))
+        if path.suffix in (".keras", *_HDF5) or not path.is_file():
+            return original(self, filepath, **kwargs)
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / "weights.h5"
+            link.symlink_to(path.resolve())
+            return original(self, link, **kwargs)
+
+    return load_weights
+
+
+def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, **kwargs: Any) -> Any:
+    """Read a model file of any ending, or a folder."""
+    path = filepath if hasattr(filepath, "read") else Path(os.fspath(filepath))
+    if not isinstance(path, Path) or path.suffix in (".keras", *_HDF5) or not path.is_file():
+        return saving.load_model(filepath, custom_objects, compile)
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / ("model.h5" if h5py.is_hdf5(path) else "model.keras")
+        link.symlink_to(path.resolve())
+        return saving.load_model(link, custom_objects, compile)
+
+
+def save_model(
+    model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True, **kwargs: Any
+) -> None:
+    """Write a model to a file, as ``model.save``."""
+    chosen = _save(Model.save.__wrapped__)  # type: ignore[attr-defined]
+    chosen(model, filepath, overwrite, include_optimizer=include_optimizer)
+
+
+# -- layers, inputs and outputs ---------------------------------------------------------------------------------------
+
+
+def _init(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    for old, new in (("input", "inputs"), ("output", "outputs")):
+        if old in kwargs:
+            note(old, new)
+            kwargs[new] = kwargs.pop(old)
+    kwargs.pop("dynamic", None)
+    return args, kwargs
+
+
+def _new(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``Model(input=, output=)`` is functional too."""
+
+    @functools.wraps(original)
+    def new(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and {"input", "output"} & kwargs.keys():
+            kwargs = {"inputs": None, "outputs": None}
+        return original(cls, *args, **kwargs)
+
+    return new
+
+
+class _Layers(list):  # type: ignore[type-arg]
+    """The layers of a model; ``pop`` takes the last one off, as it seemed to in Keras 1 and 2."""
+
+    def __init__(self, layers: Any = (), model: Any = None) -> None:
+        super().__init__(layers)
+        self._model = model
+
+    def pop(self, index: Any = -1) -> Any:
+        layer = super().pop(index)
+        if isinstance(self._model, Sequential) and index == -1:
+            self._model.pop()
+        elif getattr(self._model, "graph", None) is not None:
+            self._model.__dict__.setdefault("_era_popped", set()).add(id(layer))
+        return layer
+
+
+def _layers(model: Any) -> list[Any]:
+    popped = model.__dict__.get("_era_popped", ())
+    return _Layers([layer for layer in model.sublayers() if id(layer) not in popped], model)
+
+
+def _ends(name: str) -> property:
+    """``outputs`` may be assigned, after ``layers.pop()``; what is asked for is then what was set."""
+    original = getattr(Model, name)
+
+    def get(self: Any) -> Any:
+        return self.__dict__.get("_era_ends", {}).get(name) or original.fget(self)
+
+    def put(self: Any, value: Any) -> None:
+        self.__dict__.setdefault("_era_ends", {})[name] = value
+
+    return property(get, put, doc=original.__doc__)
+
+
+def _rebuild(original: Callable[[Any], None]) -> Callable[[Any], None]:
+    """A Sequential of Keras 1 may begin with a Merge of several models, and has their inputs then."""
+
+    @functools.wraps(original)
+    def rebuild(self: Any) -> None:
+        first = self._stack[0] if self._stack else None
+        if not getattr(first, "branches", None):
+            original(self)
+            return
+        x = first.merged
+        for layer in self._stack[1:]:
+            x = layer(x)
+        self._set_graph(Graph(first.merged_inputs, x, who=f"Sequential {self.name!r}"))
+        self._forget_compiled_functions()
+
+    return rebuild
+
+
+def _metrics_names(original: property) -> property:
+    def names(self: Any) -> list[str]:
+        if eras.current() in eras.OLD and self.compiled and not self.objective.built:
+            outputs = getattr(self, "output_names", ()) if self.graph is not None else ()
+            kinds = [f"{name}_loss" for name in outputs] if len(outputs) > 1 else []
+            given = self.objective.given["metrics"] or []
+            listed = [item for item in given if isinstance(item, str)] if isinstance(given, (list, tuple)) else []
+            return ["loss", *kinds, *listed]
+        return original.fget(self)  # type: ignore[misc]
+
+    return property(names, doc=original.__doc__)
+
+
+def install() -> None:
+    """Lend them."""
+    graft_all(Model, ModelMethods)
+    tables = arguments.rows(arguments.METHODS)
+    for method in ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch"):
+        wrap(Model, method, method, tables[method])
+    graft(Compiled, "compile", _collecting(Compiled.compile))
+    wrap(Model, "compile", "compile", tables["compile"], _compile)
+    wrap(Model, "__init__", "Model", {}, _init)
+    graft(Model, "__new__", _new(Model.__new__))
+    graft(Compiled, "_learned_variables", _learned_variables(Compiled._learned_variables))
+    graft(Model, "_learn", _learning(Model._learn))
+    graft(native, "_require", _require(native._require))
+    graft(Model, "save", _save(Model.save))
+    graft(Model, "save_weights", _save_weights(Model.save_weights))
+    graft(Model, "load_weights", _load_weights(Model.load_weights))
+    graft(Model, "layers", property(_layers, doc=Model.layers.__doc__))
+    graft(Sequential, "_rebuild", _rebuild(Sequential._rebuild))
+    graft(Model, "outputs", _ends("outputs"))
+    graft(Model, "output", _ends("output"))
+    graft(Compiled, "metrics_names", _metrics_names(Compiled.metrics_names))  # type: ignore[arg-type]
+
+
+__all__ = ["install", "load_model", "save_model"]

@@ -1,0 +1,295 @@
+"""``keras.backend`` beside what ``convia.backend`` has: sessions, axis orders under K1's names, ages of TensorFlow."""
+
+import contextlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from convia import backend as K  # noqa: N812
+from convia import config, ops, symbolic
+from convia.compat import eras
+from convia.compat.grafts.symbols import Shape
+from convia.compat.report import note
+from convia.errors import explain
+from convia.graph import Input
+from convia.symbolic import KerasTensor
+from convia.variable import Variable as _Variable
+
+_ORDERS = {"th": "channels_first", "tf": "channels_last"}
+
+
+def image_dim_ordering() -> str:
+    """Return "th" or "tf": Keras 1's names of channels_first and channels_last."""
+    return {order: name for name, order in _ORDERS.items()}[config.image_data_format()]
+
+
+def set_image_dim_ordering(dim_ordering: str) -> None:
+    """Set the axis order of images: "th" or "tf"."""
+    note("set_image_dim_ordering", "set_image_data_format")
+    config.set_image_data_format(_ORDERS[dim_ordering])
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Set the axis order of images."""
+    config.set_image_data_format(_ORDERS.get(data_format, data_format))
+
+
+def backend() -> str:
+    """Return the engine's name: programs of older eras ask whether it is TensorFlow, and it computes as that did."""
+    return "tensorflow" if eras.current() in eras.OLD else config.backend()
+
+
+class Session:
+    """A session of TensorFlow 1: it runs functions of symbolic tensors."""
+
+    graph: Any = None
+
+    def __init__(self, target: str = "", graph: Any = None, config: Any = None) -> None:
+        self.config = config
+
+    def run(self, fetches: Any, feed_dict: Any = None, **kwargs: Any) -> Any:
+        """Return the values of symbolic tensors for the values of others."""
+        several = isinstance(fetches, (list, tuple))
+        wanted = list(fetches) if several else [fetches]
+        symbols = [x for x in wanted if isinstance(x, KerasTensor)]
+        given = {key: value for key, value in (feed_dict or {}).items() if isinstance(key, KerasTensor)}
+        values = iter(K.function(list(given), symbols)(list(given.values())) if symbols else [])
+        found = [next(values) if isinstance(x, KerasTensor) else K.get_value(x) for x in wanted]
+        return found if several else found[0]
+
+    def list_devices(self) -> list[Any]:
+        """Return the devices."""
+        return [config.device()]
+
+    def as_default(self) -> "Session":
+        """Return the session."""
+        return self
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+
+_session: list[Any] = []
+
+
+def get_session() -> Any:
+    """Return the session."""
+    if not _session:
+        _session.append(Session())
+    return _session[0]
+
+
+def set_session(session: Any) -> None:
+    """Accept a session: its settings of GPUs' memory mean nothing here."""
+    note("set_session")
+
+
+def int_shape(x: Any) -> Shape:
+    """Return the sizes, None for unknown ones."""
+    return Shape(x.shape)
+
+
+def Variable(value: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N802
+    """Make a variable."""
+    return K.variable(value, *args, **kwargs) if not isinstance(value, _Variable) else value
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether a value is a tensor, with numbers or symbolic."""
+    return isinstance(x, (torch.Tensor, KerasTensor))
+
+
+def is_placeholder(x: Any) -> bool:
+    """Whether a symbolic tensor stands for data."""
+    return isinstance(x, KerasTensor) and x.node is not None and x.node.is_input
+
+
+def is_variable(x: Any) -> bool:
+    """Whether a value is a variable."""
+    return isinstance(x, _Variable)
+
+
+def get_variable_shape(x: Any) -> tuple[int, ...]:
+    """Return the shape of a variable."""
+    return tuple(x.shape)
+
+
+def _sizes_of(x: Any) -> Any:
+    return torch.tensor(list(x.shape))
+
+
+def shape(x: Any) -> Any:
+    """Return the sizes; of a symbolic tensor of older eras as a symbolic tensor."""
+    if isinstance(x, KerasTensor) and eras.current() in eras.OLD:
+        return symbolic.record_function(_sizes_of, (x,), {})
+    return K.shape(x)
+
+
+def _origin(size: Any) -> Any:
+    """The (tensor, axis) that a symbolic size is of: ``K.shape(x)[0]`` is of (x, 0); other sizes are as they are."""
+    if not isinstance(size, KerasTensor):
+        return int(size)
+    node = size.node
+    if node is not None and len(node.args) == 2 and isinstance(node.args[1], int):
+        source = node.args[0].node
+        if getattr(source.operation, "function", None) is _sizes_of:
+            return source.args[0], node.args[1]
+    raise TypeError(explain("keras.backend", f"the symbolic size {size!r}", "numbers and K.shape(x)[axis]"))
+
+
+def _resolved(sizes: list[Any]) -> tuple[int, ...]:
+    return tuple(size[0].shape[size[1]] if isinstance(size, tuple) else size for size in sizes)
+
+
+def _with_sizes(function: Any, shape: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call function(sizes, …), as a node of the graph where sizes are those of symbolic tensors."""
+    if isinstance(shape, KerasTensor):
+        shape = [shape[axis] for axis in range(shape.shape[0] or 0)]
+    sizes = [_origin(size) for size in shape]
+
+    def at_run(sizes: list[Any], *args: Any, **kwargs: Any) -> Any:
+        return function(_resolved(sizes), *args, **kwargs)
+
+    if any(isinstance(size, tuple) for size in sizes) or any(isinstance(x, KerasTensor) for x in args):
+        return symbolic.record_function(at_run, (sizes, *args), kwargs)
+    return function(tuple(sizes), *args, **kwargs)
+
+
+def _random(name: str) -> Any:
+    draw = getattr(K, name)
+    positional = list(inspect.signature(draw).parameters)
+
+    def either(shape: Any, *args: Any, **kwargs: Any) -> Any:
+        options = {**dict(zip(positional[1:], args, strict=False)), **kwargs}
+        if "std" in options:
+            options["stddev"] = options.pop("std")
+        return _with_sizes(draw, shape, **options)
+
+    either.__name__ = name
+    return either
+
+
+def reshape(x: Any, shape: Any) -> Any:
+    """Return the elements in another shape, whose sizes may be those of symbolic tensors."""
+    return _with_sizes(lambda sizes, x: K.reshape(x, sizes), shape, x)
+
+
+def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
+    """Return a variable of zeros; for symbolic sizes a tensor."""
+    return _with_sizes(lambda sizes: K.zeros(sizes, dtype, name), shape)
+
+
+def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
+    """Return a variable of ones; for symbolic sizes a tensor."""
+    return _with_sizes(lambda sizes: K.ones(sizes, dtype, name), shape)
+
+
+random_normal, random_uniform = _random("random_normal"), _random("random_uniform")
+truncated_normal, random_bernoulli = _random("truncated_normal"), _random("random_bernoulli")
+
+
+def asymmetric_temporal_padding(x: Any, left_pad: int = 1, right_pad: int = 1) -> Any:
+    """Return sequences with zeros before and after."""
+    return K.temporal_padding(x, (left_pad, right_pad))
+
+
+def resize_images(x: Any, height_factor: int, width_factor: int, data_format: Any = None, **kwargs: Any) -> Any:
+    """Return images larger by whole factors."""
+    order = kwargs.pop("dim_ordering", data_format)
+    return K.resize_images(x, height_factor, width_factor, _ORDERS.get(order, order), **kwargs)
+
+
+def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
+    """−(t·ln p + (1 − t)·ln(1 − p)); Keras 1 took the prediction first."""
+    if eras.current() == "keras1":
+        target, output = output, target
+    return K.binary_crossentropy(target, output, from_logits)
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Number automatic names from the start again."""
+    K.clear_session()
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """Return ln of softmax."""
+    return ops.log_softmax(x, axis)
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return ln Σ eˣ."""
+    return ops.logsumexp(x, axis, keepdims)
+
+
+def identity(x: Any, name: str | None = None) -> Any:
+    """Return the tensor."""
+    return x * 1
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """Return x in another type."""
+    return K.cast(x, str(getattr(dtype, "name", dtype)).removeprefix("torch."))
+
+
+def get_graph() -> Any:
+    """Return the graph, of which there is none."""
+    return None
+
+
+@contextlib.contextmanager
+def control_dependencies(inputs: Any) -> Iterator[None]:
+    """Do nothing: operations run in the order they are written in."""
+    yield
+
+
+def normalize_data_format(value: Any) -> str:
+    """Return the axis order of images, the default for None."""
+    return config.standardize_data_format(_ORDERS.get(value, value))
+
+
+placeholder_with_default = Input
+
+__all__ = [
+    "Session",
+    "Variable",
+    "asymmetric_temporal_padding",
+    "backend",
+    "binary_crossentropy",
+    "cast",
+    "clear_session",
+    "control_dependencies",
+    "get_graph",
+    "get_session",
+    "get_variable_shape",
+    "globals",
+    "identity",
+    "image_dim_ordering",
+    "int_shape",
+    "is_placeholder",
+    "is_tensor",
+    "is_variable",
+    "log_softmax",
+    "logsumexp",
+    "normalize_data_format",
+    "ones",
+    "placeholder_with_default",
+    "random_bernoulli",
+    "random_normal",
+    "random_uniform",
+    "reshape",
+    "resize_images",
+    "set_image_data_format",
+    "set_image_dim_ordering",
+    "set_session",
+    "shape",
+    "truncated_normal",
+    "zeros",
+]

@@ -1,0 +1,22 @@
+"""``keras`` itself: what its oldest versions had at the top."""
+
+from convia import metrics, mixed_precision, models, optimizers
+from convia.config import DTypePolicy as Policy
+
+LinearModel = WideDeepModel = models.Model
+global_policy = mixed_precision.dtype_policy
+set_policy = mixed_precision.set_dtype_policy
+LossScaleOptimizer = optimizers.LossScaleOptimizer
+Mean = metrics.Mean
+
+__all__ = [
+    "LinearModel",
+    "LossScaleOptimizer",
+    "Mean",
+    "PeepholeLSTMCell",
+    "Policy",
+    "SequenceFeatures",
+    "WideDeepModel",
+    "global_policy",
+    "set_policy",
+]

@@ -1,0 +1,101 @@
+"""Convolutions and dense layers; the windows of pooling."""
+
+from typing import Any
+
+from convia import activations, layout
+from convia.engine.builder import Builder, Rule, three
+from convia.engine.plan import Shape
+
+
+def _convolution(
+    to: Builder, source: int, shape: Shape, params: list[int], groups: int, activation: Any, spatial: Any
+) -> int:
+    """Add a convolution; ``spatial`` are its windows (size, stride, dilation) and paddings, axis by axis."""
+    windows, sides = spatial
+    size, strides, dilation = (three([window[i] for window in windows], 1) for i in range(3))
+    before = three([side[0] for side in sides], 0)
+    spans = zip(_sizes(shape), strides, size, dilation, _sizes(to.shape(source)), before, strict=True)
+    after = [max((n - 1) * s + (k - 1) * d + 1 - w - p, 0) for n, s, k, d, w, p in spans]
+    to.plan.widen(source, before, after)
+    window = {"kernel": size, "strides": strides, "dilation": dilation, "pad": before}
+    return to.activated_inside(
+        activation, lambda act: to.add("conv", [source], shape, params=params, groups=groups, **window, **act)
+    )
+
+
+def _sizes(shape: Shape) -> list[int]:
+    return three(shape[:-1], 1)
+
+
+def _geometry(layer: Any, shape: Shape) -> Any:
+    windows = list(zip(layer.kernel_size, layer.strides, layer.dilation_rate, strict=True))
+    return windows, [table[size % len(table)] for table, size in zip(layer._sides, shape[:-1], strict=True)]
+
+
+def _point(rank: int) -> Any:
+    return [(1, 1, 1)] * rank, [(0, 0)] * rank
+
+
+def _conv(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
+    params = [to.parameter(layer.kernel, layer._order), to.parameter(layer.bias)]
+    return _convolution(to, ins[0], shape, params, layer.groups, layer.activation, _geometry(layer, to.shape(ins[0])))
+
+
+def _depthwise(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
+    params = [to.parameter(layer.kernel, layer._depthwise_order), to.parameter(layer.bias)]
+    return _convolution(to, ins[0], shape, params, layer._groups, layer.activation, _geometry(layer, to.shape(ins[0])))
+
+
+def _separable(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
+    first = [to.parameter(layer.depthwise_kernel, layer._depthwise_order), -1]
+    second = [to.parameter(layer.pointwise_kernel, layer._order), to.parameter(layer.bias)]
+    spatial, middle = _geometry(layer, to.shape(ins[0])), (*shape[:-1], layer._groups * layer.depth_multiplier)
+    between = _convolution(to, ins[0], middle, first, layer._groups, activations.linear, spatial)
+    return _convolution(to, between, shape, second, 1, layer.activation, _point(layer.rank))
+
+
+def _dense(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
+    params = [to.parameter(layer.kernel, (1, 0)), to.parameter(layer.bias)]
+    return _convolution(to, ins[0], shape, params, 1, layer.activation, _point(len(shape) - 1))
+
+
+def _transposed(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
+    params = [to.parameter(layer.kernel, layer._order), to.parameter(layer.bias)]
+    window = {
+        "kernel": three(layer.kernel_size, 1),
+        "strides": three(layer.strides, 1),
+        "dilation": three(layer.dilation_rate, 1),
+        "pad": three(layer._cut, 0),
+    }
+    return to.activated_inside(
+        layer.activation, lambda act: to.add("conv_transpose", ins, shape, params=params, **window, **act)
+    )
+
+
+def _pool(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
+    windows = zip(to.shape(ins[0])[:-1], layer.pool_size, layer.strides, strict=True)
+    same = layer.padding == "same"
+    before = [layout.same_padding(size, k, s)[0] if same else 0 for size, k, s in windows]
+    return _pooled(to, layer, ins, shape, layer.pool_size, layer.strides, before)
+
+
+def _pooled(to: Builder, layer: Any, ins: list[int], shape: Shape, window: Any, strides: Any, before: Any) -> int:
+    kind = "pool_max" if "Max" in type(layer).__name__ else "pool_average"
+    return to.add(kind, ins, shape, kernel=three(window, 1), strides=three(strides, 1), pad=three(before, 0))
+
+
+def _global_pool(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
+    window = to.shape(ins[0])[:-1]
+    return _pooled(to, layer, ins, shape, window, window, [0] * layer.rank)
+
+
+RULES: dict[str, Rule] = {
+    "Conv1D Conv2D Conv3D": _conv,
+    "Conv1DTranspose Conv2DTranspose Conv3DTranspose": _transposed,
+    "DepthwiseConv1D DepthwiseConv2D": _depthwise,
+    "SeparableConv1D SeparableConv2D": _separable,
+    "Dense": _dense,
+    "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D": _pool,
+    "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D "
+    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D": _global_pool,
+}
