@@ -12,7 +12,6 @@ from convia.layer import Layer
 from convia.training import advice, native
 from convia.training.objective import Objective
 
-
 _ENGINES = (None, "auto", "native", "torch")
 
 
