@@ -1,8 +1,8 @@
-# One word each: setup · demo · check · test · bench · api. Everything lives in .venv; only Python, make and a C++ compiler are needed.
+# One word each: setup · demo · check · test · bench · api · usage. Everything lives in .venv; only Python, make and a C++ compiler are needed.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo check test bench api clean
+.PHONY: setup demo check test bench api usage clean
 
 setup: .venv/.ready
 
@@ -28,6 +28,9 @@ bench: setup
 
 api: setup
 	$(BIN)/python tools/api.py $(NAMES)
+
+usage: setup
+	$(BIN)/python tools/usage.py $(FOLDER)
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,9 @@
 """Variable: a torch parameter that also speaks Keras (name, path, assign, numpy)."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import deepcopy
 from typing import Any
 
@@ -10,6 +13,28 @@ import torch
 from convia import config
 from convia.errors import explain
 from convia.layout import Perm, empty_in_order
+
+_allowance: ContextVar[list[int] | None] = ContextVar("allowance", default=None)  # bytes left, of those at first
+
+
+@contextmanager
+def allowance(size: int) -> Iterator[None]:
+    """Within the block new weights may take so many bytes together: a config in a file may ask for any number."""
+    token = _allowance.set([size, size])
+    try:
+        yield
+    finally:
+        _allowance.reset(token)
+
+
+def _spend(shape: Any, dtype: torch.dtype) -> None:
+    left = _allowance.get()
+    if left is None:
+        return
+    left[0] -= math.prod(int(size) for size in shape) * dtype.itemsize
+    if left[0] < 0:
+        received, expected = f"a weight of shape {tuple(shape)}", f"weights of {left[1]:,} bytes at most, by its size"
+        raise ValueError(explain("A model in a file", received, expected, "The file is damaged; do not trust it."))
 
 
 class Variable(torch.nn.Parameter):
@@ -145,6 +170,7 @@ def _first_value(initializer: Any, shape: Any, dtype: Any, order: Perm | None) -
     if shape is None:
         raise ValueError(explain("Variable", "an initializer function without a shape", "a shape such as (3, 3)"))
     shape = tuple(shape)
+    _spend(shape, config.torch_dtype(dtype or config.floatx()))
     data = empty_in_order(shape, order, config.torch_dtype(dtype or config.floatx()), config.device())
     with torch.no_grad():
         data.copy_(torch.as_tensor(initializer(shape, dtype=config.dtype_name(data.dtype))))

@@ -250,7 +250,7 @@ void Network::finish(Int largest_batch, bool training) {
     if (training) plan_phases(training_, true);
     Int lanes = kernels->lanes;
     packed_ = allocate(plan.packed_size);
-    stats_ = allocate(plan.stats_size);
+    stats_.assign(plan.stats_size, 0.0);
     memory_.resize(threads);
     for (Memory& m : memory_) {
         m.act = allocate(plan.act_size * lanes);
@@ -322,7 +322,7 @@ void Network::run_block(int thread, int index, int blocks, Int first, Int sample
     b.grad = arena.grad.get();
     b.wgrad = own.wgrad.get();
     b.scratch = own.scratch.get();
-    b.stats = stats_.get();
+    b.stats = stats_.data();
     b.packed = packed_.get();
     b.data = &job_->data;
     b.tally = own.tallies.data();

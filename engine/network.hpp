@@ -112,7 +112,8 @@ private:
     std::vector<std::uint8_t> graded_;  // tensors whose gradient is computed
     std::vector<Memory> memory_;        // of the threads
     std::vector<Memory> arenas_;        // of the blocks, where phases wait for each other
-    Floats packed_, stats_;
+    Floats packed_;
+    std::vector<double> stats_;
     Int bytes_ = 0;
     Job* job_ = nullptr;
     Barrier barrier_;

@@ -124,7 +124,8 @@ struct Tally { double loss = 0, hits = 0; };
 
 // What a thread works with on one block of samples.
 struct Block {
-    float *act, *grad, *wgrad, *scratch, *stats;
+    float *act, *grad, *wgrad, *scratch;
+    double* stats;
     const float* packed;
     const Data* data;
     Tally* tally;

@@ -15,6 +15,7 @@ from convia.graph import Input
 from convia.layers import BatchNormalization, Dense, GlobalAveragePooling2D, GlobalMaxPooling2D
 from convia.models import Model
 from convia.symbolic import KerasTensor
+from convia.training.advice import Published
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -343,7 +344,7 @@ def variant(
             received = ", ".join([*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())])
             raise TypeError(explain(title, f"({received})", expected, f"{str(error).capitalize()}.")) from None
         bound.apply_defaults()
-        return build(row, *bound.args, **bound.kwargs)
+        return _marked(build(row, *bound.args, **bound.kwargs), title, network.__module__, bound.arguments)
 
     network.__module__ = sys._getframe(1).f_globals["__name__"]  # where it can be found again, as by pickle
     network.__name__ = network.__qualname__ = title
@@ -351,6 +352,18 @@ def variant(
     more = "".join(f"\n        {name}: {text}" for name, text in _MORE.items() if name in signature.parameters)
     network.__doc__ = f"Make {title} ({paper}).\n{_ARGUMENTS.format(more=more)}"
     return network
+
+
+def _marked(model: Model, title: str, module: str, arguments: dict[str, Any]) -> Model:
+    """Let the input of a network know how its pictures are prepared, so that ``fit`` and ``predict`` can look."""
+    prepare = getattr(sys.modules[module], "preprocess_input", None)
+    own_input = arguments["input_tensor"] is None and arguments.get("include_preprocessing", True)
+    if prepare is not None and own_input:
+        source = model.inputs[0].node
+        assert source is not None
+        has_weights = arguments["weights"] is not None
+        source.operation.published = Published(title, prepare.mode, has_weights, module)
+    return model
 
 
 def standard(

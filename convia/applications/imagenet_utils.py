@@ -90,6 +90,7 @@ def preprocessor(mode: str | None) -> Callable[..., Any]:
     def preprocess_input_of_network(x: Any, data_format: str | None = None) -> Any:
         return x if mode is None else preprocess_input(x, data_format, mode)
 
+    preprocess_input_of_network.mode = mode  # type: ignore[attr-defined]
     preprocess_input_of_network.__name__ = preprocess_input_of_network.__qualname__ = "preprocess_input"
     inside = "Return the pictures as they are: the network itself prepares values of 0…255."
     preprocess_input_of_network.__doc__ = (

@@ -7,6 +7,7 @@ from convia.errors import explain
 from convia.layers.augmentation import Augmentation
 from convia.models import operations, tensorflow_ops
 from convia.saving.configs import from_keras
+from convia.saving.files import naming
 from convia.symbolic import FunctionCall, KerasTensor, Node
 
 Tensors = dict[tuple[str, int], list[KerasTensor]]  # (name of the operation, which of its calls) → outputs
@@ -101,7 +102,8 @@ def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any
     with registry.custom_object_scope(custom_objects or {}):
         for entry in from_keras(config)["layers"]:
             name = entry.get("name") or entry["config"]["name"]
-            made[name] = _operation_from_config({**entry, "name": name})
+            with naming(f"layer {name!r}"):
+                made[name] = _operation_from_config({**entry, "name": name})
             nodes = entry["inbound_nodes"]
             if entry["class_name"] in tensorflow_ops.CLASSES:
                 nodes = [_as_lists(node) for node in nodes]

@@ -14,6 +14,10 @@ from rich.text import Text
 from convia import config, tree
 from convia.errors import explain
 from convia.layer import Layer
+from convia.layers import BatchNormalization
+from convia.training.frozen import Flat
+
+_LEARNS = 9  # characters of the column that says what learns
 
 
 def print_summary(
@@ -43,6 +47,10 @@ def print_summary(
     console = Console(width=max(width, 40), highlight=False, record=print_fn is not None, force_jupyter=False)
     table = _table(model, expand_nested, show_trainable, layer_range, positions, console.width)
     lines = [Text(f'Model: "{model.name}"', style="bold"), table, *_totals(model)]
+    if show_trainable and (by_batch := _statistics(model)):
+        batch = sum(by_batch.values())
+        counts = f"{batch} by the batch's statistics, {len(by_batch) - batch} by moving averages"
+        lines.append(Text(f" BatchNormalization in training: {counts}", style="bold"))
     if print_fn is None:
         for line in lines:
             console.print(line)
@@ -59,21 +67,42 @@ def _table(model: Any, expand: bool, show_trainable: bool, layer_range: Any, pos
     shares = positions or ((0.32, 0.26, 0.14, 0.28) if connected else (0.45, 0.32, 0.23))
     headings = ["Layer (type)", "Output Shape", "Param #", *(["Connected to"] if connected else [])]
     table = Table(box=box.HEAVY_HEAD, width=width, show_lines=False, pad_edge=True)
+    room = width - (_LEARNS + 3 if show_trainable else 0)
     for heading, share in zip(headings, shares, strict=False):
         justify: Any = "right" if heading == "Param #" else "left"
         table.add_column(
-            Text(heading), justify=justify, overflow="fold", width=None if positions else int(width * share) - 3
+            Text(heading), justify=justify, overflow="fold", width=None if positions else int(room * share) - 3
         )
     if show_trainable:
-        table.add_column("Trainable", justify="center", width=9)
+        table.add_column("Trainable", justify="center", width=_LEARNS)
+    by_batch = _statistics(model) if show_trainable else {}
     for layer, depth in _rows(model, expand, layer_range):
         cells = [f"{'  └ ' * depth}{layer.name} ({type(layer).__name__})", output_shape(layer), _parameters(layer)]
         if connected:
             cells.append(_sources(layer, model))
         if show_trainable:
-            cells.append("-" if not layer.weights else "Y" if layer.trainable else "N")
+            cells.append(_learns(layer, by_batch))
         table.add_row(*(Text(cell) for cell in cells))
     return table
+
+
+def _learns(layer: Any, by_batch: dict[int, bool]) -> str:
+    """Return whether a layer learns, and of a BatchNormalization by which statistics training normalizes."""
+    if not layer.weights:
+        return "-"
+    learns = "Y" if layer.trainable else "N"
+    return f"{learns} {'batch' if by_batch[id(layer)] else 'moving'}" if id(layer) in by_batch else learns
+
+
+def _statistics(model: Any) -> dict[int, bool]:
+    """Return, by id of each BatchNormalization, whether training normalizes by the batch's statistics."""
+    norms = [layer for layer in model._flatten_layers() if isinstance(layer, BatchNormalization)]
+    found = {id(layer): layer.trainable for layer in norms}
+    if getattr(model, "graph", None) is not None:  # a call may say training=False
+        for call in Flat(model.graph).calls:
+            if call.training is False:
+                found |= {id(layer): False for layer in norms if layer is call.operation}
+    return found
 
 
 def _is_chain(model: Any) -> bool:

@@ -19,10 +19,14 @@ import h5py
 import numpy as np
 
 from convia.errors import explain
+from convia.variable import allowance
 
 _LARGE = 1 << 28  # bytes; smaller things cannot do harm
+_SMALL = 1 << 24  # bytes of weights that any file may ask for
 _EXPANSION = 1000  # no honest array takes this many times its bytes on disk
 _BROKEN = "The file is damaged or incomplete: copy or download it again, or use a backup."
+_BROKEN_CONFIG = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+_LIBRARIES = ("convia", "torch", "numpy", "h5py", "json", "zipfile", "inspect", "contextlib", "abc", "collections")
 _BROKEN_INSIDE = (OSError, RuntimeError, KeyError, TypeError, ValueError)
 
 
@@ -56,6 +60,32 @@ def check_readable(who: str, path: Path, expected: str) -> None:
             f"holds {', '.join(there) or 'nothing'}." if there is not None else "does not exist."
         )
         raise MissingFileError(explain(who, f"{str(path)!r}, which does not exist", expected, remedy))
+
+
+@contextmanager
+def reading(who: str, path: Path) -> Iterator[None]:
+    """Load a model within bounds: errors name the file, and its weights may take ten times the bytes of the file."""
+    paths = [entry for entry in path.iterdir() if entry.is_file()] if path.is_dir() else [path]
+    size = sum(entry.stat().st_size for entry in paths if entry.exists())
+    with allowance(10 * size + _SMALL), naming(who):
+        yield
+
+
+@contextmanager
+def naming(who: str) -> Iterator[None]:
+    """Turn what goes wrong in the library, with configs that are not as they should be, into a ValueError of ``who``.
+
+    Errors in the user's own classes and those that say enough stay what they are.
+    """
+    try:
+        yield
+    except (OSError, ImportError):
+        raise
+    except _BROKEN_CONFIG as error:
+        if who in str(error) or not _is_from(error, _LIBRARIES):
+            raise
+        what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"{who}: {what}") from error
 
 
 def may_write(path: Path, overwrite: bool) -> bool:
@@ -127,16 +157,17 @@ def open_hdf5(who: str, source: Path | BinaryIO, name: str | None = None) -> Ite
         except BadFileError:
             raise
         except Exception as error:
-            if not _is_from_h5py(error):
+            if not _is_from(error, ("h5py",)):
                 raise
             raise BadFileError(explain(who, f"{label!r} ({error})", "a whole HDF5 file", _BROKEN)) from error
 
 
-def _is_from_h5py(error: Exception) -> bool:
+def _is_from(error: BaseException, modules: tuple[str, ...]) -> bool:
+    """Whether an error was raised within modules that begin so."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
-    return place is not None and str(place.tb_frame.f_globals.get("__name__", "")).startswith("h5py")
+    return place is not None and str(place.tb_frame.f_globals.get("__name__", "")).startswith(modules)
 
 
 def group(who: str, parent: Any, path: str) -> h5py.Group | None:
@@ -307,9 +338,11 @@ __all__ = [
     "durable",
     "group",
     "member",
+    "naming",
     "number",
     "open_hdf5",
     "open_zip",
+    "reading",
     "text",
     "texts",
 ]

@@ -104,7 +104,7 @@ def load_weights(
     path = Path(os.fspath(filepath))
     who = f"load_weights of {model.name!r} from {str(path)!r}"
     _require_built("load_weights", model)
-    with _reader(path) as (kind, source):
+    with files.naming(who), _reader(path) as (kind, source):
         if kind == "legacy":
             legacy.read_weights(who, model, source, skip_mismatch, bool(by_name))
             return

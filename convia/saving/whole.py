@@ -83,13 +83,15 @@ def load_model(
         return _read_archive("load_model", filepath, custom_objects, compile)
     path = Path(os.fspath(filepath))
     who = f"load_model from {str(path)!r}"
-    if (path / _CONFIG).is_file():
-        return _read_folder(who, path, custom_objects, compile)
-    files.check_readable("load_model", path, _EXPECTED)
-    if path.suffix == ".keras" or zipfile.is_zipfile(path):
-        return _read_archive(who, path, custom_objects, compile)
-    if path.suffix in _LEGACY:
-        return _read_hdf5(who, path, custom_objects, compile)
+    if not (path / _CONFIG).is_file():
+        files.check_readable("load_model", path, _EXPECTED)
+    with files.reading(who, path):
+        if path.is_dir():
+            return _read_folder(who, path, custom_objects, compile)
+        if path.suffix == ".keras" or zipfile.is_zipfile(path):
+            return _read_archive(who, path, custom_objects, compile)
+        if path.suffix in _LEGACY:
+            return _read_hdf5(who, path, custom_objects, compile)
     raise BadFileError(explain("load_model", repr(str(path)), _EXPECTED, "The ending of the name tells the format."))
 
 

@@ -9,9 +9,8 @@ from torch import Tensor
 from convia import optimizers, tree
 from convia.errors import explain
 from convia.layer import Layer
-from convia.training import native
+from convia.training import advice, native
 from convia.training.objective import Objective
-
 
 _ENGINES = (None, "auto", "native", "torch")
 
@@ -106,6 +105,7 @@ class Compiled(Layer):
         object.__setattr__(self, "optimizer", chosen)
         object.__setattr__(self, "objective", Objective(loss, loss_weights, metrics, weighted_metrics))
         object.__setattr__(self, "stop_training", False)
+        object.__setattr__(self, "_trainable_at_compile", advice.flags(self))
         object.__setattr__(self, "_engine_choice", engine)
         self.run_eagerly, self.jit_compile = run_eagerly, bool(jit_compile) and jit_compile != "auto"
         self.steps_per_execution = 1 if steps_per_execution == "auto" else int(steps_per_execution)

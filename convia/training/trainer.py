@@ -13,7 +13,7 @@ from torch import Tensor
 from convia import config, tree
 from convia.callbacks import CallbackList, History
 from convia.errors import explain
-from convia.training import features, native
+from convia.training import advice, features, native
 from convia.training.compiled import Compiled
 from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack
 
@@ -123,6 +123,7 @@ class Trainer(Compiled):
                 not finite.
         """
         self._require_compiled("fit")
+        advice.look_at_trainable(self)
         most = config.max_epochs()
         if most is not None and most < epochs:
             warnings.warn(f"Training is cut to {most} epochs by config.max_epochs().", stacklevel=2)
@@ -139,6 +140,7 @@ class Trainer(Compiled):
             class_weight=class_weight,
         )
         validation = self._validation(validation_data, validation_batch_size or batch_size, validation_steps)
+        advice.look_at_pictures(self, batches)
         batches, validation = features.prepare(self, batches, validation)
         hooks = self._hooks(callbacks, verbose, epochs, batches, history=True)
         object.__setattr__(self, "stop_training", False)
@@ -267,6 +269,7 @@ class Trainer(Compiled):
         """Return the loss and the metrics on data: a list (one number if only the loss), or a dict by name."""
         self._require_compiled("evaluate")
         batches = adapt(x, y, sample_weight, batch_size=batch_size, steps=steps)
+        advice.look_at_pictures(self, batches)
         hooks = self._hooks(callbacks, verbose, 1, batches)
         logs = self._test_epoch(batches, hooks)
         if return_dict:
@@ -295,6 +298,7 @@ class Trainer(Compiled):
     ) -> Any:
         """Return the outputs for data as NumPy arrays, in the structure of the model's outputs."""
         batches = adapt(x, batch_size=batch_size, steps=steps)
+        advice.look_at_pictures(self, batches)
         hooks = self._hooks(callbacks, verbose, 1, batches)
         parts: list[Any] = []
 

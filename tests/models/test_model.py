@@ -311,6 +311,24 @@ def test_summary_options():
         model.summary(layer_range=["nothing", "squash"])
 
 
+def test_summary_says_by_which_statistics_normalizations_work():
+    norms = [convia.layers.BatchNormalization(name=name) for name in ("learns", "frozen", "inference")]
+    norms[1].trainable = False
+    x = inputs = convia.Input((4,))
+    for norm, training in zip(norms, (None, None, False), strict=True):
+        x = norm(x, training=training) if training is not None else norm(x)
+    lines: list[str] = []
+    convia.Model(inputs, x).summary(print_fn=lines.append, show_trainable=True, line_length=120)
+    rows = {
+        name: line
+        for line in lines[0].splitlines()
+        for name in ("learns", "frozen", "inference")
+        if f"{name} (" in line
+    }
+    assert [" ".join(row.split("│")[-2].split()) for row in rows.values()] == ["Y batch", "N moving", "Y moving"]
+    assert "BatchNormalization in training: 1 by the batch's statistics, 2 by moving averages" in lines[0]
+
+
 def test_summary_after_training_counts_the_optimizer():
     model = shared(convia)
     model.compile("adam", "mse")

@@ -264,9 +264,9 @@ def test_no_folding_beyond_the_tolerance(monkeypatch):
     assert parts._folded is None
 
 
-def test_a_small_frozen_part_is_left_to_the_engine():
-    config.set_engine("auto")
+def test_a_small_frozen_part_is_left_to_the_engine(monkeypatch):
     model = network()
+    monkeypatch.setattr(frozen.engine, "chosen_engine", lambda: "auto")
     with mock.patch.object(type(model), "engine", "native (avx2, 1 thread)"):
         assert frozen.split(model) is None
     with mock.patch.object(type(model), "engine", "torch: a reason"):

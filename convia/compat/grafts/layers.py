@@ -8,7 +8,7 @@ from convia.compat.door import Lent, from_outside, graft, graft_all
 from convia.compat.grafts.symbols import Shape
 from convia.errors import explain
 from convia.layer import Layer
-from convia.metrics import Mean
+from convia.metrics import Mean, Metric
 from convia.models import Model
 from convia.optimizers.scalar import Scalar
 from convia.symbolic import KerasTensor, tracing
@@ -158,6 +158,7 @@ def _add_weight(original: Any) -> Any:
 def install() -> None:
     """Lend them to ``Layer``; a model's own ``input_shape`` and ``output_shape`` stay."""
     graft_all(Layer, LayerMethods)
+    graft(Metric, "reset_states", lambda self: self.reset_state())
     graft(Layer, "add_loss", _without_inputs(Layer.add_loss))
     graft(Layer, "add_weight", _add_weight(Layer.add_weight))
     graft(Layer, "add_variable", Layer.add_weight)

@@ -167,11 +167,16 @@ def _random(name: str) -> Any:
     draw = getattr(K, name)
     positional = list(inspect.signature(draw).parameters)
 
+    def drawn(sizes: tuple[int, ...], **options: Any) -> Any:
+        if symbolic.tracing():
+            return torch.empty(sizes, dtype=config.torch_dtype(options.get("dtype") or config.floatx()))
+        return draw(sizes, **options)
+
     def either(shape: Any, *args: Any, **kwargs: Any) -> Any:
         options = {**dict(zip(positional[1:], args, strict=False)), **kwargs}
         if "std" in options:
             options["stddev"] = options.pop("std")
-        return _with_sizes(draw, shape, **options)
+        return _with_sizes(drawn, shape, **options)
 
     either.__name__ = name
     return either

@@ -36,7 +36,7 @@ class BaseWrapper:
                 raise ValueError(explain(type(self).__name__, f"the argument {name!r}", f"one of {sorted(known)}"))
 
     def _builder(self) -> Callable[..., Any]:
-        return self.__call__ if self.build_fn is None else self.build_fn  # type: ignore[attr-defined]
+        return self.build_fn or getattr(self, "__call__")  # noqa: B009
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the arguments."""
@@ -48,7 +48,7 @@ class BaseWrapper:
         return self
 
     def _chosen(self, function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
-        names = set(inspect.signature(function).parameters) | {"nb_epoch"} * (function.__name__ == "fit")
+        names = {*inspect.signature(function).parameters, *(["nb_epoch"] if function.__name__ == "fit" else [])}
         return {name: value for name, value in {**self.sk_params, **given}.items() if name in names}
 
     def fit(self, x: Any, y: Any, **kwargs: Any) -> Any:

@@ -52,8 +52,8 @@ def _noise(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     if masks is not None:
         seen = to.seen(ins[0])
         sizes = [size if given is None else given for given, size in zip(masks[1:], seen, strict=True)]
-        if masks[0] == 1:
-            raise Unsupported("a noise_shape that is the same for all samples")
+        if masks[0] is not None or any(size not in (1, own) for size, own in zip(sizes, seen, strict=True)):
+            raise Unsupported("such a noise_shape")
         index = {"index": _by_element(to, ins[0], np.arange(np.prod(sizes)).reshape(sizes))}
     key = len(to.plan.random_layers)
     to.plan.random_layers.append(layer)
