@@ -51,7 +51,18 @@ ACTS = (
 IN_PLACE = frozenset(ACTS[: ACTS.index("silu")])  # their derivative follows from their value
 NOISES = ("dropout", "add", "multiply", "alpha")
 JOINS = ("add", "subtract", "multiply", "average", "maximum", "minimum")
-LOSSES = ("none", "softmax_crossentropy", "sigmoid_crossentropy", "mean_squared", "mean_absolute")
+LOSSES = (
+    "none",
+    "softmax_crossentropy",
+    "sigmoid_crossentropy",
+    "mean_squared",
+    "mean_absolute",
+    "mean_percentage",
+    "mean_logarithmic",
+    "huber",
+    "log_cosh",
+    "poisson",
+)
 RULES = ("sgd", "adam", "rmsprop", "adagrad")
 
 Shape = tuple[int, ...]
