@@ -45,6 +45,7 @@ from convia.optimizers import Optimizer
 from convia.regularizers import Regularizer
 from convia.scopes import device, name_scope, remat
 from convia.symbolic import KerasTensor, Operation
+from convia.transfer import transfer
 from convia.variable import Variable
 
 __version__ = "0.1.0"
@@ -98,6 +99,7 @@ __all__ = [
     "remat",
     "report",
     "saving",
+    "transfer",
     "tree",
     "utils",
     "version",

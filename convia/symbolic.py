@@ -21,6 +21,7 @@ from convia.naming import auto_name
 Shape = tuple[int | None, ...]
 _BATCH_SIZES = (4, 6)  # tried in place of an unknown batch size …
 _OTHER_SIZES = (512, 768)  # … and of another unknown dimension: large enough for any stack of strides
+_FEW = 64  # so many numbers made of shapes are kept, to make other shapes of them
 
 
 class KerasTensor:
@@ -48,6 +49,7 @@ class KerasTensor:
         self.name = name or auto_name("keras_tensor")
         self.node: Node | None = None
         self.index = 0
+        self.known: tuple[torch.Tensor, torch.Tensor] | None = None  # its numbers in both trials: a shape, say
 
     @property
     def ndim(self) -> int:
@@ -295,10 +297,11 @@ def infer(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> An
 
 def _infer(function: Callable[..., Any], args: Any, kwargs: dict[str, Any], on_meta: bool) -> Any:
     inputs = symbolic_leaves(args, kwargs)
-    unknown = any(None in tensor.shape for tensor in inputs)
+    unknown = any(None in tensor.shape or tensor.known is not None for tensor in inputs)
+    only_numbers = bool(inputs) and all(tensor.known is not None for tensor in inputs)
     runs = []
     for trial in range(2 if unknown else 1):
-        mode = torch.device("meta") if on_meta else FakeTensorMode(allow_non_fake_inputs=True)
+        mode = torch.device("cpu" if only_numbers else "meta") if on_meta else FakeTensorMode(allow_non_fake_inputs=True)
         with mode, torch.no_grad():
             stand_ins = [_stand_in(tensor, trial) for tensor in inputs]
             given_args, given_kwargs = substitute((args, kwargs), dict(zip(map(id, inputs), stand_ins, strict=True)))
@@ -307,6 +310,8 @@ def _infer(function: Callable[..., Any], args: Any, kwargs: dict[str, Any], on_m
 
 
 def _stand_in(tensor: KerasTensor, trial: int) -> torch.Tensor:
+    if tensor.known is not None:
+        return tensor.known[trial]
     sizes = [
         (_OTHER_SIZES if axis else _BATCH_SIZES)[trial] if size is None else size
         for axis, size in enumerate(tensor.shape)
@@ -318,7 +323,10 @@ def _to_symbolic(one: Any, other: Any) -> Any:
     if not isinstance(one, torch.Tensor):
         return one
     shape = tuple(a if a == b else None for a, b in zip(one.shape, other.shape, strict=True))
-    return KerasTensor(shape, one.dtype)
+    made = KerasTensor(shape, one.dtype)
+    if type(one) is torch.Tensor and one.device.type == "cpu" and one.numel() <= _FEW:  # made of shapes alone
+        made.known = one, other
+    return made
 
 
 def substitute(structure: Any, values: dict[int, Any]) -> Any:

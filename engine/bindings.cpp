@@ -117,6 +117,7 @@ void add_loss(Network& n, const nb::dict& d) {
     loss.smoothing = take(d, "smoothing", 0.f);
     loss.threshold = take(d, "threshold", 0.5f);
     loss.factor = take(d, "factor", 1.f);
+    loss.delta = take(d, "delta", 1.f);
     n.plan.losses.push_back(loss);
 }
 

@@ -114,14 +114,17 @@ static V softmax_crossentropy(const Loss& loss, bool scores, const Pixel& at, co
             at.set(c, (vexp(at.at(c) - most) * inverse * mass - y.smooth(c)) * scale);
         return value;
     }
+    V sum = loss.fused ? all(1) : zero();  // a softmax has divided by it
+    for (Int c = 0; c < at.classes && !loss.fused; c++) sum += at.at(c);
+    V inverse = 1.f / sum;
     for (Int c = 0; c < at.classes; c++) {
-        V label = y.smooth(c), p = at.at(c);
+        V label = y.smooth(c), p = at.at(c) * inverse;
         value -= label * vlog(inside(p, loss.epsilon));
         mass += label * is_inside(p, loss.epsilon);
     }
     for (Int c = 0; c < at.classes; c++) {
-        V p = at.at(c);
-        at.set(c, (p * mass - y.smooth(c) * is_inside(p, loss.epsilon)) * scale);
+        V p = at.at(c) * inverse, kept = y.smooth(c) * is_inside(p, loss.epsilon);
+        at.set(c, (loss.fused ? p * mass - kept : (mass - kept / inside(p, loss.epsilon)) * inverse) * scale);
     }
     return value;
 }
@@ -137,20 +140,41 @@ static V sigmoid_crossentropy(const Loss& loss, bool scores, const Pixel& at, co
         } else {
             V q = inside(p, loss.epsilon);
             value -= label * vlog(q) + (1.f - label) * vlog(1.f - q);
-            at.set(c, (p - label) * is_inside(p, loss.epsilon) * scale * share);
+            V slope = (p - label) * is_inside(p, loss.epsilon);
+            at.set(c, (loss.fused ? slope : slope / (q * (1.f - q))) * scale * share);
         }
     }
     return value * share;
+}
+
+struct Error { V value, slope; };
+
+static inline Error error_of(const Loss& loss, V p, V y) {
+    V e = p - y, sign = e > 0.f ? all(1) : e < 0.f ? all(-1) : zero(), low = all(loss.epsilon);
+    switch (loss.kind) {
+        case LossKind::mean_squared: return {e * e, 2.f * e};
+        case LossKind::mean_percentage: { V share = 100.f / vmax(vabs(y), low); return {vabs(e) * share, sign * share}; }
+        case LossKind::mean_logarithmic: {
+            V from = p < low ? low : p, d = vlog(from + 1.f) - vlog(vmax(y, low) + 1.f);
+            return {d * d, p < low ? zero() : 2.f * d / (from + 1.f)};
+        }
+        case LossKind::huber: {
+            VI near = vabs(e) <= loss.delta;
+            return {near ? 0.5f * e * e : loss.delta * (vabs(e) - 0.5f * loss.delta), near ? e : sign * loss.delta};
+        }
+        case LossKind::log_cosh: return {vabs(e) + vlog(0.5f + 0.5f * vexp(-2.f * vabs(e))), vtanh(e)};
+        case LossKind::poisson: return {p - y * vlog(p + low), 1.f - y / (p + low)};
+        default: return {vabs(e), sign};
+    }
 }
 
 static V mean_error(const Loss& loss, const Pixel& at, const Labels& y, V scale) {
     V value = zero();
     float share = 1.f / at.classes;
     for (Int c = 0; c < at.classes; c++) {
-        V e = at.at(c) - y(c);
-        bool squared = loss.kind == LossKind::mean_squared;
-        value += squared ? e * e : vabs(e);
-        at.set(c, (squared ? 2.f * e : e > 0.f ? all(1) : e < 0.f ? all(-1) : zero()) * scale * share);
+        Error error = error_of(loss, at.at(c), y(c));
+        value += error.value;
+        at.set(c, error.slope * scale * share);
     }
     return value * share;
 }

@@ -30,7 +30,7 @@ FLOORS = [
     {"callbacks", "saving", "training"},
     {"models"},
     {"applications", "datasets", "backend"},
-    {"report", "preprocessing", "utils", "dtype_policies", "mixed_precision", "visualization", "wrappers"},
+    {"report", "transfer", "preprocessing", "utils", "dtype_policies", "mixed_precision", "visualization", "wrappers"},
     {"compat"},
     {"cli"},
     {"__init__", "__main__"},

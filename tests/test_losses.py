@@ -473,3 +473,25 @@ def test_probabilities_bring_their_scores_while_training(name):
     torch.testing.assert_close(x.grad, torch.tensor(expected))
     with torch.no_grad():
         assert not hasattr(getattr(activations, kind)(x), "_scores")
+
+
+def test_a_class_takes_the_arguments_of_its_function():
+    def power(y_true, y_pred, exponent=2.0, **options):
+        return ((y_true - y_pred).abs() ** exponent).mean(-1)
+
+    class Power(losses.LossFunctionWrapper, function=power):
+        """The mean of |y − ŷ|ⁿ."""
+
+    class Swapped(losses.LossFunctionWrapper, function=power):
+        """The same with another order of arguments."""
+
+        name: str | None = "other"
+        exponent: float = 3.0
+
+    names = {cls: list(inspect.signature(cls).parameters) for cls in (Power, Swapped)}
+    assert names[Power] == ["exponent", "reduction", "name", "dtype", "kwargs"]
+    assert names[Swapped] == ["name", "exponent", "reduction", "dtype", "kwargs"]
+    y = torch.tensor([[0.0, 2.0]])
+    assert Power(4.0)(torch.zeros(1, 2), y) == 8
+    assert Swapped()(torch.zeros(1, 2), y) == 4
+    assert Power.from_config(Power(4.0).get_config()).exponent == 4

@@ -581,3 +581,22 @@ def test_incomplete_metrics():
         metrics.Metric().update_state()
     with pytest.raises(NotImplementedError, match="without result"):
         metrics.Metric().result()
+
+
+def test_a_class_takes_the_arguments_of_its_function():
+    def near(y_true, y_pred, margin=0.5):
+        return ((y_true - y_pred).abs() <= margin).float()
+
+    class Near(metrics.MeanMetricWrapper, function=near, direction="up"):
+        """How often predictions are near."""
+
+    assert list(inspect.signature(Near).parameters) == ["name", "dtype", "margin", "kwargs"]
+    assert Near(margin=1.0)(torch.zeros(4), torch.tensor([0.0, 1.0, 2.0, 3.0])) == 0.5
+    assert Near().name == "near" and Near().get_config()["margin"] == 0.5
+    assert metrics.base.find_function("binary_accuracy") is metrics.binary_accuracy
+
+
+def test_smoothing_is_a_fraction():
+    for cls in (metrics.BinaryCrossentropy, metrics.CategoricalCrossentropy):
+        with pytest.raises(ValueError, match=f"{cls.__name__}, argument 'label_smoothing'.*from 0 to 1"):
+            cls(label_smoothing=1.5)

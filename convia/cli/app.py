@@ -15,7 +15,7 @@ from convia.cli.data import KNOWN, RESIZED
 from convia.cli.run import EPILOG as RUN_EPILOG
 from convia.cli.run import run_command
 from convia.cli.table import print_outcome
-from convia.cli.train import MANY_IMAGES, Settings, train, versions
+from convia.cli.train import MANY_IMAGES, PUBLISHED, Settings, train, versions
 
 app = typer.Typer(
     name="convia",
@@ -37,6 +37,8 @@ convia train digits
 convia train photos --model deep --image-size 64 --output runs/photos
 
 convia train mnist --epochs 5 --seed 1
+
+convia train photos --model resnet50
 
 
 [bold]DATA[/bold] is a folder with a folder of images per class (also within train/ and test/), or one of {_NAMES}.
@@ -69,7 +71,10 @@ def train_command(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A folder of images, or the name of a data set.")],
     model: Annotated[
         str | None,
-        typer.Option(help=f"course, lenet or deep. By default deep, but lenet for more than {MANY_IMAGES:,} images."),
+        typer.Option(
+            help=f"course, lenet or deep, or a trained network that gets a new head: {', '.join([*PUBLISHED][:4])}, …. "
+            f"By default deep, but lenet for more than {MANY_IMAGES:,} images."
+        ),
     ] = Settings.model,
     epochs: Annotated[int, typer.Option(help="How often to go through the images at most.")] = Settings.epochs,
     batch_size: Annotated[int, typer.Option(help="Images per step.")] = Settings.batch_size,
@@ -99,13 +104,16 @@ def train_command(
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Also read what links out of the folder lead to.")
     ] = False,
+    weights: Annotated[
+        str, typer.Option(help="Of a trained network: imagenet (downloaded once), none for random ones, or a file.")
+    ] = Settings.weights,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
 ) -> None:
     """Train a network on images, test it, and write model, curves, confusion matrix and results to a folder."""
     with _reported(debug):
         settings = Settings(
             data, model, epochs, batch_size, image_size, learning_rate, patience, seed, validation_split, test_split,
-            output, device, on_error, follow_links,
+            output, device, on_error, follow_links, weights,
         )  # fmt: skip
         console = Console()
         print_outcome(console, train(settings, console, command=["convia", *sys.argv[1:]]))

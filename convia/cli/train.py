@@ -3,7 +3,9 @@
 ``train(Settings("digits"))`` does what ``convia train digits`` does.
 """
 
+import inspect
 import platform
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,7 +19,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from convia import config, report
+from convia import applications, config, report
 from convia.applications import MODELS, layers_of
 from convia.callbacks import CSVLogger, EarlyStopping, ReduceLROnPlateau
 from convia.cli import data
@@ -28,14 +30,23 @@ from convia.errors import explain, nearest
 from convia.graph import Input
 from convia.images.directory import ON_ERROR
 from convia.layers import Rescaling
-from convia.models import Sequential
+from convia.models import Model, Sequential
 from convia.optimizers import Adam
 from convia.random import set_random_seed
+from convia.transfer import classifier, freeze
 
 MANY_IMAGES = 10_000  # with more, the quick network is the default
 _SLOWER, _WAIT = 0.3, 3  # the learning rate is multiplied by the one after so many epochs without progress
 _FEW_PIXELS = 1 << 15  # per step: 32 images of 32×32
-_PICTURES = ("learning_curves", "confusion_matrix", "filters", "feature_maps", "predictions")
+_PICTURES = ("learning_curves", "confusion_matrix", "predictions")
+_INSIDE = ("filters", "feature_maps")  # of networks that are not wrapped in another
+PUBLISHED = {  # trained networks, which get a new head
+    name.lower(): getattr(applications, name)
+    for name in applications.__all__
+    if "preprocess_input" in vars(sys.modules.get(getattr(getattr(applications, name), "__module__", ""), object))
+    and "weights" in inspect.signature(getattr(applications, name)).parameters
+}
+PUBLISHED_SIZE = 160  # pixels; for those networks images become squares of this
 
 
 @dataclass(frozen=True)
@@ -60,12 +71,12 @@ class Settings:
     device: str | None = None
     on_error: str = "skip"
     follow_links: bool = False
+    weights: str = "imagenet"
 
     def __post_init__(self) -> None:
-        if self.model is not None and self.model not in MODELS:
-            raise ValueError(
-                explain("--model", repr(self.model), f"one of {list(MODELS)}", nearest(self.model, MODELS))
-            )
+        names = [*MODELS, *PUBLISHED]
+        if self.model is not None and self.model not in names:
+            raise ValueError(explain("--model", repr(self.model), f"one of {names}", nearest(self.model, names)))
         _require(self.on_error in ON_ERROR, "on_error", self, f"one of {list(ON_ERROR)}")
         for name in ("epochs", "batch_size", "patience"):
             _require(getattr(self, name) >= 1, name, self, "a whole number ≥ 1")
@@ -91,7 +102,7 @@ class Outcome:
     """What came of a training; ``facts`` is the content of result.json."""
 
     folder: Path
-    model: Sequential
+    model: Model
     images: ImageData
     history: dict[str, list[float]]
     probabilities: Arrays  # of the test images, (N, classes)
@@ -121,10 +132,11 @@ def train(settings: Settings, console: Console | None = None, command: Sequence[
     began = datetime.now(UTC)
     shares = settings.validation_split, settings.test_split
     how = settings.on_error, settings.follow_links
-    images = data.load(settings.data, settings.image_size, *shares, settings.seed, *how)
+    size = settings.image_size or (PUBLISHED_SIZE if settings.model in PUBLISHED else None)
+    images = data.load(settings.data, size, *shares, settings.seed, *how)
     name = settings.model or ("lenet" if len(images.training) > MANY_IMAGES else "deep")
     _introduce(console, images, name)
-    model = build(name, images, settings.learning_rate)
+    model = build(name, images, settings.learning_rate, settings.weights)
     with new_run(Path(settings.output or Path("runs", images.name)).expanduser()) as run:
         timer = Timer()
         with _threads(settings.batch_size * images.input_shape[0] * images.input_shape[1]):
@@ -164,10 +176,27 @@ def _name_unreadable(console: Console, unreadable: dict[str, str], most: int = 5
         console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
-def build(name: str, images: ImageData, learning_rate: float) -> Sequential:
-    """Make a network for images as they are: its first layer brings pixels to 0…1."""
-    layers = layers_of(name, images.input_shape, len(images.class_names))
-    model = Sequential([Input(images.input_shape), Rescaling(scale=1 / images.largest), *layers], name=name)  # type: ignore[call-arg]
+def build(name: str, images: ImageData, learning_rate: float, weights: str = "imagenet") -> Model:
+    """Make a network for images as they are: its first layers bring pixels to what the others want.
+
+    Args:
+        name: of a small network, or of a published one, which is frozen and gets a new head.
+        weights: of the published one: "imagenet", "none" for random ones, or a file.
+
+    Raises:
+        ValueError: no such file. ConnectionError: the official weights can be neither found nor downloaded.
+    """
+    classes = len(images.class_names)
+    model: Model
+    if name in PUBLISHED:
+        height, width, channels = images.input_shape
+        given = None if weights == "none" else weights
+        backbone = PUBLISHED[name](include_top=False, weights=given, input_shape=(height, width, 3), pooling="avg")
+        freeze(backbone)
+        model = classifier(backbone, classes, largest=images.largest, channels=channels)
+    else:
+        first = [Input(images.input_shape), Rescaling(scale=1 / images.largest)]  # type: ignore[call-arg]
+        model = Sequential([*first, *layers_of(name, images.input_shape, classes)], name=name)
     model.compile(Adam(learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
@@ -185,7 +214,7 @@ def _threads(pixels: int) -> Iterator[None]:
 
 
 def _fit(
-    model: Sequential, images: ImageData, settings: Settings, log: Path, console: Console, timer: Timer
+    model: Model, images: ImageData, settings: Settings, log: Path, console: Console, timer: Timer
 ) -> dict[str, list[float]]:
     shown = EpochBar(console) if console.is_terminal else EpochLines(console)
     stop = EarlyStopping(patience=settings.patience, restore_best_weights=True)
@@ -206,7 +235,7 @@ def _fit(
     return dict(history.history)
 
 
-def _judge(model: Sequential, images: ImageData, batch_size: int) -> dict[str, Any]:
+def _judge(model: Model, images: ImageData, batch_size: int) -> dict[str, Any]:
     loss, accuracy = model.evaluate(images.test.images, images.test.labels, batch_size=batch_size, verbose=0)
     began = perf_counter()
     probabilities = model.predict(images.test.images, batch_size=batch_size, verbose=0)
@@ -230,7 +259,7 @@ def _facts(
     command: Sequence[str],
     began: datetime,
     images: ImageData,
-    model: Sequential,
+    model: Model,
     name: str,
     history: dict[str, list[float]],
     timer: Timer,
@@ -275,7 +304,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _draw(folder: Path, model: Sequential, images: ImageData, history: Any, probabilities: Arrays) -> None:
+def _draw(folder: Path, model: Model, images: ImageData, history: Any, probabilities: Arrays) -> None:
     test, names = images.test, images.class_names
     pictures = {
         "learning_curves": lambda: report.learning_curves(history),
@@ -284,5 +313,5 @@ def _draw(folder: Path, model: Sequential, images: ImageData, history: Any, prob
         "feature_maps": lambda: report.feature_maps(model, test.images[0]),
         "predictions": lambda: report.predictions(test.images, test.labels, None, probabilities, names),
     }
-    for name in _PICTURES:
+    for name in _PICTURES + _INSIDE * isinstance(model, Sequential):
         pictures[name]().savefig(folder / f"{name}.png")

@@ -38,7 +38,7 @@ ACTS = (
     "sigmoid",
     "softplus",
     "exponential",
-    "relu6",
+    "capped_relu",
     "hard_sigmoid",
     "hard_tanh",
     "softsign",
@@ -47,11 +47,29 @@ ACTS = (
     "gelu_tanh",
     "mish",
     "hard_silu",
+    "log_sigmoid",
+    "tanh_shrink",
+    "soft_shrink",
+    "hard_shrink",
+    "squareplus",
+    "sparse_plus",
+    "sparse_sigmoid",
 )
 IN_PLACE = frozenset(ACTS[: ACTS.index("silu")])  # their derivative follows from their value
 NOISES = ("dropout", "add", "multiply", "alpha")
 JOINS = ("add", "subtract", "multiply", "average", "maximum", "minimum")
-LOSSES = ("none", "softmax_crossentropy", "sigmoid_crossentropy", "mean_squared", "mean_absolute")
+LOSSES = (
+    "none",
+    "softmax_crossentropy",
+    "sigmoid_crossentropy",
+    "mean_squared",
+    "mean_absolute",
+    "mean_percentage",
+    "mean_logarithmic",
+    "huber",
+    "log_cosh",
+    "poisson",
+)
 RULES = ("sgd", "adam", "rmsprop", "adagrad")
 
 Shape = tuple[int, ...]

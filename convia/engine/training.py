@@ -11,6 +11,11 @@ _LOSSES = {
     losses.binary_crossentropy: "sigmoid_crossentropy",
     losses.mean_squared_error: "mean_squared",
     losses.mean_absolute_error: "mean_absolute",
+    losses.mean_absolute_percentage_error: "mean_percentage",
+    losses.mean_squared_logarithmic_error: "mean_logarithmic",
+    losses.huber: "huber",
+    losses.log_cosh: "log_cosh",
+    losses.poisson: "poisson",
 }
 _ACCURACIES = {
     metrics.SparseCategoricalAccuracy: (1, True),
@@ -54,6 +59,7 @@ def _described(loss: Any) -> dict[str, Any]:
         "sparse": function is losses.sparse_categorical_crossentropy,
         "logits": bool(arguments.get("from_logits", False)),
         "smoothing": float(arguments.get("label_smoothing", 0.0)),
+        "delta": float(arguments.get("delta", 1.0)),
         "epsilon": config.epsilon(),
     }
 
@@ -85,7 +91,7 @@ def _fuse(plan: Plan, entry: dict[str, Any]) -> None:
     name = KINDS[last["kind"]] if last["kind"] >= 0 else ""
     name = ACTS[last["act"]] if name == "unary" else name
     if name != ending or users or any(other["output"] == entry["output"] for other in plan.losses):
-        raise Unsupported(f"a cross-entropy of outputs that no {ending} makes is not supported by the engine")
+        return
     last["skip_backward"] = entry["fused"] = True
     entry["target"] = last["ins"][0]
 

@@ -1,5 +1,6 @@
 """Folders of images, one per class: listing, splitting, and a data set that reads them batch by batch."""
 
+import copy
 import hashlib
 import math
 import os
@@ -199,6 +200,14 @@ class ImageDataset(Dataset):
 
     def _unbatched_size(self) -> int:
         return len(self.file_paths)
+
+    def part(self, chosen: Sequence[int]) -> "ImageDataset":
+        """Return a data set of the files at some positions in ``file_paths``, read, shuffled and batched as here."""
+        made = copy.copy(self)
+        made.file_paths, made.unreadable, made._make = [self.file_paths[k] for k in chosen], {}, made._batches
+        made._labels = None if self._labels is None else self._labels[list(chosen)]
+        made._keys = None if self._keys is None else self._keys[list(chosen)]
+        return made
 
     def named_batches(self) -> Iterator[tuple[list[str], torch.Tensor]]:
         """Go once through the files in the order of ``file_paths``: (paths, images), without what cannot be read."""

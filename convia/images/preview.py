@@ -1,6 +1,7 @@
 """A picture of what an ImageDataGenerator does to images."""
 
 import os
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from convia.errors import explain
 from convia.images.files import img_to_array, load_img
 
 Array = npt.NDArray[Any]
-_COLUMNS, _SIDE = 6, 1.8  # images per row; inches
+_COLUMNS, _SIDE = 6, 2.0  # images per row; inches
 _SHORT = {  # parameter → (how it is written, the value that says nothing)
     "theta": ("{:+.0f}°", 0),
     "tx": ("↕ {:+.0f}", 0),
@@ -61,11 +62,11 @@ def preview(generator: Any, image: Any, n: int = 16, seed: int | None = None) ->
     shown = [(images[0], "as it is"), *zip(pixels, captions, strict=True)]
     columns = min(_COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(_SIDE * columns, (_SIDE + 0.45) * rows), layout="constrained")
+    figure = Figure(figsize=(_SIDE * columns, (_SIDE + 0.6) * rows), layout="constrained")
     for place, (x, caption) in enumerate(shown):
         axes = figure.add_subplot(rows, columns, place + 1)
         axes.set_axis_off()
-        axes.set_title(caption, fontsize=6.5)
+        axes.set_title(caption, fontsize=7)
         last = generator.data_format == "channels_last"
         axes.imshow(_bytes(x if last else np.moveaxis(x, 0, 2)), cmap="gray", vmin=0, vmax=255)
     return figure
@@ -86,13 +87,14 @@ def _changed(generator: Any, images: list[Array], n: int, seed: int | None) -> t
 
 
 def _caption(given: dict[str, Any]) -> str:
+    said = {name: text.format(given[name]) for name, (text, _) in _SHORT.items() if given.get(name) is not None}
     parts = [
-        text.format(given[name])
-        for name, (text, nothing) in _SHORT.items()
-        if given.get(name) is not None and text.format(given[name]) != text.format(nothing) and given[name] != nothing
+        text
+        for name, text in said.items()
+        if given[name] != _SHORT[name][1] and (given[name] is True or text != _SHORT[name][0].format(_SHORT[name][1]))
     ]
-    half = -(-len(parts) // 2)
-    return "\n".join(" ".join(line) for line in (parts[:half], parts[half:]))
+    lines = textwrap.wrap(", ".join(part.replace(" ", "\u00a0") for part in parts), 26, break_long_words=False)
+    return "\n".join(lines) or "as it is"
 
 
 def _bytes(x: Array) -> Array:

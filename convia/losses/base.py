@@ -205,7 +205,8 @@ class LossFunctionWrapper(Loss):
                 name=(str | None, name or function.__name__),
                 dtype=(ComputeDtype, None),
             )
-            registry.register("keras.losses", function)
+            if cls.__module__.startswith("convia."):
+                registry.register("keras.losses", function)
             if mean is not None:
                 cls._means[function] = mean
             if takes_labels:
@@ -275,7 +276,8 @@ def arguments_of(cls: Any, function: Function) -> dict[str, tuple[Any, Any]]:
     """Return the arguments (type, default) of a function behind y_true and y_pred, none if the class has its own."""
     if any(not name.startswith("_") for name in inspect.get_annotations(cls)):
         return {}
-    return {p.name: (p.annotation, p.default) for p in list(inspect.signature(function).parameters.values())[2:]}
+    given = list(inspect.signature(function).parameters.values())[2:]
+    return {p.name: (p.annotation, p.default) for p in given if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
 
 def declare_last(cls: Any, **fields: tuple[Any, Any]) -> None:

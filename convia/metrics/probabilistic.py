@@ -1,5 +1,6 @@
 """Losses as metrics: cross-entropies, distances of distributions and margins, averaged over all examples."""
 
+from convia.args import Fraction
 from convia.losses.crossentropy import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -34,7 +35,7 @@ class BinaryCrossentropy(MeanMetricWrapper, function=binary_crossentropy, direct
     """Cross-entropy of labels 0 and 1."""
 
     from_logits: bool = False
-    label_smoothing: float = 0
+    label_smoothing: Fraction = 0
 
 
 class CategoricalCrossentropy(MeanMetricWrapper, function=categorical_crossentropy, direction="down"):

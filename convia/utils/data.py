@@ -1,5 +1,6 @@
 """Data before it goes into a model: sequences of one length, windows over a series, two parts of a data set."""
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,7 +9,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Subset, TensorDataset
 
+from convia import pipeline
 from convia.errors import explain
+from convia.images.directory import ImageDataset
 
 __all__ = ["TimeSeries", "pad_sequences", "split_dataset", "timeseries_dataset_from_array"]
 
@@ -56,21 +59,19 @@ def pad_sequences(
     return padded
 
 
-class TimeSeries:
-    """Windows over a series, in batches: iterate over it as often as you like; ``len`` is the number of batches."""
+class TimeSeries(pipeline.Dataset):
+    """Windows over a series, in batches."""
 
     def __init__(
         self, data: Any, targets: Any, starts: np.ndarray, steps: np.ndarray, batch_size: int | None, seed: Any
     ) -> None:
+        super().__init__(self._batches, math.ceil(len(starts) / (batch_size or 1)))
         self._data, self._targets = torch.as_tensor(data), None if targets is None else torch.as_tensor(targets)
         self._starts, self._steps = starts, steps
         self.batch_size = batch_size
         self._random = None if seed is None else np.random.default_rng(seed)
 
-    def __len__(self) -> int:
-        return math.ceil(len(self._starts) / (self.batch_size or 1))
-
-    def __iter__(self) -> Iterator[Any]:
+    def _batches(self) -> Iterator[Any]:
         starts = self._starts if self._random is None else self._random.permutation(self._starts)
         size = self.batch_size or 1
         for first in range(0, len(starts), size):
@@ -141,14 +142,16 @@ def split_dataset(
     shuffle: bool = False,
     seed: int | None = None,
     preferred_backend: str | None = None,
-) -> tuple[Dataset[Any], Dataset[Any]]:
+) -> tuple[Any, Any]:
     """Split a data set into its beginning and its end, for training and validation.
 
     Args:
-        dataset: a data set of torch's, an array, or a list or tuple of arrays of one length.
+        dataset: a data set of torch's, one of convia's own, an array, or a list or tuple of arrays of one length. Of
+            a folder of images the files are split, and each part is shuffled and batched as the whole was; the
+            elements of others of convia's own are kept in memory, so that the parts never mix.
         left_size, right_size: fractions or numbers of samples; the rest when None.
         shuffle, seed: whether samples are drawn at random, and from what.
-        preferred_backend: accepted; the parts are data sets of torch's.
+        preferred_backend: accepted; the parts are convia's of convia's, else data sets of torch's.
 
     Raises:
         TypeError: another kind of data set, or of size. ValueError: no size, sizes that leave a part empty or overlap.
@@ -157,10 +160,12 @@ def split_dataset(
         dataset = TensorDataset(torch.from_numpy(dataset))
     elif isinstance(dataset, (list, tuple)):
         dataset = TensorDataset(*(torch.as_tensor(part) for part in dataset))
-    elif not isinstance(dataset, Dataset):
+    elif not isinstance(dataset, (Dataset, pipeline.Dataset)):
         expected = "a torch.utils.data.Dataset, an array or a list of arrays"
         raise TypeError(explain("split_dataset, argument 'dataset'", repr(type(dataset)), expected))
-    total = len(dataset)  # type: ignore[arg-type]
+    elif isinstance(dataset, pipeline.Dataset) and not isinstance(dataset, ImageDataset):
+        dataset = _Kept(dataset)
+    total = len(dataset.file_paths) if isinstance(dataset, ImageDataset) else len(dataset)  # type: ignore[arg-type]
     if left_size is None and right_size is None:
         raise ValueError(explain("split_dataset", "left_size=None, right_size=None", "one of them or both"))
     if isinstance(left_size, float) and isinstance(right_size, float) and left_size + right_size > 1:
@@ -174,7 +179,22 @@ def split_dataset(
         generator = torch.Generator()
         generator.seed() if seed is None else generator.manual_seed(seed)
         order = torch.randperm(total, generator=generator).tolist()
-    return Subset(dataset, order[:left]), Subset(dataset, order[-right:])
+    part = dataset.part if isinstance(dataset, (ImageDataset, _Kept)) else functools.partial(Subset, dataset)
+    return part(order[:left]), part(order[-right:])
+
+
+class _Kept:
+    """The elements of a data set in memory."""
+
+    def __init__(self, dataset: pipeline.Dataset) -> None:
+        self._elements, self._class_names = [*dataset], dataset.class_names
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    def part(self, chosen: list[int]) -> pipeline.Dataset:
+        """Return the elements at some positions."""
+        return pipeline.Dataset(lambda: (self._elements[k] for k in chosen), len(chosen), self._class_names)
 
 
 def _count(name: str, size: Any, total: int) -> int | None:

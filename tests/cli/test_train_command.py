@@ -2,6 +2,7 @@
 
 import csv
 import importlib.metadata
+import itertools
 import json
 import subprocess
 import sys
@@ -140,7 +141,7 @@ def test_many_classes_are_summed_up(monkeypatch, photos):
     [
         (["nowhere/photos"], "DATA: received 'nowhere/photos'; expected a folder of images"),
         (["digitz"], "Did you mean 'digits'?"),
-        (["digits", "--model", "lenett"], "--model: received 'lenett'; expected one of ['course', 'lenet', 'deep']"),
+        (["digits", "--model", "lenett"], "--model: received 'lenett'; expected one of ['course', 'lenet', 'deep', "),
         (["digits", "--epochs", "0"], "--epochs: received 0; expected a whole number ≥ 1"),
         (["digits", "--batch-size", "0"], "--batch-size: received 0"),
         (["digits", "--patience", "0"], "--patience: received 0"),
@@ -239,3 +240,16 @@ def test_as_a_module():
 def test_outcome_is_public():
     assert Outcome.__doc__
     assert Settings("digits").output is None
+
+
+def test_a_trained_network_gets_a_new_head(tmp_path):
+    for number, name in itertools.product(range(8), ("dark", "bright")):
+        (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+        image = Image.new("RGB", (40, 40), (number * 5 + 170 * (name == "bright"),) * 3)
+        image.save(tmp_path / "photos" / name / f"{number}.png")
+    options = {"image_size": 32, "weights": "none", "epochs": 2, "output": str(tmp_path / "runs")}
+    outcome = train(Settings(str(tmp_path / "photos"), "mobilenetv2", **options))
+    assert outcome.model.name == "mobilenetv2_1.00_32_transfer"
+    assert len(outcome.model.trainable_weights) == 2
+    assert outcome.facts["settings"]["weights"] == "none"
+    assert {path.name for path in outcome.folder.iterdir()} >= {"predictions.png", "model.keras", "result.json"}

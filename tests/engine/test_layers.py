@@ -129,6 +129,7 @@ MOVING = {
     "identity": ((3, 4, 2), kl.Identity),
     "leaky": ((3, 4, 2), lambda: kl.LeakyReLU(0.1)),
     "relu6": ((3, 4, 2), lambda: kl.ReLU(6)),
+    "capped": ((3, 4, 2), lambda: kl.ReLU(0.1)),
     "elu": ((3, 4, 2), lambda: kl.ELU(0.7)),
     "prelu": ((3, 4, 2), kl.PReLU),
     "prelu, shared": ((3, 4, 2), lambda: kl.PReLU(shared_axes=[1, 2])),
@@ -187,6 +188,14 @@ ACTIVATIONS = [
     "gelu",
     "mish",
     "hard_silu",
+    "celu",
+    "log_sigmoid",
+    "tanh_shrink",
+    "soft_shrink",
+    "hard_shrink",
+    "squareplus",
+    "sparse_plus",
+    "sparse_sigmoid",
     "softmax",
     "linear",
 ]
@@ -308,6 +317,14 @@ LOSSES = [
     (k.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2), "binary", None),
     ("mse", "number", None),
     ("mae", "number", "sigmoid"),
+    ("mape", "number", None),
+    ("msle", "binary", "softplus"),
+    (k.losses.Huber(0.3), "number", None),
+    ("log_cosh", "number", None),
+    ("poisson", "binary", "softplus"),
+    ("sparse_categorical_crossentropy", "sparse", "softplus"),
+    (k.losses.CategoricalCrossentropy(label_smoothing=0.1), "one_hot", "sigmoid"),
+    (k.losses.BinaryCrossentropy(label_smoothing=0.2), "binary", "softmax"),
 ]
 
 
@@ -319,6 +336,22 @@ def test_losses(loss, kind, ending, shape, weighted, isa):
     model = chain(shape, kl.Dense(5, activation="tanh"), kl.Dense(4, activation=ending))
     weight = torch.rand(37) if weighted else None
     check(model, isa, 3, 37, loss=loss, kind=kind, weight=weight)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_probabilities_that_go_on(isa):
+    """A softmax whose result is moved, or used again, before the loss sees it."""
+    x = k.Input((3, 4, 2))
+    p = kl.Dense(3, activation="softmax")(x)
+    outputs = [p, kl.Reshape((12, 3))(p), kl.Dense(1, activation="sigmoid")(p)]
+    generator = np.random.default_rng(0)
+    model = k.Model(x, outputs)
+    randomize(model)
+    kinds = [("sparse", "sparse_categorical_crossentropy"), ("one_hot", "categorical_crossentropy")]
+    kinds.append(("binary", "binary_crossentropy"))
+    y = [labels(kind, 20, out.shape[1:], generator) for (kind, _), out in zip(kinds, outputs, strict=True)]
+    x = torch.as_tensor(generator.normal(size=(20, 3, 4, 2))).float()
+    assert_gradients(model, [loss for _, loss in kinds], x, y, isa, 2)
 
 
 @pytest.mark.parametrize("isa", ISAS)

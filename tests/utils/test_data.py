@@ -6,6 +6,7 @@ from torch.utils.data import TensorDataset
 
 from convia import layers, utils
 from convia.models import Sequential
+from convia.pipeline import Dataset
 from convia.utils import Config, pad_sequences, split_dataset, timeseries_dataset_from_array
 
 SEQUENCES = [[1], [2, 3], [], [4, 5, 6, 7]]
@@ -110,6 +111,37 @@ def test_split(sizes, dataset):
     assert [len(left), len(right)] == [len(part) for part in theirs]
     assert [int(sample[0]) for sample in left] == list(range(len(left)))
     assert [int(sample[0]) for sample in right] == list(range(10 - len(right), 10))
+
+
+def test_a_data_set_of_convias_own_is_split_alike(tmp_path):
+    left, right = split_dataset(Dataset.range(10), 0.7)
+    assert [[int(x) for x in part] for part in (left, right)] == [[*range(7)], [7, 8, 9]]
+    left, right = split_dataset(Dataset.range(10), right_size=4, shuffle=True, seed=2)
+    drawn = [[int(x) for x in part] for part in (left, right)]
+    assert sorted(drawn[0] + drawn[1]) == [*range(10)] and [*map(len, drawn)] == [6, 4]
+    assert drawn == [[int(x) for x in part] for part in (left, right)] != [[*range(6)], [6, 7, 8, 9]]
+    for number in range(9):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        utils.save_img(tmp_path / "a" / f"{number}.png", np.full((4, 4, 3), number), scale=False)
+    folder = utils.image_dataset_from_directory(tmp_path, image_size=4, batch_size=2, shuffle=False)
+    parts = split_dataset(folder, 6)
+    assert [[x[:, 0, 0, 0].tolist() for x, _ in part] for part in parts] == [[[0, 1], [2, 3], [4, 5]], [[6, 7], [8]]]
+    windows = timeseries_dataset_from_array(np.arange(20), None, 3, batch_size=4)
+    assert [tuple(x.shape) for x in windows.take(2).map(lambda x: x * 2)] == [(4, 3)] * 2
+    assert [*map(len, split_dataset(Dataset.range(10).filter(bool), 3))] == [3, 6]
+    mixed = utils.image_dataset_from_directory(tmp_path, image_size=4, batch_size=2, seed=1)
+    for dataset in (mixed, Dataset.range(9).shuffle(9)):
+        epochs = [[part_of(part) for part in parts] for parts in [split_dataset(dataset, 6)] for _ in range(3)]
+        for left, right in epochs:
+            assert sorted(left + right) == [*range(9)]
+            assert (sorted(left), sorted(right)) == tuple(map(sorted, epochs[0]))
+
+
+def part_of(dataset):
+    """The numbers in a part."""
+    return [
+        int(x) for element in dataset for x in (element[0][:, 0, 0, 0] if isinstance(element, tuple) else [element])
+    ]
 
 
 def test_shuffled_split_equals_keras():

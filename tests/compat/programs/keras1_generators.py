@@ -1,6 +1,7 @@
 # expect: seen 24 24
 # era: keras1
 """fit_generator that counts samples, evaluate_generator and predict_generator with val_samples."""
+
 import numpy as np
 from keras.callbacks import ModelCheckpoint, ReduceLROnPlateau
 from keras.layers.core import Activation, Dense, Flatten
@@ -24,9 +25,17 @@ first = sum(seen)
 model.fit_generator(batches(), 24, 1, verbose=0, validation_data=batches(), nb_val_samples=16, max_q_size=2)
 print("seen", first, sum(seen) - first - 16)
 images = ImageDataGenerator(horizontal_flip=True).flow(np.random.rand(20, 4, 4, 1), np.ones((20, 1)), batch_size=8)
-history = model.fit_generator(images, samples_per_epoch=20, nb_epoch=2, nb_worker=2, verbose=0,
-                              callbacks=[ReduceLROnPlateau(monitor="acc", epsilon=0.1, patience=1),
-                                         ModelCheckpoint("weights.{epoch:02d}.hdf5", monitor="loss")])
+history = model.fit_generator(
+    images,
+    samples_per_epoch=20,
+    nb_epoch=2,
+    nb_worker=2,
+    verbose=0,
+    callbacks=[
+        ReduceLROnPlateau(monitor="acc", epsilon=0.1, patience=1),
+        ModelCheckpoint("weights.{epoch:02d}.hdf5", monitor="loss"),
+    ],
+)
 assert len(history.history["loss"]) == 2
 assert len(model.evaluate_generator(batches(), val_samples=16)) == 2
 assert model.predict_generator(batches(), val_samples=16).shape == (16, 1)

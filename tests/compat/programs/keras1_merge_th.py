@@ -2,6 +2,7 @@
 # expect: th (None, 4, 6, 6)
 # era: keras1
 """merge, Merge, Model(input=, output=), Theano's axis order, atrous and transposed convolutions, get_output_at."""
+
 import numpy as np
 from keras import backend as K
 from keras.engine import Input, merge

@@ -3,6 +3,7 @@
 # era: keras1
 # translated: nb_epoch → epochs
 """The classic of 2016: Convolution2D(nb_filter, nb_row, nb_col), nb_epoch, adadelta."""
+
 from __future__ import print_function
 
 import numpy as np
@@ -45,7 +46,9 @@ assert model.layers[0].output_shape == (None, 10, 10, 8), model.layers[0].output
 assert model.layers[0].W.shape == (3, 3, 1, 8)
 model.compile(loss="categorical_crossentropy", optimizer="adadelta", metrics=["accuracy"])
 assert abs(float(K.get_value(model.optimizer.lr)) - 1.0) < 1e-6  # Adadelta's default then
-history = model.fit(X_train, Y_train, batch_size=batch_size, nb_epoch=nb_epoch, verbose=2, validation_data=(X_test, Y_test))
+history = model.fit(
+    X_train, Y_train, batch_size=batch_size, nb_epoch=nb_epoch, verbose=2, validation_data=(X_test, Y_test)
+)
 score = model.evaluate(X_test, Y_test, verbose=0)
 print("Test score:", score[0])
 print("keys", *sorted(history.history))

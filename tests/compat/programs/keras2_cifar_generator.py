@@ -2,6 +2,7 @@
 # era: keras2
 # translated: lr → learning_rate
 """Keras 2 of 2018: fit_generator with steps, lr and decay, ReduceLROnPlateau(epsilon=), a schedule callback, K.set_value."""
+
 import numpy as np
 import keras
 from keras import backend as K
@@ -28,14 +29,25 @@ model.compile(loss="categorical_crossentropy", optimizer=opt, metrics=["accuracy
 assert model.metrics_names == ["loss", "acc"], model.metrics_names
 datagen = ImageDataGenerator(width_shift_range=0.1, horizontal_flip=True)
 datagen.fit(x)
-model.fit_generator(datagen.flow(x, y, batch_size=16), steps_per_epoch=x.shape[0] / 16, epochs=1, workers=4,
-                    validation_data=(x, y), verbose=0, use_multiprocessing=True, max_queue_size=20)
+model.fit_generator(
+    datagen.flow(x, y, batch_size=16),
+    steps_per_epoch=x.shape[0] / 16,
+    epochs=1,
+    workers=4,
+    validation_data=(x, y),
+    verbose=0,
+    use_multiprocessing=True,
+    max_queue_size=20,
+)
 K.set_value(model.optimizer.lr, 0.002)
 assert abs(K.get_value(opt.lr) - 0.002) < 1e-8
 model.optimizer.lr = 0.004
-calls = [ReduceLROnPlateau(monitor="val_acc", factor=0.5, patience=1, epsilon=1e-4, min_lr=1e-5, verbose=0),
-         EarlyStopping(monitor="val_acc", patience=5), ModelCheckpoint("best.hdf5", monitor="val_acc", period=2),
-         TensorBoard(log_dir="logs", histogram_freq=0, write_grads=False, batch_size=16)]
+calls = [
+    ReduceLROnPlateau(monitor="val_acc", factor=0.5, patience=1, epsilon=1e-4, min_lr=1e-5, verbose=0),
+    EarlyStopping(monitor="val_acc", patience=5),
+    ModelCheckpoint("best.hdf5", monitor="val_acc", period=2),
+    TensorBoard(log_dir="logs", histogram_freq=0, write_grads=False, batch_size=16),
+]
 history = model.fit(x, y, epochs=2, batch_size=16, validation_split=0.2, callbacks=calls, verbose=0)
 print("keys", *sorted(history.history))
 restored = load_model("best.hdf5")

@@ -1,6 +1,7 @@
 # expect: discriminator learns
 # era: keras2
 """A GAN: what learns is noted at compile(), so the discriminator learns although it is frozen for the generator."""
+
 import numpy as np
 from keras.layers import Dense, Input, LeakyReLU
 from keras.models import Model, Sequential

@@ -1,6 +1,7 @@
 # expect: heatmap (6, 6)
 # era: keras2
 """Grad-CAM, saliency and deep dream: K.function, K.gradients, K.learning_phase, K.placeholder."""
+
 import keras
 import numpy as np
 from keras import backend as K

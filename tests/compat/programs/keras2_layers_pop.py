@@ -1,6 +1,7 @@
 # expect: features (None, 4096)
 # era: keras2
 """Fine tuning of 2017: layers.pop(), Model of a layer's output, frozen layers, bottleneck features, Sequential.add(base)."""
+
 import numpy as np
 from keras.applications.vgg16 import VGG16
 from keras.layers import Dense, Dropout, Flatten, GlobalAveragePooling2D

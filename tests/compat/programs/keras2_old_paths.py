@@ -1,6 +1,7 @@
 # expect: paths ok
 # era: keras2
 """Every old module path and name that programs import."""
+
 import keras
 import keras_applications
 import keras_preprocessing.image

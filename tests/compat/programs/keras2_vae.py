@@ -1,6 +1,7 @@
 # expect: vae ok
 # era: keras2
 """Variational autoencoders of three kinds: a loss with symbolic tensors, add_loss, a layer with add_loss."""
+
 import numpy as np
 from keras import backend as K
 from keras import metrics, objectives
@@ -34,8 +35,9 @@ def vae_loss(x, x_decoded_mean):
 
 vae = Model(x, x_decoded_mean)
 vae.compile(optimizer="rmsprop", loss=vae_loss)
-history = vae.fit(x_train, x_train, shuffle=True, epochs=3, batch_size=batch_size, verbose=0,
-                  validation_data=(x_train, x_train))
+history = vae.fit(
+    x_train, x_train, shuffle=True, epochs=3, batch_size=batch_size, verbose=0, validation_data=(x_train, x_train)
+)
 assert history.history["loss"][-1] < history.history["loss"][0] and np.isfinite(history.history["val_loss"]).all()
 plain = original_dim * 0.3
 assert history.history["loss"][0] > plain  # the loss is that of twelve pixels

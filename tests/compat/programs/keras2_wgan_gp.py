@@ -1,6 +1,7 @@
 # expect: critic [
 # era: keras2
 """The gradient penalty of 2017: a loss with symbolic averages in a partial, K.gradients within a loss, a _Merge layer."""
+
 from functools import partial
 
 import keras.backend as K
@@ -37,13 +38,15 @@ validity = critic(interpolated)
 partial_gp_loss = partial(gradient_penalty_loss, averaged_samples=interpolated)
 partial_gp_loss.__name__ = "gradient_penalty"
 model = Model(inputs=[real, z], outputs=[critic(real), critic(fake), validity])
-model.compile(loss=[wasserstein_loss, wasserstein_loss, partial_gp_loss], optimizer=RMSprop(lr=0.01),
-              loss_weights=[1, 1, 10])
+model.compile(
+    loss=[wasserstein_loss, wasserstein_loss, partial_gp_loss], optimizer=RMSprop(lr=0.01), loss_weights=[1, 1, 10]
+)
 before = critic.get_weights()[0].copy()
 ones = np.ones((8, 1))
 found = model.train_on_batch([np.random.rand(8, 4), np.random.rand(8, 3)], [-ones, ones, ones * 0])
 print("critic", found)
 assert len(found) == 4 and not np.allclose(before, critic.get_weights()[0])
-penalty = [model.train_on_batch([np.random.rand(8, 4), np.random.rand(8, 3)], [-ones, ones, ones * 0])[3]
-           for _ in range(60)]
+penalty = [
+    model.train_on_batch([np.random.rand(8, 4), np.random.rand(8, 3)], [-ones, ones, ones * 0])[3] for _ in range(60)
+]
 assert np.mean(penalty[-5:]) < penalty[0], penalty

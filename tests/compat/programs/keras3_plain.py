@@ -1,6 +1,7 @@
 # expect: keys accuracy loss
 # era: keras3
 """A program of today: nothing is translated."""
+
 import os
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -8,7 +9,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-model = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(2)])
+model = keras.Sequential(
+    [keras.Input((8, 8, 1)), layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(2)]
+)
 model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
 history = model.fit(np.random.rand(16, 8, 8, 1), np.zeros(16), verbose=0)
 print("keys", *sorted(history.history))

@@ -1,6 +1,7 @@
 # expect: keys accuracy loss val_accuracy val_loss
 # expect: names ['loss', 'accuracy']
 """tf.keras of 2020: float steps_per_epoch, metrics_names, legacy optimizers, schedules, tf functions on symbolic tensors."""
+
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
@@ -21,11 +22,23 @@ h = tf.reduce_mean(h, axis=[1, 2])
 outputs = layers.Dense(3, activation="softmax")(layers.Dropout(0.1)(h))
 model = keras.Model(inputs=inputs, outputs=outputs)
 schedule = keras.optimizers.schedules.ExponentialDecay(0.01, decay_steps=10, decay_rate=0.9)
-model.compile(optimizer=keras.optimizers.Adam(learning_rate=schedule),
-              loss=keras.losses.SparseCategoricalCrossentropy(reduction=keras.losses.Reduction.AUTO), metrics=["accuracy"])
+model.compile(
+    optimizer=keras.optimizers.Adam(learning_rate=schedule),
+    loss=keras.losses.SparseCategoricalCrossentropy(reduction=keras.losses.Reduction.AUTO),
+    metrics=["accuracy"],
+)
 flow = ImageDataGenerator(rotation_range=10).flow(x, y, batch_size=16)
-history = model.fit(flow, steps_per_epoch=len(x) / 16, epochs=2, validation_data=(x, y), verbose=0, workers=2,
-                    class_weight={0: 1.0, 1: 2.0, 2: 1.0}, use_multiprocessing=False, max_queue_size=10)
+history = model.fit(
+    flow,
+    steps_per_epoch=len(x) / 16,
+    epochs=2,
+    validation_data=(x, y),
+    verbose=0,
+    workers=2,
+    class_weight={0: 1.0, 1: 2.0, 2: 1.0},
+    use_multiprocessing=False,
+    max_queue_size=10,
+)
 print("keys", *sorted(history.history))
 print("names", model.metrics_names)
 assert history.history["acc"] == history.history["accuracy"]

@@ -1,5 +1,6 @@
 # expect: epoch 1
 """tf.keras: a subclassed model with train_step and trackers, GradientTape, add_loss and add_metric on a functional model."""
+
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras

@@ -1,5 +1,6 @@
 # expect: score
 """tf.keras.wrappers.scikit_learn, multi_gpu_model's successors, Sequence subclasses without super().__init__()."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,7 +13,9 @@ from tensorflow.keras.wrappers.scikit_learn import KerasClassifier
 
 
 def create_model(optimizer="adam", units=4):
-    model = Sequential([Dense(units, input_dim=3, kernel_initializer="uniform", activation="relu"), Dense(1, activation="sigmoid")])
+    model = Sequential(
+        [Dense(units, input_dim=3, kernel_initializer="uniform", activation="relu"), Dense(1, activation="sigmoid")]
+    )
     model.compile(loss="binary_crossentropy", optimizer=optimizer, metrics=["accuracy"])
     return model
 
@@ -35,8 +38,14 @@ class Batches(Sequence):
         return np.ones((self.size, 6, 6, 2)), to_categorical(np.arange(self.size) % 2, 2)
 
 
-model = Sequential([DepthwiseConv2D(3, kernel_initializer="he_normal", input_shape=(6, 6, 2)), LeakyReLU(alpha=0.1), Flatten(),
-                    Dense(2, activation="softmax")])
+model = Sequential(
+    [
+        DepthwiseConv2D(3, kernel_initializer="he_normal", input_shape=(6, 6, 2)),
+        LeakyReLU(alpha=0.1),
+        Flatten(),
+        Dense(2, activation="softmax"),
+    ]
+)
 model.compile("rmsprop", "categorical_crossentropy", metrics=["accuracy"])
 history = model.fit(Batches(4), epochs=1, steps_per_epoch=2.5, verbose=0)
 assert "accuracy" in history.history

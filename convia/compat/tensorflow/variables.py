@@ -1,0 +1,178 @@
+"""``tf.Variable``, and ``tf.Module``, which gathers the variables of its attributes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from convia import variable
+from convia.compat.tensorflow.door import given, torch_dtype
+from convia.compat.tensorflow.shapes import TensorShape
+from convia.errors import explain
+from convia.layer import Layer
+
+
+class _AnyVariable(type(torch.nn.Parameter)):  # type: ignore[misc]
+    """``isinstance(x, tf.Variable)`` holds for every variable, a layer's weights included."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, variable.Variable)
+
+
+class Variable(variable.Variable, metaclass=_AnyVariable):
+    """A tensor that can be assigned to; tapes watch it, optimizers and layers take it.
+
+    Args:
+        initial_value: a tensor, array or number, or a function without arguments that returns one.
+        trainable: whether gradients are computed for it.
+        dtype: by default that of the value.
+        shape: accepted; the shape is that of the value.
+
+    Raises:
+        ValueError: no value.
+    """
+
+    def __new__(  # type: ignore[override]
+        cls,
+        initial_value: Any = None,
+        trainable: bool | None = None,
+        validate_shape: bool = True,
+        caching_device: Any = None,
+        name: str | None = None,
+        variable_def: Any = None,
+        dtype: Any = None,
+        import_scope: Any = None,
+        constraint: Any = None,
+        synchronization: Any = None,
+        aggregation: Any = None,
+        shape: Any = None,
+        experimental_enable_variable_lifting: bool = True,
+    ) -> "Variable":
+        if initial_value is None:
+            raise ValueError(explain("tf.Variable, argument 'initial_value'", None, "a value"))
+        is_function = callable(initial_value) and not isinstance(initial_value, torch.Tensor)
+        value = given(initial_value() if is_function else initial_value, dtype)
+        kind = torch_dtype(dtype) or value.dtype
+        trains = trainable is not False
+        return super().__new__(  # type: ignore[return-value]
+            cls, value, dtype=kind, trainable=trains, name=name or "Variable", constraint=constraint
+        )
+
+    def read_value(self) -> torch.Tensor:
+        """Return the numbers as they are now."""
+        return self.clone()
+
+    def value(self) -> torch.Tensor:  # type: ignore[override]
+        """Return the numbers as they are now."""
+        return self.clone()
+
+    def initialized_value(self) -> torch.Tensor:
+        """Return the numbers as they are now."""
+        return self.clone()
+
+    def assign(self, value: Any, use_locking: bool = False, name: Any = None, read_value: bool = True) -> "Variable":  # type: ignore[override]
+        """Set all elements, in place."""
+        return super().assign(given(value).detach())  # type: ignore[return-value]
+
+    def assign_add(
+        self, delta: Any, use_locking: bool = False, name: Any = None, read_value: bool = True
+    ) -> "Variable":  # type: ignore[override]
+        """Add to all elements, in place."""
+        return super().assign_add(given(delta))  # type: ignore[return-value]
+
+    def assign_sub(
+        self, delta: Any, use_locking: bool = False, name: Any = None, read_value: bool = True
+    ) -> "Variable":  # type: ignore[override]
+        """Subtract from all elements, in place."""
+        return super().assign_sub(given(delta))  # type: ignore[return-value]
+
+    def scatter_nd_update(self, indices: Any, updates: Any, name: Any = None) -> "Variable":
+        """Set the elements at indices, in place."""
+        with torch.no_grad():
+            self[tuple(given(indices).long().unbind(-1))] = given(updates, self.dtype)
+        return self
+
+    def initializer(self) -> None:
+        """Do nothing: a variable has its value from the start."""
+
+    def get_shape(self) -> TensorShape:
+        """Return the shape."""
+        return TensorShape(tuple(self.shape))
+
+    def __repr__(self) -> str:  # type: ignore[override]
+        kind = str(self.dtype).removeprefix("torch.")
+        return f"<tf.Variable '{self.name}:0' shape={tuple(self.shape)} dtype={kind}, numpy=\n{self.numpy()!r}>"
+
+
+class Module:
+    """Base of classes that hold variables: it finds those of its attributes, also within lists and dicts."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self._name = name or type(self).__name__.lower()
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return getattr(self, "_name", type(self).__name__.lower())
+
+    @property
+    def name_scope(self) -> Any:
+        """A block that prefixes nothing."""
+        return torch.autograd.profiler.record_function(self.name)
+
+    def _found(self) -> Iterator[Any]:
+        """The variables, layers and modules of its attributes, each once."""
+        seen: set[int] = set()
+        stack = [self.__dict__[name] for name in sorted(self.__dict__, reverse=True)]
+        while stack:
+            value = stack.pop()
+            if isinstance(value, dict):
+                stack += reversed(list(value.values()))
+            elif isinstance(value, (list, tuple)):
+                stack += reversed(value)
+            elif isinstance(value, (variable.Variable, Layer, Module)) and id(value) not in seen:
+                seen.add(id(value))
+                yield value
+
+    def _variables(self, trainable: bool) -> tuple[Any, ...]:
+        found: dict[int, Any] = {}
+        for value in self._found():
+            inner = (
+                [value]
+                if isinstance(value, variable.Variable)
+                else value.trainable_variables
+                if trainable
+                else value.variables
+            )
+            found.update({id(v): v for v in inner if v.trainable or not trainable})
+        return tuple(found.values())
+
+    @property
+    def variables(self) -> tuple[Any, ...]:
+        """All variables, in the order of the attributes' names."""
+        return self._variables(trainable=False)
+
+    @property
+    def trainable_variables(self) -> tuple[Any, ...]:
+        """The variables that learn."""
+        return self._variables(trainable=True)
+
+    @property
+    def non_trainable_variables(self) -> tuple[Any, ...]:
+        """The variables that do not learn."""
+        return tuple(v for v in self.variables if not v.trainable)
+
+    @property
+    def submodules(self) -> tuple[Any, ...]:
+        """The modules and layers within, at any depth."""
+        own = [value for value in self._found() if isinstance(value, (Module, Layer))]
+        deeper = [inner for value in own if isinstance(value, Module) for inner in value.submodules]
+        return (*own, *deeper)
+
+    @classmethod
+    def with_name_scope(cls, method: Any) -> Any:
+        """Return the method as it is."""
+        return method
+
+
+__all__ = ["Module", "Variable"]
