@@ -130,7 +130,7 @@ class IPython:
             return []
         quiet = {**os.environ, "PIP_RETRIES": "0", "PIP_DEFAULT_TIMEOUT": "10"}
         try:
-            done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=_SECONDS, env=quiet)
+            done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=_SECONDS, env=quiet)  # noqa: S602
         except subprocess.TimeoutExpired:
             print(f"{command}: stopped after {_SECONDS} s", file=sys.stderr)
             return []
@@ -195,7 +195,7 @@ def _download(command: str) -> None:
     flags = {"-O", "-o", "--output", "--output-document"}
     place = next((words[i + 1] for i, word in enumerate(words[:-1]) if word in flags), url.rpartition("/")[2])
     try:
-        urllib.request.urlretrieve(url, place)
+        urllib.request.urlretrieve(url, place)  # noqa: S310
     except (urllib.error.URLError, OSError, ValueError) as error:
         print(f"{url}: {error}", file=sys.stderr)
 
