@@ -130,6 +130,8 @@ class Trainer(Compiled):
             epochs = most
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
+        if steps_per_epoch is not None and hasattr(x, "endless"):  # a pipeline goes on where the last epoch stopped
+            x = x.endless()
         batches = adapt(
             x,
             y,
