@@ -47,7 +47,7 @@ def train(folder: Path, frequency: Any) -> None:
     arrays |= {f"slot{place}": value.numpy() for place, value in enumerate(model.optimizer.variables)}
     arrays |= {f"random_{key}": value for key, value in random_state(model).items()}
     arrays["rate"] = np.asarray(float(model.optimizer.learning_rate))
-    np.savez(folder / "end.tmp.npz", **arrays)
+    np.savez(folder / "end.tmp.npz", allow_pickle=False, **arrays)
     (folder / "end.tmp.npz").replace(folder / "end.npz")
 
 

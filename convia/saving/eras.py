@@ -106,8 +106,8 @@ def major(version: str | None) -> int:
 def to_legacy(config: Any) -> Any:
     """Reduce the entries of layers to class and arguments, as in the attribute ``model_config`` of an ``.h5`` file.
 
-    Where Keras 2 and 3 differ, Keras 2's form is written: both read it. Functions in graphs and Sequentials within graphs
-    have no form in common, and keep Keras 3's.
+    Where Keras 2 and 3 differ, Keras 2's form is written: both read it. Functions and models within graphs have no
+    form in common, and keep Keras 3's.
     """
     if not isinstance(config, Mapping) or str(config.get("module")).startswith("keras.src.ops"):
         return config  # functions keep their module: some have the names of layers
@@ -117,8 +117,7 @@ def to_legacy(config: Any) -> Any:
     ):
         inner = {**inner, "layers": [to_legacy(layer) for layer in inner["layers"]]}
         if config["class_name"] == "Functional" and all(_has_old_form(layer) for layer in inner["layers"]):
-            models = {layer["name"] for layer in inner["layers"] if layer["class_name"] == "Functional"}
-            inner["layers"] = [_with_old_nodes(layer, models) for layer in inner["layers"]]
+            inner["layers"] = [_with_old_nodes(layer) for layer in inner["layers"]]
     else:
         inner = _old_arguments(config["class_name"], inner)
     name = config.get("registered_name") or config["class_name"]
@@ -159,9 +158,8 @@ _NEW = (  # left out where they are None or false; Keras 2 does not know them
 
 
 def _has_old_form(layer: Config) -> bool:
-    return (
-        layer["class_name"] != "Sequential" and "module" not in layer and all(map(_old_inputs, layer["inbound_nodes"]))
-    )
+    is_layer = layer["class_name"] not in _MODELS and "module" not in layer
+    return is_layer and all(map(_old_inputs, layer["inbound_nodes"]))
 
 
 def _old_inputs(node: Config) -> list[Any] | None:
@@ -177,11 +175,8 @@ def _old_inputs(node: Config) -> list[Any] | None:
     return [[*item["config"]["keras_history"], kwargs] for item in given]
 
 
-def _with_old_nodes(layer: Config, models: set[str]) -> Config:
-    """Calls as lists; those of a model are counted from 1."""
-    nodes = [_old_inputs(node) or [] for node in layer["inbound_nodes"]]
-    counted = [[[name, index + (name in models), *rest] for name, index, *rest in node] for node in nodes]
-    return {**layer, "inbound_nodes": counted}
+def _with_old_nodes(layer: Config) -> Config:
+    return {**layer, "inbound_nodes": [_old_inputs(node) for node in layer["inbound_nodes"]]}
 
 
 # -- from them --------------------------------------------------------------------------------------------------------

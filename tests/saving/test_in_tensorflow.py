@@ -13,11 +13,14 @@ from test_with_keras import data_for, randomize
 import convia
 
 PYTHON = os.environ.get("CONVIA_TENSORFLOW")
-OF_KERAS_3 = {  # their .h5 files have functions or Sequentials in graphs, which have Keras 3's form only
+OF_KERAS_3 = {  # their .h5 files have functions or models in graphs, which have Keras 3's form only
     "functions",
     "operators",
     "slices",
+    "backbone_and_head",
     "deeply_nested",
+    "nested_functional",
+    "nested_output",
     "layer_in_two_models",
 }
 
