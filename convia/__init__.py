@@ -3,6 +3,8 @@
 ``import convia as keras`` gives the names of Keras 3.
 """
 
+import importlib
+
 from convia import (
     activations,
     applications,
@@ -49,6 +51,11 @@ from convia.transfer import transfer
 from convia.variable import Variable
 
 __version__ = "0.1.0"
+
+
+def load_ipython_extension(ipython: object) -> None:
+    """``%load_ext convia`` in a notebook: from then on `keras` and `tensorflow` are convia's, of any era."""
+    importlib.import_module("convia.compat").activate()
 
 
 def version() -> str:

@@ -130,7 +130,9 @@ class IPython:
             return []
         quiet = {**os.environ, "PIP_RETRIES": "0", "PIP_DEFAULT_TIMEOUT": "10"}
         try:
-            done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=_SECONDS, env=quiet)
+            done = subprocess.run(
+                command, shell=True, check=False, capture_output=True, text=True, timeout=_SECONDS, env=quiet
+            )
         except subprocess.TimeoutExpired:
             print(f"{command}: stopped after {_SECONDS} s", file=sys.stderr)
             return []

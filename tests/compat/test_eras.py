@@ -285,3 +285,11 @@ def test_every_public_name_of_tf_keras_that_is_counted_resolves():
             except (ImportError, AttributeError):
                 missing.append(name)
     assert not missing
+
+
+def test_the_extension_of_notebooks_switches_the_eras_on():
+    convia.load_ipython_extension(None)
+    try:
+        assert importlib.import_module("keras").layers is importlib.import_module("tensorflow.keras").layers
+    finally:
+        compat.deactivate()

@@ -134,9 +134,9 @@ def _dilated(base: Any, rank: int) -> Any:
                 kwargs["filters"] = sizes[0]
             names = ("kernel_initializer", "activation", "weights", "padding", "strides", "dilation_rate")
             old = {"nb_filter": "filters", "init": "kernel_initializer", "border_mode": "padding",
-                   "subsample": "strides", "atrous_rate": "dilation_rate", "bias": "use_bias", "filter_length": "kernel_size",
-                   "W_regularizer": "kernel_regularizer", "b_regularizer": "bias_regularizer",
-                   "dim_ordering": "data_format", "subsample_length": "strides"}  # fmt: skip
+                   "subsample": "strides", "atrous_rate": "dilation_rate", "bias": "use_bias",
+                   "filter_length": "kernel_size", "W_regularizer": "kernel_regularizer",
+                   "b_regularizer": "bias_regularizer", "dim_ordering": "data_format", "subsample_length": "strides"}  # fmt: skip
             named = {old.get(key, key): value for key, value in kwargs.items()}
             named.update(zip(names, args, strict=False))
             if {"nb_row", "nb_col"} <= named.keys():
