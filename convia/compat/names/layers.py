@@ -136,7 +136,8 @@ def _dilated(base: Any, rank: int) -> Any:
             old = {"nb_filter": "filters", "init": "kernel_initializer", "border_mode": "padding",
                    "subsample": "strides", "atrous_rate": "dilation_rate", "bias": "use_bias",
                    "filter_length": "kernel_size", "W_regularizer": "kernel_regularizer",
-                   "b_regularizer": "bias_regularizer", "dim_ordering": "data_format", "subsample_length": "strides"}  # fmt: skip
+                   "b_regularizer": "bias_regularizer", "dim_ordering": "data_format",
+                   "subsample_length": "strides"}  # fmt: skip
             named = {old.get(key, key): value for key, value in kwargs.items()}
             named.update(zip(names, args, strict=False))
             if {"nb_row", "nb_col"} <= named.keys():
