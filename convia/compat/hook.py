@@ -140,6 +140,7 @@ class _Finder(MetaPathFinder):
         if tail:
             return _facade_part(tail)
         facade: Any = importlib.import_module(_FACADE)
+        importlib.import_module(f"{_FACADE}.tensors").activate()
         facade.keras = self._module("keras", paths.PATHS["keras"].split(), "keras")
         return facade
 

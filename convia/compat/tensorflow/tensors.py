@@ -186,7 +186,11 @@ def _changed(owner: type) -> None:
 
 
 _BUILTIN: tuple[tuple[type, dict[str, Any]], ...] = ((torch.Size, _SIZE), (torch.dtype, _DTYPE))
-_PYTHON: tuple[tuple[type, dict[str, Any]], ...] = ((Tensor, _TENSOR), (KerasTensor, _SYMBOLIC), (Variable, _VARIABLE))
+_PYTHON: tuple[tuple[type, dict[str, Any]], ...] = (
+    (Tensor, _TENSOR),
+    (KerasTensor, _SYMBOLIC),
+    (Variable, _VARIABLE),
+)
 
 
 def is_active() -> bool:

@@ -253,3 +253,14 @@ def test_batches_of_others_become_datasets():
     again = made.cache().shuffle(10).prefetch(tf.data.AUTOTUNE)
     assert again.class_names == ["cat", "dog"] and made.map(lambda a, b: (a, b)).class_names == ["cat", "dog"]
     assert len(list(made.unbatch())) == 3
+
+
+def test_a_folder_of_images_is_a_pipeline(tmp_path):
+    for name in ("a/1.png", "a/2.png", "b/1.png"):
+        tf.io.write_file(str(tmp_path / name), tf.io.encode_png(tf.zeros((5, 5, 3), tf.uint8)))
+    folder = keras.utils.image_dataset_from_directory(tmp_path, image_size=(4, 4), batch_size=2, verbose=False)
+    ready = folder.map(lambda x, y: (x / 255, y)).cache().shuffle(8).prefetch(buffer_size=tf.data.AUTOTUNE)
+    assert ready.class_names == ["a", "b"] and len(ready) == 2
+    assert sum(len(labels) for _, labels in ready) == 3
+    for images, _ in folder.take(1):
+        assert images.shape.as_list() == [2, 4, 4, 3]
