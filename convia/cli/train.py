@@ -33,11 +33,13 @@ from convia.layers import Rescaling
 from convia.models import Model, Sequential
 from convia.optimizers import Adam
 from convia.random import set_random_seed
+from convia.saving.kept import Preprocessing
 from convia.transfer import classifier, freeze
 
 MANY_IMAGES = 10_000  # with more, the quick network is the default
 _SLOWER, _WAIT = 0.3, 3  # the learning rate is multiplied by the one after so many epochs without progress
 _FEW_PIXELS = 1 << 15  # per step: 32 images of 32×32
+_COLORS = {1: "grayscale", 3: "rgb", 4: "rgba"}
 _PICTURES = ("learning_curves", "confusion_matrix", "predictions")
 _INSIDE = ("filters", "feature_maps")  # of networks that are not wrapped in another
 PUBLISHED = {  # trained networks, which get a new head
@@ -137,6 +139,7 @@ def train(settings: Settings, console: Console | None = None, command: Sequence[
     name = settings.model or ("lenet" if len(images.training) > MANY_IMAGES else "deep")
     _introduce(console, images, name)
     model = build(name, images, settings.learning_rate, settings.weights)
+    model.class_names, model.preprocessing = images.class_names, _preprocessing(images)
     with new_run(Path(settings.output or Path("runs", images.name)).expanduser()) as run:
         timer = Timer()
         with _threads(settings.batch_size * images.input_shape[0] * images.input_shape[1]):
@@ -199,6 +202,12 @@ def build(name: str, images: ImageData, learning_rate: float, weights: str = "im
         model = Sequential([*first, *layers_of(name, images.input_shape, classes)], name=name)
     model.compile(Adam(learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
+
+
+def _preprocessing(images: ImageData) -> Preprocessing:
+    """What makes an image file such as the model was trained on; its first layers do the rest."""
+    height, width, channels = images.input_shape
+    return Preprocessing(_COLORS.get(channels), (height, width), rescale=images.largest / 255)
 
 
 @contextmanager

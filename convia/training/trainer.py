@@ -274,6 +274,7 @@ class Trainer(Compiled):
         advice.look_at_pictures(self, batches)
         hooks = self._hooks(callbacks, verbose, 1, batches)
         logs = self._test_epoch(batches, hooks)
+        object.__setattr__(self, "_evaluated", logs)
         if return_dict:
             return logs
         values = [logs[name] for name in self.metrics_names if name in logs]
