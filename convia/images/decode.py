@@ -11,6 +11,8 @@ from PIL import Image
 
 from convia.images.files import centre, fit_img, load_img, read_bytes
 
+_LONGEST = 2**15 - 1  # side of an image whose pixels have places of 16 bits
+_NO_FRACTIONS = np.empty(0, np.uint16)
 DECODINGS = ("exact", "fast")
 _MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 
@@ -18,7 +20,9 @@ _MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 def decode(
     path: str, color_mode: str, size: tuple[int, int], interpolation: str, keep_aspect_ratio: bool, fast: bool = False
 ) -> Any:
-    """Return a file as an image (Pillow's, or an array) of a size (height, width), see :func:`~convia.images.files.load_img`.
+    """Return a file as an image (Pillow's, or an array) of a size (height, width).
+
+    The arguments are those of :func:`~convia.images.files.load_img`.
 
     Args:
         fast: decode photographs (JPEG) at the least of 1/8, 1/4 and 1/2 of their size that is not below the target's,
@@ -65,12 +69,12 @@ def _nearest(pixels: Any, size: tuple[int, int] | None, keep_aspect_ratio: bool)
     if size is None or size == (height, width):
         return pixels
     box = centre((width, height), size) if keep_aspect_ratio else (0, 0, width, height)
-    return cv2.remap(pixels, _picked(box, size), None, cv2.INTER_NEAREST)
+    return cv2.remap(pixels, _picked(box, size), _NO_FRACTIONS, cv2.INTER_NEAREST)
 
 
 @functools.lru_cache(64)
 def _picked(box: tuple[int, int, int, int], size: tuple[int, int]) -> Any:
-    """Return the (x, y) in a box (left, top, right, bottom) of each pixel of the result, rounded as by Pillow's sums."""
+    """Return the (x, y) in a box (left, top, right, bottom) of each pixel of the result, rounded as Pillow does."""
     rows, columns = (
         np.cumsum([first + (last - first) / count / 2, *[(last - first) / count] * (count - 1)]).astype(np.int16)
         for first, last, count in ((box[1], box[3], size[0]), (box[0], box[2], size[1]))

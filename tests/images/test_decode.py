@@ -1,6 +1,7 @@
 """Photographs are decoded to Pillow's pixels, whichever library does it; the unusual goes Pillow's way."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,9 +78,8 @@ def test_other_colours(tmp_path, kind, mode):
 
 def test_a_truncated_photograph_is_refused(tmp_path):
     path = saved(tmp_path, picture(size=(400, 300)), quality=95)
-    content = open(path, "rb").read()
-    with open(path, "wb") as file:
-        file.write(content[: len(content) // 2])
+    content = Path(path).read_bytes()
+    Path(path).write_bytes(content[: len(content) // 2])
     with pytest.raises(OSError, match=r"picture\.jpg: received an image that cannot be read"):
         decode(path, "rgb", (10, 10), "nearest", False)
 
