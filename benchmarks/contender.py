@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import networks
+import numpy as np
+
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 BATCH = 32
-
-import networks
-import numpy as np
 
 
 def keras_style(library: Any, name: str, x: np.ndarray, y: np.ndarray) -> dict[str, Callable[[], object]]:

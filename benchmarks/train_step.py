@@ -17,9 +17,9 @@ from typing import Any
 os.environ["KERAS_BACKEND"] = "torch"
 
 import keras
+import networks
 import numpy as np
 import torch
-import networks
 import torch_networks
 
 import convia

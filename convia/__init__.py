@@ -3,6 +3,8 @@
 ``import convia as keras`` gives the names of Keras 3.
 """
 
+import importlib
+
 from convia import (
     activations,
     applications,
@@ -13,6 +15,7 @@ from convia import (
     convolution,
     datasets,
     dtype_policies,
+    explain,
     initializers,
     layers,
     losses,
@@ -51,6 +54,11 @@ from convia.variable import Variable
 __version__ = "0.1.0"
 
 
+def load_ipython_extension(ipython: object) -> None:
+    """``%load_ext convia`` in a notebook: from then on `keras` and `tensorflow` are convia's, of any era."""
+    importlib.import_module("convia.compat").activate()
+
+
 def version() -> str:
     """Return the version of convia."""
     return __version__
@@ -84,6 +92,7 @@ __all__ = [
     "datasets",
     "device",
     "dtype_policies",
+    "explain",
     "initializers",
     "layers",
     "losses",

@@ -301,7 +301,8 @@ def _infer(function: Callable[..., Any], args: Any, kwargs: dict[str, Any], on_m
     only_numbers = bool(inputs) and all(tensor.known is not None for tensor in inputs)
     runs = []
     for trial in range(2 if unknown else 1):
-        mode = torch.device("cpu" if only_numbers else "meta") if on_meta else FakeTensorMode(allow_non_fake_inputs=True)
+        place = torch.device("cpu" if only_numbers else "meta")
+        mode = place if on_meta else FakeTensorMode(allow_non_fake_inputs=True)
         with mode, torch.no_grad():
             stand_ins = [_stand_in(tensor, trial) for tensor in inputs]
             given_args, given_kwargs = substitute((args, kwargs), dict(zip(map(id, inputs), stand_ins, strict=True)))

@@ -20,7 +20,7 @@ static inline V activate(V x, float a) {
         case Act::sigmoid: return vsigmoid(x);
         case Act::softplus: return softplus(x);
         case Act::exponential: return vexp(x);
-        case Act::relu6: x = x < 0.f ? zero() : x; return x > 6.f ? all(6) : x;
+        case Act::capped_relu: x = x < 0.f ? zero() : x; return x > a ? all(a) : x;
         case Act::hard_sigmoid: x = x * (1.f / 6) + 0.5f; x = x < 0.f ? zero() : x; return x > 1.f ? all(1) : x;
         case Act::hard_tanh: x = x < -1.f ? all(-1) : x; return x > 1.f ? all(1) : x;
         case Act::softsign: return x / (1.f + vabs(x));
@@ -29,6 +29,13 @@ static inline V activate(V x, float a) {
         case Act::gelu_tanh: return 0.5f * x * (1.f + vtanh(0.7978845608028654f * (x + 0.044715f * x * x * x)));
         case Act::mish: return x * vtanh(softplus(x));
         case Act::hard_silu: { V r = x + 3.f; r = r < 0.f ? zero() : r; r = r > 6.f ? all(6) : r; return x * r * (1.f / 6); }
+        case Act::log_sigmoid: return -softplus(-x);
+        case Act::tanh_shrink: return x - vtanh(x);
+        case Act::soft_shrink: return x > a ? x - a : x < -a ? x + a : zero();
+        case Act::hard_shrink: return vabs(x) > a ? x : zero();
+        case Act::squareplus: return 0.5f * (x + vsqrt(x * x + a));
+        case Act::sparse_plus: return x <= -1.f ? zero() : x < 1.f ? 0.25f * (x + 1.f) * (x + 1.f) : x;
+        case Act::sparse_sigmoid: return x <= -1.f ? zero() : x < 1.f ? 0.5f * (x + 1.f) : all(1);
         default: return x;
     }
 }
@@ -45,7 +52,7 @@ static inline V derivative(V y, float a) {
         case Act::sigmoid: return y * (1.f - y);
         case Act::softplus: return 1.f - vexp(-y);
         case Act::exponential: return y;
-        case Act::relu6: return (y > 0.f) & (y < 6.f) ? all(1) : zero();
+        case Act::capped_relu: return (y > 0.f) & (y < a) ? all(1) : zero();
         case Act::hard_sigmoid: return (y > 0.f) & (y < 1.f) ? all(1.f / 6) : zero();
         case Act::hard_tanh: return (y > -1.f) & (y < 1.f) ? all(1) : zero();
         case Act::softsign: { V r = 1.f - vabs(y); return r * r; }
@@ -57,6 +64,13 @@ static inline V derivative(V y, float a) {
         }
         case Act::mish: { V t = vtanh(softplus(y)); return t + y * (1.f - t * t) * vsigmoid(y); }
         case Act::hard_silu: return y < -3.f ? zero() : y > 3.f ? all(1) : y * (1.f / 3) + 0.5f;
+        case Act::log_sigmoid: return vsigmoid(-y);
+        case Act::tanh_shrink: { V t = vtanh(y); return t * t; }
+        case Act::soft_shrink:
+        case Act::hard_shrink: return vabs(y) > a ? all(1) : zero();
+        case Act::squareplus: return 0.5f + 0.5f * y / vsqrt(y * y + a);
+        case Act::sparse_plus: return y <= -1.f ? zero() : y < 1.f ? 0.5f * (y + 1.f) : all(1);
+        case Act::sparse_sigmoid: return vabs(y) < 1.f ? all(0.5f) : zero();
         default: return all(1);
     }
 }
@@ -67,8 +81,9 @@ static inline void with_act(Act act, F f) {
 #define CASE(a) case Act::a: return f(std::integral_constant<Act, Act::a>());
     switch (act) {
         CASE(linear) CASE(relu) CASE(leaky_relu) CASE(elu) CASE(selu) CASE(tanh) CASE(sigmoid) CASE(softplus)
-        CASE(exponential) CASE(relu6) CASE(hard_sigmoid) CASE(hard_tanh) CASE(softsign) CASE(silu) CASE(gelu)
-        CASE(gelu_tanh) CASE(mish) CASE(hard_silu)
+        CASE(exponential) CASE(capped_relu) CASE(hard_sigmoid) CASE(hard_tanh) CASE(softsign) CASE(silu) CASE(gelu)
+        CASE(gelu_tanh) CASE(mish) CASE(hard_silu) CASE(log_sigmoid) CASE(tanh_shrink) CASE(soft_shrink)
+        CASE(hard_shrink) CASE(squareplus) CASE(sparse_plus) CASE(sparse_sigmoid)
     }
 #undef CASE
 }

@@ -17,11 +17,6 @@ static inline VU scrambled(VU h) {
 
 static inline V uniform(VU bits) { return __builtin_convertvector((VI)(bits >> 8), V) * (1.f / 16777216); }  // in [0, 1)
 
-static inline V vsqrt(V x) {
-    for (int i = 0; i < L; i++) x[i] = __builtin_sqrtf(x[i]);
-    return x;
-}
-
 // Normally distributed (Box & Muller 1958): √(−2·ln u)·cos(2πt).
 static inline V normal(VU bits) {
     V u = 1.f - uniform(bits), t = vabs(uniform(scrambled(bits ^ 0x5bd1e995u)) - 0.5f);

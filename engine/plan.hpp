@@ -11,8 +11,9 @@ using Int = std::int64_t;
 
 enum class Kind { conv, pool_max, pool_average, unary, softmax, copy, join, noise, norm_frozen, norm_stats, norm_batch,
                   conv_transpose, prelu, penalty, norm_group };
-enum class Act { linear, relu, leaky_relu, elu, selu, tanh, sigmoid, softplus, exponential, relu6, hard_sigmoid,
-                 hard_tanh, softsign, silu, gelu, gelu_tanh, mish, hard_silu };  // from silu on: derivative from the input
+enum class Act { linear, relu, leaky_relu, elu, selu, tanh, sigmoid, softplus, exponential, capped_relu, hard_sigmoid,
+                 hard_tanh, softsign, silu, gelu, gelu_tanh, mish, hard_silu, log_sigmoid, tanh_shrink, soft_shrink,
+                 hard_shrink, squareplus, sparse_plus, sparse_sigmoid };  // from silu on: derivative from the input
 enum class Join { add, subtract, multiply, average, maximum, minimum };
 enum class LossKind { none, softmax_crossentropy, sigmoid_crossentropy, mean_squared, mean_absolute, mean_percentage,
                       mean_logarithmic, huber, log_cosh, poisson };

@@ -80,6 +80,11 @@ static inline V vlog(V x) {
     return x == x ? m + y + e * 0.693359375f : x;  // NaN stays NaN
 }
 
+static inline V vsqrt(V x) {
+    for (int i = 0; i < L; i++) x[i] = __builtin_sqrtf(x[i]);
+    return x;
+}
+
 // 1/x of normal numbers, to a unit in the last place: where there is an estimate of 14 bits, a step of Newton's is faster.
 static inline V reciprocal(V x) {
 #if LANES == 16 && defined(__AVX512F__)

@@ -29,7 +29,23 @@ LIMIT = 64 * MEBI  # bytes more than before: ten times any file here, and what l
 GOLDEN = Path(__file__).parents[1] / "tests/saving/golden/tf_keras.tar.xz"
 FROM_GOLDEN = ("graph_residual.keras", "graph_operators.h5", "train_Adam.keras", "train_legacy_Adam.h5")
 BATCH = 250
-ODD = (None, True, -1, 0, 2**31, 10**18, 1e308, "", "x" * 1000, "../../etc/passwd", [], {}, [[]], "__lambda__", 0.5)
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    2**31,
+    10**18,
+    1e308,
+    "",
+    "x" * 1000,
+    "../../etc/passwd",
+    [],
+    {},
+    [[]],
+    "__lambda__",
+    0.5,
+)
 
 Bytes = bytes
 

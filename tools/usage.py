@@ -2,8 +2,9 @@
 
     python tools/usage.py [FOLDER]
 
-FOLDER holds usage_symbols.tsv, usage_import_paths.tsv, usage_methods.tsv, usage_kwargs.tsv and usage_tf.tsv. A symbol is
-there if it can be imported, a keyword if its callable takes or translates it, a method if an object of its kind has it.
+FOLDER holds usage_symbols.tsv, usage_import_paths.tsv, usage_methods.tsv, usage_kwargs.tsv and usage_tf.tsv. A symbol
+is there if it can be imported, a keyword if its callable takes or translates it, a method if an object of its kind
+has it.
 Names that only the programs' own subclasses define are no part of Keras; such rows are counted apart.
 """
 
@@ -19,10 +20,10 @@ from typing import Any
 
 os.environ["CONVIA_COMPAT"] = "on"
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from convia import compat  # noqa: E402
-from convia.compat import arguments  # noqa: E402
+from convia import compat
+from convia.compat import arguments
 
 ERAS_OF = {"k1": "keras1", "k2": "keras2", "tfkeras": "tfkeras", "k3": "keras3"}
 Row = dict[str, str]
@@ -35,12 +36,16 @@ OWN = {
     "Model.extract", "Model.generate", "Model.generator", "Model.last_epoch", "Model.model", "Model.normalize",
     "Model.num_embeddings", "Model.parameters", "Model.preprocessor", "Model.reparameterize", "Model.sample",
     "Model.vqvae", "Model.zero_grad", "tensor.append", "tensor.pop", "LayerList.pop", "tf.data.Dataset.shape",
-    "tf.data.Dataset.get_mini_dataset", "Layer.w", "tf.data.Dataset.next", "Layer.get_layer", "Layer.layers", "Layer.b (self)",
+    "tf.data.Dataset.get_mini_dataset", "Layer.w", "tf.data.Dataset.next", "Layer.get_layer", "Layer.layers",
+    "Layer.b (self)",
     "Layer.W (self)", "Layer.total", "Layer.get_vocabulary", "tf.Checkpoint.step", "tf.Checkpoint.checkpoints",
-    *(f"Model.compile({name})" for name in "g_optimizer d_optimizer c_optimizer loss_fn temperature student_loss_fn "
-      "distillation_loss_fn alpha learning_rate gen_loss_fn gen_G_optimizer gen_F_optimizer g_loss_fn disc_loss_fn "
-      "disc_Y_optimizer disc_X_optimizer d_loss_fn".split()),
-    *(f"Model.build({name})" for name in "weightsPath numClasses numChannels imgRows imgCols classes".split()),
+    *(
+        f"Model.compile({name})"
+        for name in "g_optimizer d_optimizer c_optimizer loss_fn temperature student_loss_fn "  # noqa: SIM905
+        "distillation_loss_fn alpha learning_rate gen_loss_fn gen_G_optimizer gen_F_optimizer g_loss_fn disc_loss_fn disc_Y_optimizer "
+        "disc_X_optimizer d_loss_fn".split()
+    ),
+    *(f"Model.build({name})" for name in ["weightsPath", "numClasses", "numChannels", "imgRows", "imgCols", "classes"]),
 }  # fmt: skip
 
 
@@ -146,7 +151,9 @@ def takes(kinds: dict[str, Any], row: Row) -> bool:
     except (TypeError, ValueError):
         return True
     called = getattr(target, "__name__", method or name.rpartition(".")[2])
-    tables = arguments.rows(arguments.LAYERS, arguments.OPTIMIZERS, arguments.CALLBACKS, arguments.OTHERS, arguments.METHODS)
+    tables = arguments.rows(
+        arguments.LAYERS, arguments.OPTIMIZERS, arguments.CALLBACKS, arguments.OTHERS, arguments.METHODS
+    )
     joined = {old for olds, _ in arguments.JOINED for old in olds.split()}
     if keyword in parameters or keyword in tables.get(called, {}) or keyword in joined:
         return True
@@ -154,7 +161,10 @@ def takes(kinds: dict[str, Any], row: Row) -> bool:
         return keyword in ("subsample", "border_mode", "activation")
     is_layer = inspect.isclass(target) and name.startswith("keras.layers")
     return (
-        (is_layer and keyword in ("input_shape", "batch_input_shape", "input_dim", "weights", "name", "trainable", "dtype"))
+        (
+            is_layer
+            and keyword in ("input_shape", "batch_input_shape", "input_dim", "weights", "name", "trainable", "dtype")
+        )
         or (name.startswith("keras.optimizers") and keyword in ("decay", "clipnorm", "clipvalue"))
         or (name == "keras.callbacks.ModelCheckpoint" and keyword == "period")
         or (name == "keras.models.Model" and keyword in ("input", "output"))

@@ -38,8 +38,15 @@ class WeightFile:
     name: str | None = None
 
     def path(self) -> str:
-        """Return the path in the cache, downloading the file at the first time; see :func:`fetch.get_file`."""
-        return fetch.get_file(self.name, self.url, cache_subdir="models", file_hash=self.file_hash)
+        """Return the path in the cache, downloading the file at the first time; see :func:`fetch.get_file`.
+
+        The environment's CONVIA_MIRRORS may name further places, separated by spaces, that have the official files in
+        the same folders; they are tried in turn when the official place fails.
+        """
+        places = os.environ.get("CONVIA_MIRRORS", "").split() if self.url.startswith(ORIGIN) else []
+        mirrors = [f"{place.rstrip('/')}/{self.url.removeprefix(ORIGIN)}" for place in places]
+        options: dict[str, Any] = {"mirrors": mirrors} if mirrors else {}
+        return fetch.get_file(self.name, self.url, cache_subdir="models", file_hash=self.file_hash, **options)
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,9 @@ def make(network: Network, options: Options, shape: tuple[int | None, ...] | Non
 def _weights_path(network: Network, options: Options) -> Any:
     if not options.is_imagenet:
         return options.weights
-    assert network.files is not None
+    if network.files is None:
+        remedy = "There is no official file of them; train it, or give a file of yours."
+        raise ValueError(explain(f"{network.title}, argument 'weights'", "'imagenet'", "None or a path", remedy))
     return (network.files.top if options.include_top else network.files.no_top).path()
 
 
@@ -158,9 +167,6 @@ def check(network: Network, options: Options) -> None:
     if network.channels_last_only and config.image_data_format() == "channels_first":
         remedy = "Call set_image_data_format('channels_last')."
         raise ValueError(explain(title, "image_data_format 'channels_first'", "'channels_last'", remedy))
-    if options.is_imagenet and network.files is None:
-        remedy = "There is no official file of them; train it, or give a file of yours."
-        raise ValueError(explain(f"{title}, argument 'weights'", "'imagenet'", "None or a path", remedy))
     is_path = isinstance(weights, (str, os.PathLike))
     if weights is not None and not options.is_imagenet and not (is_path and Path(weights).exists()):
         expected = "'imagenet', None for random weights, or the path of an existing file"

@@ -4,13 +4,11 @@
 """
 
 import inspect
-import platform
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,6 +24,7 @@ from convia.cli import data
 from convia.cli.data import Arrays, ImageData
 from convia.cli.progress import EpochBar, EpochLines, Timer
 from convia.cli.runs import new_run, write_json
+from convia.cli.version import versions
 from convia.errors import explain, nearest
 from convia.graph import Input
 from convia.images.directory import ON_ERROR
@@ -33,11 +32,13 @@ from convia.layers import Rescaling
 from convia.models import Model, Sequential
 from convia.optimizers import Adam
 from convia.random import set_random_seed
+from convia.saving.kept import Preprocessing
 from convia.transfer import classifier, freeze
 
 MANY_IMAGES = 10_000  # with more, the quick network is the default
 _SLOWER, _WAIT = 0.3, 3  # the learning rate is multiplied by the one after so many epochs without progress
 _FEW_PIXELS = 1 << 15  # per step: 32 images of 32×32
+_COLORS = {1: "grayscale", 3: "rgb", 4: "rgba"}
 _PICTURES = ("learning_curves", "confusion_matrix", "predictions")
 _INSIDE = ("filters", "feature_maps")  # of networks that are not wrapped in another
 PUBLISHED = {  # trained networks, which get a new head
@@ -137,6 +138,7 @@ def train(settings: Settings, console: Console | None = None, command: Sequence[
     name = settings.model or ("lenet" if len(images.training) > MANY_IMAGES else "deep")
     _introduce(console, images, name)
     model = build(name, images, settings.learning_rate, settings.weights)
+    model.class_names, model.preprocessing = images.class_names, _preprocessing(images)
     with new_run(Path(settings.output or Path("runs", images.name)).expanduser()) as run:
         timer = Timer()
         with _threads(settings.batch_size * images.input_shape[0] * images.input_shape[1]):
@@ -199,6 +201,12 @@ def build(name: str, images: ImageData, learning_rate: float, weights: str = "im
         model = Sequential([*first, *layers_of(name, images.input_shape, classes)], name=name)
     model.compile(Adam(learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
+
+
+def _preprocessing(images: ImageData) -> Preprocessing:
+    """What makes an image file such as the model was trained on; its first layers do the rest."""
+    height, width, channels = images.input_shape
+    return Preprocessing(_COLORS.get(channels), (height, width), rescale=images.largest / 255)
 
 
 @contextmanager
@@ -291,17 +299,6 @@ def _facts(
         "device": str(config.device()),
         "versions": versions(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what decides the results."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in ("convia", "torch", "numpy"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # a source tree that is not installed
-            found[name] = "not installed"
-    return found
 
 
 def _draw(folder: Path, model: Model, images: ImageData, history: Any, probabilities: Arrays) -> None:

@@ -30,6 +30,9 @@ def deactivate() -> None:
     """Undo ``activate``: modules, methods and the era are as before."""
     hook.uninstall()
     ungraft()
+    tensors = sys.modules.get("convia.compat.tensorflow.tensors")
+    if tensors is not None:
+        tensors.deactivate()
     _ready.clear()
     eras.set_era(None)
     report.clear()

@@ -93,10 +93,10 @@ def translated(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments of a call under today's names."""
     args, kwargs = _from_positions(name, args, dict(kwargs))
-    for olds, new in JOINED:
-        if set(olds.split()) <= kwargs.keys() and new not in kwargs:
-            kwargs[new] = tuple(kwargs.pop(old) for old in olds.split())
-            note("(" + ", ".join(olds.split()) + ")", new)
+    for olds, joined in JOINED:
+        if set(olds.split()) <= kwargs.keys() and joined not in kwargs:
+            kwargs[joined] = tuple(kwargs.pop(old) for old in olds.split())
+            note("(" + ", ".join(olds.split()) + ")", joined)
     for old in [key for key in kwargs if key in table and key not in accepted]:
         new, value = table[old], kwargs.pop(old)
         note(old, new or "")
@@ -104,6 +104,7 @@ def translated(
             kwargs.setdefault(new, value)
     for key, value in kwargs.items():
         kwargs[key] = today(key, value)
+    args = tuple(map(today, accepted, args)) if len(args) <= len(accepted) else args
     if eras.current() in eras.OLD:
         kwargs = {key: value for key, value in kwargs.items() if key not in FOUND_OUT.get(name, ())}
         args = args[:1] if name == "Lambda" else args

@@ -73,9 +73,8 @@ def sources_of(path: str, private: bool = False) -> list[str] | None:
     if path in paths.PATHS:
         return paths.PATHS[path].split()
     ours = path.replace("keras", "convia", 1)
-    if path.count(".") and not ours.startswith("convia.compat"):
-        if _is_module(ours):
-            return [ours]
+    if path.count(".") and not ours.startswith("convia.compat") and _is_module(ours):
+        return [ours]
     if private and path.count(".") > 1:
         return sources_of(path.rpartition(".")[0], True)
     return None
@@ -140,7 +139,8 @@ class _Finder(MetaPathFinder):
         self._on_use(fullname)
         if tail:
             return _facade_part(tail)
-        facade = importlib.import_module(_FACADE)
+        facade: Any = importlib.import_module(_FACADE)
+        importlib.import_module(f"{_FACADE}.tensors").activate()
         facade.keras = self._module("keras", paths.PATHS["keras"].split(), "keras")
         return facade
 

@@ -130,7 +130,9 @@ class IPython:
             return []
         quiet = {**os.environ, "PIP_RETRIES": "0", "PIP_DEFAULT_TIMEOUT": "10"}
         try:
-            done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=_SECONDS, env=quiet)  # noqa: S602
+            done = subprocess.run(
+                command, shell=True, check=False, capture_output=True, text=True, timeout=_SECONDS, env=quiet
+            )
         except subprocess.TimeoutExpired:
             print(f"{command}: stopped after {_SECONDS} s", file=sys.stderr)
             return []
@@ -145,10 +147,10 @@ class IPython:
         """Do what a ``%`` line means, where it means anything here."""
         name, _, rest = self._filled(line).partition(" ")
         actions: dict[str, Callable[[str], Any]] = {
-            "cd": lambda path: os.chdir(os.path.expanduser(path.strip("'\" "))),
+            "cd": lambda path: os.chdir(Path(path.strip("'\" ")).expanduser()),
             "env": _set_variable,
             "set_env": _set_variable,
-            "pwd": lambda _: os.getcwd(),
+            "pwd": lambda _: str(Path.cwd()),
             "ls": lambda path: self.shell(f"ls {path}"),
             "mkdir": lambda path: self.shell(f"mkdir {path}"),
             "pip": lambda text: self.shell(f"pip {text}"),
@@ -195,7 +197,7 @@ def _download(command: str) -> None:
     flags = {"-O", "-o", "--output", "--output-document"}
     place = next((words[i + 1] for i, word in enumerate(words[:-1]) if word in flags), url.rpartition("/")[2])
     try:
-        urllib.request.urlretrieve(url, place)  # noqa: S310
+        urllib.request.urlretrieve(url, place)
     except (urllib.error.URLError, OSError, ValueError) as error:
         print(f"{url}: {error}", file=sys.stderr)
 

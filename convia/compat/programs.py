@@ -78,7 +78,7 @@ def using(era: str | None = None) -> Iterator[None]:
 @contextmanager
 def _as_main(file: Path, arguments: Sequence[str]) -> Iterator[None]:
     """Arguments, module path, ``__main__`` and pictures as a program of its own has them."""
-    before = sys.argv, list(sys.path), sys.modules["__main__"], os.getcwd()
+    before = sys.argv, list(sys.path), sys.modules["__main__"]
     main = types.ModuleType("__main__")
     main.__file__ = str(file)
     added = {name: module for name, module in notebooks.colab().items() if name not in sys.modules}

@@ -38,7 +38,7 @@ ACTS = (
     "sigmoid",
     "softplus",
     "exponential",
-    "relu6",
+    "capped_relu",
     "hard_sigmoid",
     "hard_tanh",
     "softsign",
@@ -47,6 +47,13 @@ ACTS = (
     "gelu_tanh",
     "mish",
     "hard_silu",
+    "log_sigmoid",
+    "tanh_shrink",
+    "soft_shrink",
+    "hard_shrink",
+    "squareplus",
+    "sparse_plus",
+    "sparse_sigmoid",
 )
 IN_PLACE = frozenset(ACTS[: ACTS.index("silu")])  # their derivative follows from their value
 NOISES = ("dropout", "add", "multiply", "alpha")

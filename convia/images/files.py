@@ -48,6 +48,21 @@ def load_img(
         PIL.Image.DecompressionBombError: more pixels than twice ``PIL.Image.MAX_IMAGE_PIXELS``.
         ValueError: unknown color_mode or interpolation.
     """
+    return fit_img(_open(path), *_checked(color_mode, target_size, interpolation), keep_aspect_ratio)
+
+
+def fit_img(img: Image.Image, color_mode: str, size: Any, interpolation: str, keep_aspect_ratio: bool) -> Image.Image:
+    """Return an image in a colour mode and of a size (height, width), as ``load_img`` does; None keeps the size."""
+    mode, kept = _MODES[color_mode]
+    if img.mode not in kept:
+        img = img.convert(mode)
+    if size is None or img.size == (size[1], size[0]):
+        return img
+    box = centre(img.size, size) if keep_aspect_ratio else None
+    return img.resize((size[1], size[0]), _RESAMPLING[interpolation], box=box)
+
+
+def _checked(color_mode: str, target_size: Any, interpolation: str) -> tuple[str, Any, str]:
     if color_mode not in _MODES:
         raise ValueError(
             explain(
@@ -60,14 +75,7 @@ def load_img(
     if interpolation not in _RESAMPLING and target_size is not None:
         expected = f"one of {list(_RESAMPLING)}"
         raise ValueError(explain("load_img, argument 'interpolation'", repr(interpolation), expected))
-    img = _open(path)
-    mode, kept = _MODES[color_mode]
-    if img.mode not in kept:
-        img = img.convert(mode)
-    if target_size is None or img.size == (target_size[1], target_size[0]):
-        return img
-    box = _centre(img.size, target_size) if keep_aspect_ratio else None
-    return img.resize((target_size[1], target_size[0]), _RESAMPLING[interpolation], box=box)
+    return color_mode, target_size, interpolation
 
 
 def _open(path: Any) -> Image.Image:
@@ -138,7 +146,7 @@ def open_formats(name: str) -> list[str] | None:
     return [form for form in Image.ID if form not in _SCRIPTS]
 
 
-def _centre(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
+def centre(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
     """Return the largest centred box (left, top, right, bottom) with the proportions of target (height, width)."""
     width, height = size
     crop_height = min(height, width * target[0] // target[1])

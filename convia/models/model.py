@@ -11,6 +11,7 @@ from convia.graph import Graph
 from convia.input_spec import InputSpec
 from convia.layer import Layer, specs_of
 from convia.models import configs, states, summary
+from convia.saving import kept
 from convia.symbolic import KerasTensor
 from convia.training.features import Features
 from convia.training.trainer import Trainer
@@ -40,6 +41,10 @@ class Model(Trainer):
             self.trainable = False
 
     graph: Graph | None = None
+    class_names = kept.Kept(kept.class_names, "The names of the classes, in the order of the outputs; files keep them.")
+    preprocessing = kept.Kept(
+        kept.preprocessing, "What is done to images before the model sees them, a ``Preprocessing``; files keep it."
+    )
 
     def _set_graph(self, graph: Graph) -> None:
         object.__setattr__(self, "graph", graph)

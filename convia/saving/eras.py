@@ -104,7 +104,11 @@ def major(version: str | None) -> int:
 
 
 def to_legacy(config: Any) -> Any:
-    """Reduce the entries of layers to class and arguments, as in the attribute ``model_config`` of an ``.h5`` file."""
+    """Reduce the entries of layers to class and arguments, as in the attribute ``model_config`` of an ``.h5`` file.
+
+    Where Keras 2 and 3 differ, Keras 2's form is written: both read it. Functions and models within graphs have no
+    form in common, and keep Keras 3's.
+    """
     if not isinstance(config, Mapping) or str(config.get("module")).startswith("keras.src.ops"):
         return config  # functions keep their module: some have the names of layers
     inner = config["config"]
@@ -112,9 +116,67 @@ def to_legacy(config: Any) -> Any:
         config["class_name"] in _MODELS or {"input_layers", "build_input_shape"} & inner.keys()
     ):
         inner = {**inner, "layers": [to_legacy(layer) for layer in inner["layers"]]}
+        if config["class_name"] == "Functional" and all(_has_old_form(layer) for layer in inner["layers"]):
+            inner["layers"] = [_with_old_nodes(layer) for layer in inner["layers"]]
+    else:
+        inner = _old_arguments(config["class_name"], inner)
     name = config.get("registered_name") or config["class_name"]
     kept = {key: config[key] for key in ("name", "inbound_nodes") if key in config}
     return {"class_name": name, "config": inner, **kept}
+
+
+def _old_arguments(name: str, inner: Any) -> Any:
+    """Arguments as Keras 2 knows them, where Keras 3 knows them too."""
+    if not isinstance(inner, Mapping):
+        return inner
+    inner = {key: _old_object(value) for key, value in inner.items() if key not in _NEW or value}
+    if name.startswith("Random") and inner.get("data_format") == "channels_last":
+        del inner["data_format"]
+    dtype = inner.get("dtype")
+    if isinstance(dtype, Mapping) and dtype.get("class_name") == "DTypePolicy":
+        inner["dtype"] = dtype["config"]["name"]
+    if name == "InputLayer" and "batch_shape" in inner:
+        inner["batch_input_shape"] = inner.pop("batch_shape")
+        inner.pop("optional", None)
+    return inner
+
+
+def _old_object(value: Any) -> Any:
+    if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):
+        return {**value, "config": _old_arguments(value["class_name"], value["config"])}
+    return value
+
+
+_NEW = (  # left out where they are None or false; Keras 2 does not know them
+    "gradient_accumulation_steps",
+    "input_axes",
+    "loss_scale_factor",
+    "output_axes",
+    "quantization_config",
+    "rms_scaling",
+)
+
+
+def _has_old_form(layer: Config) -> bool:
+    is_layer = layer["class_name"] not in _MODELS and "module" not in layer
+    return is_layer and all(map(_old_inputs, layer["inbound_nodes"]))
+
+
+def _old_inputs(node: Config) -> list[Any] | None:
+    """The tensors that a call takes, None if it takes anything else."""
+    kwargs = {key: value for key, value in node["kwargs"].items() if value is not None}
+    if len(node["args"]) != 1 or not all(isinstance(value, (bool, int, float)) for value in kwargs.values()):
+        return None
+    given = node["args"][0] if isinstance(node["args"][0], list) else [node["args"][0]]
+    if not given or not all(
+        isinstance(item, Mapping) and item.get("class_name") == "__keras_tensor__" for item in given
+    ):
+        return None
+    return [[*item["config"]["keras_history"], kwargs] for item in given]
+
+
+def _with_old_nodes(layer: Config) -> Config:
+    return {**layer, "inbound_nodes": [_old_inputs(node) for node in layer["inbound_nodes"]]}
 
 
 # -- from them --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import h5py
 
 from convia import registry, tree
 from convia.errors import explain
-from convia.saving import configs, eras, files, legacy, slots, state, weights
+from convia.saving import configs, eras, files, kept, legacy, slots, state, weights
 from convia.saving.files import BadFileError
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -103,7 +103,9 @@ def _texts(model: Any) -> dict[str, str]:
         config = configs.only_shared_ids(configs.serialize_keras_object(model))
     now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     metadata = {"keras_version": legacy.KERAS_VERSION, "date_saved": now}
-    return {_METADATA: json.dumps(metadata), _CONFIG: json.dumps(config)}
+    known = kept.as_text(model)
+    extra = {} if known is None else {kept.MEMBER: known}
+    return {_METADATA: json.dumps(metadata), _CONFIG: json.dumps(config), **extra}
 
 
 def _write_archive(model: Any, stream: Any, beside: Path) -> None:
@@ -129,6 +131,8 @@ def _read_archive(who: str, source: Path | BinaryIO, custom_objects: Any, compil
         model = _from_text(who, files.member(who, archive, _CONFIG), custom_objects, compile, era)
         with weights.from_archive(who, archive) as get:
             _restore(who, model, get, era)
+        if kept.MEMBER in archive.namelist():
+            kept.read(who, model, files.member(who, archive, kept.MEMBER))
     return model
 
 
@@ -164,7 +168,7 @@ def _write_folder(model: Any, path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for name, text in _texts(model).items():
         with files.durable("save_model", path / name) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
     with files.durable("save_model", path / _WEIGHTS) as temporary:
         weights.write(model, temporary)
 
@@ -173,6 +177,8 @@ def _read_folder(who: str, path: Path, custom_objects: Any, compile: bool) -> An
     model = _from_text(who, (path / _CONFIG).read_bytes(), custom_objects, compile)
     with files.open_hdf5(who, path / _WEIGHTS) as file:
         state.restore(who, model, weights.reader(who, file))
+    if (path / kept.MEMBER).is_file():
+        kept.read(who, model, (path / kept.MEMBER).read_bytes())
     return model
 
 
@@ -184,6 +190,9 @@ def _write_hdf5(model: Any, path: Path, include_optimizer: bool) -> None:
     with h5py.File(path, "w") as file:
         file.attrs["backend"], file.attrs["keras_version"] = "torch", legacy.KERAS_VERSION
         file.attrs["model_config"] = json.dumps(config).encode()
+        known = kept.as_text(model)
+        if known is not None:
+            file.attrs[kept.ATTRIBUTE] = known
         if include_optimizer and getattr(model, "compiled", False):
             training = configs.to_keras(model.get_compile_config())
             optimizer = eras.to_legacy(training.pop("optimizer"))
@@ -211,6 +220,7 @@ def _read_hdf5(who: str, path: Path, custom_objects: Any, compile: bool) -> Any:
         place = files.group(who, file, "model_weights")
         if place is not None:
             legacy.read_weights(who, model, place)
+        kept.read(who, model, files.text(file, kept.ATTRIBUTE))
         training = files.text(file, "training_config")
         if compile and training is not None:
             model.compile(**eras.legacy_compile_arguments(json.loads(training), era))

@@ -22,7 +22,8 @@ from convia.random import SeedGenerator
 from convia.training.data import ArrayBatches, Batches
 
 _CALL_SECONDS = 0.05  # a call into the engine should end after this time, so that bars move and Ctrl-C works
-_LARGE = 2e6  # multiplications per sample from which a handful of samples is left to torch
+_TORCH_SLOWER = 1.6  # than the engine, where both keep all lanes and threads busy
+_TORCH_CALL = 3e6  # multiplications that the engine does while torch starts one of a network's operations
 _METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "call", "forward", "__call__")
 _TRAIN, _TEST, _PREDICT = range(3)
 
@@ -169,6 +170,15 @@ def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode
     return _Ready(key, batch, plan, network, (model.graph, model.objective))
 
 
+def _require_gain(model: Any, ready: _Ready, samples: int) -> None:
+    """Leave a handful of samples of a large network to torch, which splits a single image over the threads."""
+    blocks = -(-samples // ready.network.lanes)
+    ours = -(-blocks // ready.network.threads) * ready.network.lanes * ready.plan.cost()
+    torchs = _TORCH_SLOWER * samples / ready.network.threads * ready.plan.cost() + _TORCH_CALL * len(ready.plan.steps)
+    if ours > torchs and _choice(model) != "native":
+        raise Unsupported("a few samples of a large network")
+
+
 def _settings(optimizer: Any) -> tuple[Any, ...]:
     """The optimizer's numbers, any of which may be changed between epochs."""
     return tuple((k, v) for k, v in sorted(vars(optimizer).items()) if isinstance(v, (int, float, str)))
@@ -250,6 +260,7 @@ class _Run:
         _build_objective(model, *parts, size)
         self.mode = _TRAIN if self.training else _TEST
         self.ready = ready = _prepared(model, min(size, count), self.mode)
+        _require_gain(model, ready, min(size, count) if self.training else count)
         targets = _targets(model, ready.plan, *parts[1:], count)
         drawn = None if order is None else order(count)
         self.arrays = _Arrays(inputs, targets, torch.arange(count) if drawn is None else drawn.contiguous())
@@ -453,8 +464,9 @@ def _prediction(model: Any, x: Any) -> tuple[Callable[[int, int], Any], Any]:
     _require(model)
     inputs = _inputs(model, x)
     ready, count = _prepared(model, 1, _PREDICT), len(inputs[0])
-    if not count or (count < ready.network.lanes and ready.plan.cost() > _LARGE):
-        raise Unsupported("a few samples of a large network")
+    if not count:
+        raise Unsupported("no samples")
+    _require_gain(model, ready, count)
     found = [torch.empty(count, *tensor.shape[1:]) for tensor in model.graph.outputs]
     arrays = _Arrays(inputs, [], torch.arange(count))
     form = model.graph.output_tree
@@ -492,6 +504,4 @@ def profile(model: Any, run: Callable[[], Any]) -> list[Work]:
     run()
     ready.network.profiling = False
     names = [f"{number} {KINDS[step['kind']]}" for number, step in enumerate(ready.plan.steps)]
-    return [
-        Work(names[step] if step >= 0 else "all", work, *numbers) for work, step, *numbers in ready.network.timings
-    ]
+    return [Work(names[step] if step >= 0 else "all", work, *numbers) for work, step, *numbers in ready.network.timings]

@@ -130,6 +130,8 @@ class Trainer(Compiled):
             epochs = most
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
+        if steps_per_epoch is not None and hasattr(x, "endless"):  # a pipeline goes on where the last epoch stopped
+            x = x.endless()
         batches = adapt(
             x,
             y,
@@ -272,6 +274,7 @@ class Trainer(Compiled):
         advice.look_at_pictures(self, batches)
         hooks = self._hooks(callbacks, verbose, 1, batches)
         logs = self._test_epoch(batches, hooks)
+        object.__setattr__(self, "_evaluated", logs)
         if return_dict:
             return logs
         values = [logs[name] for name in self.metrics_names if name in logs]

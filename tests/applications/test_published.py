@@ -211,6 +211,25 @@ def test_without_network_the_error_says_which_file_to_put_where(tmp_path, monkey
     assert str(tmp_path / "models") in str(caught.value)
 
 
+def test_mirrors_are_tried_when_the_official_place_fails(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    file = tmp_path / "mirror" / "vgg16" / "weights.h5"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"weights")
+    monkeypatch.setenv("CONVIA_MIRRORS", f"{(tmp_path / 'nothing').as_uri()} {(tmp_path / 'mirror').as_uri()}/")
+    bring = fetch._bring
+
+    def without_network(url, *args):
+        if url.startswith("https"):
+            raise ConnectionError("no network")
+        bring(url, *args)
+
+    monkeypatch.setattr(fetch, "_bring", without_network)
+    found = _published.WeightFile(f"{_published.ORIGIN}vgg16/weights.h5", fetch.hash_file(file)).path()
+    assert found == str(tmp_path / "home" / "models" / "weights.h5")
+    assert Path(found).read_bytes() == b"weights"
+
+
 def with_own_layers(api, networks):
     inputs = api.Input((4, 4, 3))
     x = networks.convnext.LayerScale(0.5, 3, name="scale")(inputs)

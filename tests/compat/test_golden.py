@@ -11,7 +11,7 @@ import pytest
 from convia.compat import programs
 
 sys.path.insert(0, str(Path(__file__).parent / "golden"))
-import cases  # noqa: E402
+import cases
 
 GOLDEN = json.loads(cases.FILE.read_text())
 

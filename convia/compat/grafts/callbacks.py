@@ -45,7 +45,7 @@ class Logs(dict[str, Any]):
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return a value, or the default."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401  # dict.get knows no other spelling
 
     def __reduce__(self) -> Any:
         return dict, (dict(self),)

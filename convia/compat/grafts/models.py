@@ -188,10 +188,22 @@ def _collecting(original: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(original)
     def compile_(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
+        if eras.current() in eras.OLD and isinstance(self.optimizer, optimizers.Optimizer):
+            if self.optimizer.built or "_era_used" in vars(self.optimizer):
+                object.__setattr__(self, "optimizer", _for_another(self.optimizer))
+            self.optimizer.__dict__["_era_used"] = True
         noted = eras.current() in eras.STANDALONE and self.built
         self.__dict__["_era_learned"] = list(self.trainable_variables) if noted else None
 
     return compile_
+
+
+def _for_another(optimizer: Any) -> Any:
+    """An optimizer of another model too: with state of its own, but one learning rate and one count of steps."""
+    copy = type(optimizer).from_config(optimizer.get_config())
+    copy._iterations, copy._learning_rate = optimizer._iterations, optimizer._learning_rate
+    copy.__dict__.update({key: value for key, value in vars(optimizer).items() if key in ("_era_base", "decay")})
+    return copy
 
 
 def _learned_variables(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
@@ -394,7 +406,7 @@ def _rebuild(original: Callable[[Any], None]) -> Callable[[Any], None]:
 
     @functools.wraps(original)
     def rebuild(self: Any) -> None:
-        first = self._stack[0] if self._stack else None
+        first: Any = self._stack[0] if self._stack else None
         if not getattr(first, "branches", None):
             original(self)
             return

@@ -123,15 +123,12 @@ class OptimizerMethods:
         )
         given.update(kwargs)
         params = list(given["params"])
-        return [symbolic.op(_apply)(self, params, given["loss"])]
+        return [symbolic.op(_apply)(self, params, backend.gradients(given["loss"], params))]
 
 
-def _apply(optimizer: Any, params: list[Any], loss: Any) -> Any:
-    if symbolic.tracing():
-        return torch.zeros(())
-    with torch.enable_grad():
-        gradients = torch.autograd.grad(loss.sum(), params, retain_graph=True, allow_unused=True)
-    optimizer.apply([torch.zeros_like(p) if g is None else g for g, p in zip(gradients, params, strict=True)], params)
+def _apply(optimizer: Any, params: list[Any], gradients: list[Any]) -> Any:
+    if not symbolic.tracing():
+        optimizer.apply([gradient.detach() for gradient in gradients], params)
     return torch.zeros(())
 
 

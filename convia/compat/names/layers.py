@@ -133,10 +133,11 @@ def _dilated(base: Any, rank: int) -> Any:
             if sizes:
                 kwargs["filters"] = sizes[0]
             names = ("kernel_initializer", "activation", "weights", "padding", "strides", "dilation_rate")
-            old = {"nb_filter": "filters", "init": "kernel_initializer", "border_mode": "padding", "subsample": "strides",
-                   "atrous_rate": "dilation_rate", "bias": "use_bias", "filter_length": "kernel_size",
-                   "W_regularizer": "kernel_regularizer", "b_regularizer": "bias_regularizer",
-                   "dim_ordering": "data_format", "subsample_length": "strides"}  # fmt: skip
+            old = {"nb_filter": "filters", "init": "kernel_initializer", "border_mode": "padding",
+                   "subsample": "strides", "atrous_rate": "dilation_rate", "bias": "use_bias",
+                   "filter_length": "kernel_size", "W_regularizer": "kernel_regularizer",
+                   "b_regularizer": "bias_regularizer", "dim_ordering": "data_format",
+                   "subsample_length": "strides"}  # fmt: skip
             named = {old.get(key, key): value for key, value in kwargs.items()}
             named.update(zip(names, args, strict=False))
             if {"nb_row", "nb_col"} <= named.keys():
@@ -153,7 +154,7 @@ AtrousConv1D, AtrousConv2D = AtrousConvolution1D, AtrousConvolution2D
 
 
 class Deconvolution2D(layers.Conv2DTranspose):
-    """Keras 1's transposed convolution: (nb_filter, nb_row, nb_col, output_shape, …); the shape follows from the rest."""
+    """Keras 1's transposed convolution: (nb_filter, nb_row, nb_col, output_shape, …); the shape follows anyway."""
 
     def __init__(self, filters: Any = None, *args: Any, **kwargs: Any) -> None:
         sizes: Any = ()
@@ -206,8 +207,10 @@ class _Local(Layer):
         channels = input_shape[1] if first == "channels_first" else input_shape[-1]
         places = [(n - k) // s + 1 for n, k, s in zip(sizes, self.kernel_size, self.strides, strict=True)]
         shape = (math.prod(places), math.prod(self.kernel_size) * channels, self.filters)
-        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel",
-                                      regularizer=self.kernel_regularizer, constraint=self.kernel_constraint)  # fmt: skip
+        self.kernel = self.add_weight(
+            shape, self.kernel_initializer, None, True, True, self.kernel_regularizer, self.kernel_constraint,
+            name="kernel",
+        )  # fmt: skip
         if self.use_bias:
             bias = (self.filters, *places) if first == "channels_first" else (*places, self.filters)
             self.bias = self.add_weight(bias, self.bias_initializer, name="bias",
@@ -312,7 +315,8 @@ class StringLookup(Layer):
     """Words to numbers, or numbers to words with ``invert``; unknown words are the first of the vocabulary."""
 
     def __init__(self, max_tokens: Any = None, num_oov_indices: int = 1, mask_token: Any = None,
-                 oov_token: str = "[UNK]", vocabulary: Any = None, invert: bool = False, **kwargs: Any) -> None:  # fmt: skip
+                 oov_token: str = "[UNK]", vocabulary: Any = None, invert: bool = False,
+                 **kwargs: Any) -> None:  # fmt: skip
         super().__init__(name=kwargs.get("name"))
         self.num_oov_indices, self.mask_token, self.oov_token = num_oov_indices, mask_token, oov_token
         self.invert = invert

@@ -36,7 +36,7 @@ class BaseWrapper:
                 raise ValueError(explain(type(self).__name__, f"the argument {name!r}", f"one of {sorted(known)}"))
 
     def _builder(self) -> Callable[..., Any]:
-        return self.build_fn or getattr(self, "__call__")  # noqa: B009
+        return self.build_fn or type(self).__call__.__get__(self)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the arguments."""

@@ -1,6 +1,7 @@
 """Texts and series: the parts of ``keras.preprocessing`` that programs with images meet."""
 
 import collections
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ _FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 
 def text_to_word_sequence(text: str, filters: str = _FILTERS, lower: bool = True, split: str = " ") -> list[str]:
     """Return the words of a text."""
-    text = (text.lower() if lower else text).translate(str.maketrans(dict.fromkeys(filters, split)))
+    text = (text.lower() if lower else text).translate(str.maketrans(filters, split * len(filters)))
     return [word for word in text.split(split) if word]
 
 
@@ -81,7 +82,7 @@ class TimeseriesGenerator(Sequence):
         self.shuffle, self.reverse, self.batch_size = shuffle, reverse, batch_size
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return math.ceil(len(self.rows) / self.batch_size)
 
     def __getitem__(self, index: int) -> Any:
         first = index * self.batch_size

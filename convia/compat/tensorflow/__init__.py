@@ -114,7 +114,7 @@ def _spaces() -> dict[str, Any]:
 
 
 def _top() -> dict[str, Any]:
-    from_arrays = _public(vars(_arrays), without=("to_float", "to_int32", "type_name"))
+    from_arrays = _public(vars(_arrays), without=("to_float", "to_int32"))
     from_picking = _public(vars(_picking), without=("Unique", "UniqueWithCounts"))
     return {
         **from_arrays,

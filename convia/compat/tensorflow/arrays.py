@@ -14,7 +14,6 @@ from convia.compat.tensorflow import math as maths
 from convia.compat.tensorflow.door import api, axes, given, number, numbers, place, torch_dtype, tracing
 from convia.compat.tensorflow.shapes import TensorShape
 from convia.compat.tensorflow.texts import StringTensor
-from convia.config import dtype_name
 from convia.errors import explain
 from convia.symbolic import KerasTensor
 
@@ -387,8 +386,3 @@ def to_float(x: Any) -> Any:
 def to_int32(x: Any) -> Any:
     """Return x as int32, as TensorFlow 1 called it."""
     return cast(x, "int32")
-
-
-def type_name(x: Any) -> str:
-    """Return the name of a tensor's type."""
-    return dtype_name(x.dtype)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convia import ops, tree
+from convia import ops
 from convia.compat.tensorflow.dtypes import DType, torch_dtype
 from convia.compat.tensorflow.texts import StringTensor, is_text
 from convia.ops.door import place, tensor, tracing
@@ -108,8 +108,3 @@ def _records(signature: inspect.Signature, record: Sequence[str] | None, args: A
         return True
     bound = signature.bind(*args, **kwargs).arguments
     return bool(symbolic_leaves([bound[name] for name in record if name in bound]))
-
-
-def structure_of(function: Callable[..., Any], *structures: Any) -> Any:
-    """Apply a function to corresponding leaves of nested tuples, lists and dicts."""
-    return tree.map_structure(function, *structures)

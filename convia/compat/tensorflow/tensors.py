@@ -6,6 +6,7 @@ arrays and lists, and indices with negative steps; :func:`deactivate` takes them
 changes, but for one thing: ``x += y`` in a program makes a new tensor, since TensorFlow's tensors never change. Code of
 torch and of convia keeps its in-place operators.
 """
+# ruff: noqa: PLW0108
 
 import ctypes
 import gc
@@ -149,12 +150,14 @@ _DTYPE = {  # of torch.dtype
     "size": property(lambda self: self.itemsize),
 }
 _TENSOR: dict[str, Any] = {
+    "__float__": lambda self: _base.__float__(self.detach()),  # torch warns of numbers that have a gradient
     "__getitem__": _index,
+    "__int__": lambda self: _base.__int__(self.detach()),
     "consumers": lambda self: [],
     "get_shape": _get_shape,
     "numpy": _numpy,
-    "ref": Reference,
-    "experimental_ref": Reference,
+    "ref": lambda self: Reference(self),  # a class is no method
+    "experimental_ref": lambda self: Reference(self),
     "set_shape": _set_shape,
     "eval": lambda self, feed_dict=None, session=None: self.numpy(),
     **{f"__{name}__": _operator(f"__{name}__") for name in (*_BINARY, *_COMPARISONS)},
@@ -163,7 +166,7 @@ _TENSOR: dict[str, Any] = {
 }
 _SYMBOLIC: dict[str, Any] = {
     "get_shape": _get_shape,
-    "ref": Reference,
+    "ref": lambda self: Reference(self),
     "set_shape": _merge_shape,
     "shape": property(
         lambda self: TensorShape(self.__dict__["shape"]), lambda self, value: self.__dict__.update(shape=value)
@@ -183,7 +186,11 @@ def _changed(owner: type) -> None:
 
 
 _BUILTIN: tuple[tuple[type, dict[str, Any]], ...] = ((torch.Size, _SIZE), (torch.dtype, _DTYPE))
-_PYTHON: tuple[tuple[type, dict[str, Any]], ...] = ((Tensor, _TENSOR), (KerasTensor, _SYMBOLIC), (Variable, _VARIABLE))
+_PYTHON: tuple[tuple[type, dict[str, Any]], ...] = (
+    (Tensor, _TENSOR),
+    (KerasTensor, _SYMBOLIC),
+    (Variable, _VARIABLE),
+)
 
 
 def is_active() -> bool:

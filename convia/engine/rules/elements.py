@@ -14,9 +14,11 @@ def _activation(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
 
 def _relu(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     slope, most = float(layer.negative_slope), getattr(layer, "max_value", None)
-    if getattr(layer, "threshold", 0.0) or most not in (None, 6) or (most and slope):
-        raise Unsupported("such a max_value, negative_slope or threshold")
-    return to.activated("relu6" if most else "leaky_relu" if slope else "relu", slope, ins[0])
+    if getattr(layer, "threshold", 0.0) or (most is not None and slope):
+        raise Unsupported("a threshold, or max_value with negative_slope")
+    if most is not None:
+        return to.activated("capped_relu", float(most), ins[0])
+    return to.activated("leaky_relu" if slope else "relu", slope, ins[0])
 
 
 def _elu(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:

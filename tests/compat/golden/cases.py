@@ -62,7 +62,7 @@ def steps(keras, tf):
             yield X, Y
 
     flow = keras.preprocessing.image.ImageDataGenerator().flow(np.zeros((10, 4, 4, 1)), np.zeros(10), batch_size=4)
-    found = {
+    return {
         "longer": counted(keras, Batches(), steps_per_epoch=3, epochs=3),
         "fraction": counted(keras, Batches(), steps_per_epoch=2.5, epochs=2),
         "generator": counted(keras, forever(), steps_per_epoch=4, epochs=2),
@@ -70,7 +70,6 @@ def steps(keras, tf):
         "arrays": counted(keras, X, y=Y, batch_size=2, epochs=2),
         "length of images": len(flow),
     }
-    return found
 
 
 def rates(keras, tf):

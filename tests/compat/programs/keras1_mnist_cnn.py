@@ -4,8 +4,6 @@
 # translated: nb_epoch → epochs
 """The classic of 2016: Convolution2D(nb_filter, nb_row, nb_col), nb_epoch, adadelta."""
 
-from __future__ import print_function
-
 import numpy as np
 from keras import backend as K
 from keras.layers import Activation, Convolution2D, Dense, Dropout, Flatten, MaxPooling2D

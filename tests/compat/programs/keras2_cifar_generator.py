@@ -3,8 +3,8 @@
 # translated: lr → learning_rate
 """Keras 2 of 2018: fit_generator with steps, lr and decay, ReduceLROnPlateau(epsilon=), a schedule callback, K.set_value."""
 
-import numpy as np
 import keras
+import numpy as np
 from keras import backend as K
 from keras.callbacks import EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau, TensorBoard
 from keras.layers import Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D

@@ -2,12 +2,11 @@
 # era: keras2
 """Grad-CAM, saliency and deep dream: K.function, K.gradients, K.learning_phase, K.placeholder."""
 
-import keras
 import numpy as np
 from keras import backend as K
-from keras.applications.vgg16 import VGG16, decode_predictions, preprocess_input
+from keras.applications.vgg16 import VGG16
 from keras.layers import Conv2D, Dense, Dropout, Flatten
-from keras.models import Model, Sequential
+from keras.models import Sequential
 
 model = Sequential()
 model.add(Conv2D(4, (3, 3), activation="relu", input_shape=(8, 8, 3), name="block5_conv3"))

@@ -6,7 +6,7 @@ import numpy as np
 from keras import backend as K
 from keras import metrics, objectives
 from keras.layers import Dense, Input, Lambda, Layer
-from keras.losses import binary_crossentropy, mse
+from keras.losses import binary_crossentropy
 from keras.models import Model
 
 x_train = np.random.rand(40, 12).astype("float32")
@@ -68,7 +68,7 @@ assert history.history["loss"][0] > plain and "val_loss" in history.history
 class CustomVariationalLayer(Layer):
     def __init__(self, **kwargs):
         self.is_placeholder = True
-        super(CustomVariationalLayer, self).__init__(**kwargs)
+        super().__init__(**kwargs)
 
     def vae_loss(self, x, decoded):
         xent = original_dim * metrics.binary_crossentropy(x, decoded)

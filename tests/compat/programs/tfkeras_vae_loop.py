@@ -30,7 +30,7 @@ decoder = keras.Model(latent, layers.Conv2DTranspose(1, 3, activation="sigmoid",
 
 class VAE(keras.Model):
     def __init__(self, encoder, decoder, **kwargs):
-        super(VAE, self).__init__(**kwargs)
+        super().__init__(**kwargs)
         self.encoder, self.decoder = encoder, decoder
         self.total_loss_tracker = keras.metrics.Mean(name="total_loss")
 

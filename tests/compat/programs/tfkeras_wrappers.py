@@ -3,8 +3,7 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from tensorflow.keras.layers import LSTM, Dense, DepthwiseConv2D, Flatten, LeakyReLU
+from tensorflow.keras.layers import Dense, DepthwiseConv2D, Flatten, LeakyReLU
 from tensorflow.keras.models import Sequential, clone_model, model_from_json
 from tensorflow.keras.utils import Sequence, to_categorical
 

@@ -176,6 +176,10 @@ class Flow:
         raw = self._start()
         return DatasetIterator(raw if self._read is None else map(self._read, raw), self)
 
+    def endless(self) -> Iterator[Any]:
+        """Yield the elements again and again: what ``fit`` takes its ``steps_per_epoch`` batches from."""
+        return pipeline.repeated(self.__iter__, None)
+
     def as_numpy_iterator(self) -> Iterator[Any]:
         """Yield the elements with NumPy arrays in place of tensors."""
         return map(elements.plain, iter(self))

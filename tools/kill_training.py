@@ -1,0 +1,139 @@
+"""Kill training at random moments, resume it, and compare with training that was left alone.
+
+``python tools/kill_training.py 50 [seed]``: each time a process that trains with BackupAndRestore is killed (SIGKILL)
+after a random time, again and again until it gets to the end; weights, optimizer, epoch, step, learning rate and the
+state of the random generators have to be those of a process that ran through, to the bit.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+EPOCHS, SAMPLES, BATCH, KILLS_EACH = 4, 40, 4, 5
+
+
+def train(folder: Path, frequency: Any) -> None:
+    """Train a small network with everything that has a state, writing a sign of life per batch."""
+    import numpy as np
+    import torch
+
+    import convia
+    from convia import callbacks, layers
+    from convia.callbacks.random_state import random_state
+
+    torch.set_num_threads(1)
+    convia.utils.set_random_seed(1)
+    inner = [layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Dropout(0.3), layers.Flatten(), layers.Dense(2)]
+    model = convia.Sequential([layers.Input((8, 8, 1)), layers.RandomFlip(), *inner])
+    rate = convia.optimizers.schedules.CosineDecay(0.01, EPOCHS * SAMPLES // BATCH)
+    model.compile(convia.optimizers.Adam(rate), "mse", metrics=["mae"])
+    x = np.random.default_rng(0).normal(size=(SAMPLES, 8, 8, 1)).astype("float32")
+    log = (folder / "log").open("a", buffering=1)
+    hooks = [
+        callbacks.BackupAndRestore(folder / "backup", frequency, delete_checkpoint=False),
+        callbacks.ModelCheckpoint(folder / "model.keras", save_freq=3),
+        callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: log.write(f"{batch}\n")),
+    ]
+    model.fit(x, x[:, 0, :2, 0], epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=hooks)
+    arrays = {f"weight{place}": value for place, value in enumerate(model.get_weights())}
+    arrays |= {f"slot{place}": value.numpy() for place, value in enumerate(model.optimizer.variables)}
+    arrays |= {f"random_{key}": value for key, value in random_state(model).items()}
+    arrays["rate"] = np.asarray(float(model.optimizer.learning_rate))
+    np.savez(folder / "end.tmp.npz", allow_pickle=False, **arrays)
+    (folder / "end.tmp.npz").replace(folder / "end.npz")
+
+
+def start(folder: Path, frequency: Any) -> "subprocess.Popen[bytes]":
+    """Start a process that trains."""
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen([sys.executable, __file__, "--train", str(folder), json.dumps(frequency)])
+
+
+def killed_and_resumed(folder: Path, frequency: Any, rng: random.Random, kills: int, seconds: float) -> int:
+    """Kill a training at random moments of its batches, and let it come to an end; return how often it was killed."""
+    done = 0
+    while not (folder / "end.npz").exists():
+        process = start(folder, frequency)
+        if done < kills:
+            log = folder / "log"
+            before = log.stat().st_size if log.exists() else 0
+            while process.poll() is None and (not log.exists() or log.stat().st_size == before):
+                time.sleep(0.002)  # imports take longer than the training
+            time.sleep(rng.uniform(0, seconds))
+            if process.poll() is None:
+                os.kill(process.pid, signal.SIGKILL)
+                done += 1
+        process.wait()
+        if process.returncode not in (0, -signal.SIGKILL):
+            raise RuntimeError(f"training ended with {process.returncode}")
+        _check_model(folder / "model.keras")
+    return done
+
+
+def _check_model(path: Path) -> None:
+    """A checkpoint is whole at any moment."""
+    if path.exists():
+        from convia.models import load_model
+
+        load_model(path)
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """Return the names of what differs between two ends of training."""
+    import numpy as np
+
+    with np.load(one) as first, np.load(other) as second:
+        names = sorted({*first.files, *second.files})
+        return [name for name in names if name not in second.files or not np.array_equal(first[name], second[name])]
+
+
+def run(kills: int, seed: int) -> tuple[int, list[str]]:
+    """Kill so often, in trainings of several frequencies of backups; return how often, and what differed."""
+    rng, total, wrong = random.Random(seed), 0, []
+    with tempfile.TemporaryDirectory() as name:
+        whole: dict[Any, tuple[Path, float]] = {}
+        number = 0
+        while total < kills:
+            frequency = (1, 3, "epoch")[number % 3]
+            if frequency not in whole:
+                folder = Path(name) / f"whole_{frequency}"
+                process = start(folder, frequency)
+                while not (folder / "log").exists() and process.poll() is None:
+                    time.sleep(0.002)
+                began = time.monotonic()
+                process.wait()
+                whole[frequency] = folder / "end.npz", time.monotonic() - began
+            end, seconds = whole[frequency]
+            folder = Path(name) / f"killed_{number}"
+            total += killed_and_resumed(folder, frequency, rng, min(KILLS_EACH, kills - total), 0.4 * seconds)
+            found = differences(end, folder / "end.npz")
+            wrong += [f"training {number}, backups every {frequency}: {', '.join(found)}"] if found else []
+            print(f"{total} kills, {len(wrong)} trainings that differ", flush=True)
+            number += 1
+    return total, wrong
+
+
+def main() -> None:
+    """Parse the arguments and run."""
+    if sys.argv[1:2] == ["--train"]:
+        train(Path(sys.argv[2]), json.loads(sys.argv[3]))
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kills", type=int, nargs="?", default=50)
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    options = parser.parse_args()
+    wrong = run(options.kills, options.seed)[1]
+    print("\n".join(wrong) or "all trainings ended with the same numbers")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
