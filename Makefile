@@ -1,8 +1,8 @@
-# One word each: setup · demo · check · test · bench · api · usage. Everything lives in .venv; only Python, make and a C++ compiler are needed.
+# One word each: setup · demo · check · test · bench · api · usage · neon · sanitize. Everything lives in .venv; only Python, make and a C++ compiler are needed.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo check test bench api usage clean
+.PHONY: setup demo check test bench api usage neon sanitize clean
 
 setup: .venv/.ready
 
@@ -31,6 +31,12 @@ api: setup
 
 usage: setup
 	$(BIN)/python tools/usage.py $(FOLDER)
+
+neon:
+	$(PYTHON) tools/check_engine.py neon
+
+sanitize:
+	$(PYTHON) tools/check_engine.py address thread
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

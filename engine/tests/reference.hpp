@@ -31,7 +31,7 @@ inline double activated(Act act, double x, double a) {
         case Act::sigmoid: return sigmoid(x);
         case Act::softplus: return std::log1p(std::exp(x));
         case Act::exponential: return std::exp(x);
-        case Act::relu6: return clip(x, 0, 6);
+        case Act::capped_relu: return clip(x, 0, a);
         case Act::hard_sigmoid: return clip(x / 6 + 0.5, 0, 1);
         case Act::hard_tanh: return clip(x, -1, 1);
         case Act::softsign: return x / (1 + std::fabs(x));
