@@ -78,7 +78,11 @@ void Network::cut_convolution(Step& s) {
     s.packed = plan.packed_size;
     s.back_packed = plan.packed_size + size;
     plan.packed_size += 2 * size;
+    s.gathers = std::min(x.w, y.w) > 1;
     Int scratch = std::max<Int>(kernels->weight_rows * Int(s.taps.size()), y.c);
+    Int near = std::min<Int>(std::max(s.taps.size(), s.back_taps.size()), kernels->chunk * 3 / (lanes * 4) + 1);
+    for (Int t = Int(plan.near.size()); s.gathers && t < near; t++) plan.near.push_back(t * kernels->widest * lanes);
+    if (s.gathers) scratch = std::max(scratch, near * kernels->widest);
     plan.scratch_size = std::max(plan.scratch_size, scratch * lanes);
 }
 

@@ -10,7 +10,7 @@ constexpr int ACCUMULATORS = 24, WIDEST = 6, WEIGHT_ROWS = 4, WEIGHT_COLUMNS = 6
 #else
 constexpr int ACCUMULATORS = 12, WIDEST = 3, WEIGHT_ROWS = 3, WEIGHT_COLUMNS = 4;
 #endif
-constexpr int MOST_ROWS = 12;
+constexpr int MOST_ROWS = 12, GATHERING_TILES = 8;
 constexpr Int CHUNK = 24576;  // bytes of a working set that should stay in the first-level cache
 static const float no_bias[MOST_ROWS] = {};
 
