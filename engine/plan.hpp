@@ -38,10 +38,10 @@ struct Param {
 };
 
 // One of the three convolutions of a step by Winograd's algorithm: tiles of 2 × 2 results, how many of them are worked on
-// together, tiles of output channels, offsets of the channels, and where the packed kernels lie.
+// in a group and together, tiles of output channels, offsets of the channels, and where the packed kernels lie.
 struct Winograd {
     bool used = false;
-    Int h = 0, w = 0, columns = 0, packed = 0;
+    Int h = 0, w = 0, group = 0, columns = 0, packed = 0;
     int tiles = 1;
     std::vector<std::int32_t> taps;
 };
