@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "convia"
 
 FLOORS = [
-    {"errors", "tree", "registry", "args", "config", "layout", "naming", "fetch"},
+    {"errors", "tree", "registry", "args", "config", "layout", "naming", "fetch", "texts"},
     {
         "variable",
         "symbolic",
