@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "isa.hpp"
 #include "network.hpp"
 
 namespace nb = nanobind;
@@ -20,12 +21,9 @@ struct Isa { const char* name; const Kernels* kernels; };
 
 std::vector<Isa> supported() {  // the best first
     std::vector<Isa> found;
-#if defined(CONVIA_X86)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        found.push_back({"avx512", kernels_avx512()});
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back({"avx2", kernels_avx2()});
-#endif
-    found.push_back({"portable", kernels_portable()});
+#define ROW(isa, runs) if (runs) found.push_back({#isa, kernels_##isa()});
+    EACH_ISA(ROW)
+#undef ROW
     return found;
 }
 

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <new>
 
 namespace convia {
 
@@ -52,8 +51,7 @@ int Network::add_tensor(Int c, Int d, Int h, Int w, const Int before[3], const I
 
 Network::Floats Network::allocate(Int count) {
     std::size_t size = (std::size_t(count) * sizeof(float) + 4096) / 64 * 64;
-    void* p = std::aligned_alloc(64, size);
-    if (!p) throw std::bad_alloc();
+    void* p = operator new(size, ALIGNMENT);
     std::memset(p, 0, size);
     bytes_ += size;
     return Floats(static_cast<float*>(p));

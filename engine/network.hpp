@@ -1,9 +1,9 @@
 // A plan with its memory and its threads. Threads share the blocks of a batch; each runs the whole network on its own.
 #pragma once
 #include <atomic>
-#include <cstdlib>
 #include <map>
 #include <memory>
+#include <new>
 #include <string>
 #include <thread>
 
@@ -19,6 +19,7 @@ inline void relax() {
 #endif
 }
 
+constexpr std::align_val_t ALIGNMENT{64};  // a line of the cache, the widest vector
 constexpr int SPINS = 4000;  // some tens of microseconds; then the thread sleeps
 
 class Barrier {
@@ -85,7 +86,7 @@ private:
     enum class Pass { load, forward, loss, backward, sums, store, pack, wait, update };
     struct Op { Pass pass; int index; };
     using Phases = std::vector<std::vector<Op>>;
-    struct Free { void operator()(float* p) const { std::free(p); } };
+    struct Free { void operator()(float* p) const { operator delete(p, ALIGNMENT); } };
     using Floats = std::unique_ptr<float, Free>;
     struct Memory { Floats act, grad, wgrad, scratch; std::vector<Tally> tallies; std::vector<double> norms; double penalty;
                     std::map<std::pair<Pass, int>, double> seconds; };

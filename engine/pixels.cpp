@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include "isa.hpp"
 #include "warp.hpp"
 
 namespace nb = nanobind;
@@ -10,13 +11,10 @@ using namespace convia;
 namespace {
 
 Change best() {
-#if defined(CONVIA_X86)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw"))
-        return change_avx512();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return change_avx2();
-#endif
-    return change_portable();
+#define ROW(isa, runs) if (runs) return change_##isa();
+    EACH_ISA(ROW)
+#undef ROW
+    return nullptr;
 }
 
 template <class T> using Array = nb::ndarray<T, nb::c_contig, nb::device::cpu>;

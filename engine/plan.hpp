@@ -161,6 +161,7 @@ struct Kernels {
 const Kernels* kernels_portable();
 const Kernels* kernels_avx2();
 const Kernels* kernels_avx512();
+const Kernels* kernels_neon();
 
 inline Int cut(Int n, Int parts, Int i) { return n / parts * i + (i < n % parts ? i : n % parts); }  // start of part i
 

@@ -5,8 +5,10 @@
 
 namespace convia::CONVIA_ISA {
 
-#if LANES == 16 || defined(__aarch64__)  // 32 vector registers
+#if LANES == 16  // 32 vector registers
 constexpr int ACCUMULATORS = 24, WIDEST = 6, WEIGHT_ROWS = 4, WEIGHT_COLUMNS = 6;
+#elif defined(__aarch64__)  // 32 too, but multiplications do not read memory
+constexpr int ACCUMULATORS = 20, WIDEST = 5, WEIGHT_ROWS = 4, WEIGHT_COLUMNS = 5;
 #else
 constexpr int ACCUMULATORS = 12, WIDEST = 3, WEIGHT_ROWS = 3, WEIGHT_COLUMNS = 4;
 #endif

@@ -22,7 +22,7 @@ static inline V load(const float* p) { return *reinterpret_cast<const V*>(p); }
 static inline void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
 static inline V loadu(const float* p) { V v; __builtin_memcpy(&v, p, sizeof v); return v; }
 static inline void storeu(float* p, V v) { __builtin_memcpy(p, &v, sizeof v); }
-static inline V all(float f) { return V{} + f; }
+static inline V all(float f) { return f - V{}; }  // x − 0 is x, so that nothing is computed (−0 + 0 is not −0)
 static inline V zero() { return V{}; }
 static inline V pick(VI yes, V a, V b) { return yes ? a : b; }
 static inline V vmax(V a, V b) { return a > b ? a : b; }

@@ -32,5 +32,6 @@ using Change = void (*)(const Images&);
 Change change_portable();
 Change change_avx2();
 Change change_avx512();
+Change change_neon();
 
 }  // namespace convia

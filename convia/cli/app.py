@@ -1,175 +1,70 @@
-"""The command line: arguments in, exit codes out; what the commands do is in modules of its own."""
+"""The command line: a table of commands, each in a module that is imported when the command is called."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated
+import importlib
+from importlib import metadata
+from typing import Annotated, Any
 
-import torch
 import typer
-from rich.console import Console
+from typer.core import TyperGroup
 
-from convia import config
-from convia.cli import doctor
-from convia.cli.data import KNOWN, RESIZED
-from convia.cli.run import EPILOG as RUN_EPILOG
-from convia.cli.run import run_command
-from convia.cli.table import print_outcome
-from convia.cli.train import MANY_IMAGES, PUBLISHED, Settings, train, versions
+from convia.errors import nearest
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+COMMANDS = {  # name → module and function; the module's EXAMPLES end the help, its CONTEXT are settings of the parser
+    "train": "convia.cli.train_command:train_command",
+    "evaluate": "convia.cli.evaluate:evaluate_command",
+    "predict": "convia.cli.predict:predict_command",
+    "explain": "convia.cli.explain:explain_command",
+    "summary": "convia.cli.summary:summary_command",
+    "report": "convia.cli.report:report_command",
+    "serve": "convia.cli.serve:serve_command",
+    "card": "convia.cli.card:card_command",
+    "convert": "convia.cli.convert:convert_command",
+    "doctor": "convia.cli.doctor:doctor_command",
+    "run": "convia.cli.run:run_command",
+    "version": "convia.cli.version:version_command",
+}
+
+
+class Commands(TyperGroup):
+    """Commands that are imported when they are called: predicting does not wait for what only training needs."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order of the table."""
+        return [*COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command by name, None if there is none."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module_name, function = COMMANDS[cmd_name].split(":")
+        module = importlib.import_module(module_name)
+        alone = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+        settings = _HELP | getattr(module, "CONTEXT", {})
+        alone.command(cmd_name, epilog=module.EXAMPLES, context_settings=settings)(getattr(module, function))
+        return typer.main.get_command(alone)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the words begin with; beside a wrong one, say which may be meant."""
+        known = self.list_commands(ctx)
+        if args and args[0] not in known and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}. {nearest(args[0], known)}")
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     name="convia",
-    help="Train convolutional neural networks on images.",
+    cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_HELP,
 )
-
-_INTERRUPTED = 130  # as shells count Ctrl-C
-
-_NAMES = ", ".join(KNOWN)
-_EXAMPLES = f"""[bold]Examples[/bold]
-
-convia train digits
-
-convia train photos --model deep --image-size 64 --output runs/photos
-
-convia train mnist --epochs 5 --seed 1
-
-convia train photos --model resnet50
-
-
-[bold]DATA[/bold] is a folder with a folder of images per class (also within train/ and test/), or one of {_NAMES}.
-A folder that has the name of a data set is written ./digits.
-"""
-
-
-@contextmanager
-def _reported(debug: bool) -> Iterator[None]:
-    """Turn errors into one message and an exit code, unless their traceback is asked for."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        Console(stderr=True).print("Stopped. Nothing was written.", highlight=False)
-        raise typer.Exit(_INTERRUPTED) from None
-    except Exception as error:
-        if debug:
-            raise
-        console = Console(stderr=True)
-        known = isinstance(error, (ValueError, OSError))
-        console.print(f"Error: {error if known else f'{type(error).__name__}: {error}'}", style="red", highlight=False,
-                      markup=False, soft_wrap=True)  # fmt: skip
-        if not known:
-            console.print("Run the command again with --debug for the details.", highlight=False)
-        raise typer.Exit(1) from None
-
-
-@app.command("train", epilog=_EXAMPLES)
-def train_command(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder of images, or the name of a data set.")],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help=f"course, lenet or deep, or a trained network that gets a new head: {', '.join([*PUBLISHED][:4])}, …. "
-            f"By default deep, but lenet for more than {MANY_IMAGES:,} images."
-        ),
-    ] = Settings.model,
-    epochs: Annotated[int, typer.Option(help="How often to go through the images at most.")] = Settings.epochs,
-    batch_size: Annotated[int, typer.Option(help="Images per step.")] = Settings.batch_size,
-    image_size: Annotated[
-        int | None,
-        typer.Option(help=f"Make the images squares of this side. By default {RESIZED}; small ones stay as they are."),
-    ] = Settings.image_size,
-    learning_rate: Annotated[float, typer.Option(help="Size of Adam's steps.")] = Settings.learning_rate,
-    patience: Annotated[
-        int, typer.Option(help="Stop after so many epochs without a better validation loss.")
-    ] = Settings.patience,
-    seed: Annotated[int, typer.Option(help="Decides the split and the first weights.")] = Settings.seed,
-    validation_split: Annotated[
-        float, typer.Option(help="Share of each class that decides which epoch was the best.")
-    ] = Settings.validation_split,
-    test_split: Annotated[
-        float, typer.Option(help="Share of each class that is only tested on, where DATA has no test images.")
-    ] = Settings.test_split,
-    output: Annotated[
-        str | None, typer.Option(help="Folder for the results. By default runs/NAME; earlier runs are kept.")
-    ] = Settings.output,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. By default the fastest.")] = None,
-    on_error: Annotated[
-        str,
-        typer.Option(help="What to do about files that cannot be read: skip; replace by others of their class; raise."),
-    ] = Settings.on_error,
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Also read what links out of the folder lead to.")
-    ] = False,
-    weights: Annotated[
-        str, typer.Option(help="Of a trained network: imagenet (downloaded once), none for random ones, or a file.")
-    ] = Settings.weights,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
-) -> None:
-    """Train a network on images, test it, and write model, curves, confusion matrix and results to a folder."""
-    with _reported(debug):
-        settings = Settings(
-            data, model, epochs, batch_size, image_size, learning_rate, patience, seed, validation_split, test_split,
-            output, device, on_error, follow_links, weights,
-        )  # fmt: skip
-        console = Console()
-        print_outcome(console, train(settings, console, command=["convia", *sys.argv[1:]]))
-
-
-@app.command("doctor", epilog=doctor.EXAMPLES)
-def doctor_command(
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A folder of images.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    output: Annotated[
-        str | None, typer.Option(help="Folder for report.json, quarantine.csv and .txt, and the pictures.")
-    ] = None,
-    quarantine: Annotated[
-        str | None,
-        typer.Option(help="File for the list of images to leave out: .csv with reasons, else a path per line."),
-    ] = None,
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Also read what links out of the folder lead to.")
-    ] = False,
-    alike: Annotated[
-        bool, typer.Option("--alike/--no-alike", help="Look for images that look alike, too, not only for equal files.")
-    ] = True,
-    most: Annotated[int, typer.Option(help="How many findings of each kind to name in the table.")] = 5,
-    workers: Annotated[
-        int | None, typer.Option(help="How many files to read at once. By default as many as there are processors.")
-    ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
-) -> None:
-    """Look for what is wrong with a folder of images: broken files, duplicates, leaks between the parts, and more."""
-    with _reported(debug):
-        code = doctor.doctor(
-            folder, as_json=as_json, output=output, quarantine=quarantine, follow_links=follow_links, alike=alike,
-            most=most, workers=workers,
-        )  # fmt: skip
-    raise typer.Exit(code)
-
-
-app.command(
-    "run",
-    epilog=RUN_EPILOG,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-)(run_command)
-
-
-@app.command("version")
-def version_command() -> None:
-    """Print the versions of convia, PyTorch and Python, and the device."""
-    found = versions()
-    typer.echo(f"convia {found['convia']}")
-    typer.echo(f"PyTorch {torch.__version__}, NumPy {found['numpy']}, Python {found['python']}")
-    typer.echo(f"{found['platform']}; device {config.device()}")
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"convia {versions()['convia']}")
+        typer.echo(f"convia {metadata.version('convia')}")
         raise typer.Exit
 
 
@@ -179,7 +74,7 @@ def _options(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Train convolutional neural networks on images."""
+    """Train convolutional neural networks on images, ask them, and look into them."""
 
 
 def main() -> None:

@@ -4,13 +4,16 @@ import json
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from convia.cli.reported import Debug, reported
 from convia.images.examine import KINDS, Examination, Finding, examine
 from convia.report.folder import class_counts, contact_sheet
 
@@ -40,6 +43,37 @@ changed, moved or deleted: what training does better without is written to a lis
 [bold]Exit codes[/bold]  0: nothing that spoils training (there may be notes). {FOUND}: something does. 1: no such
 folder, or no images. 2: wrong usage. 130: stopped.
 """
+
+
+def doctor_command(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A folder of images.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    output: Annotated[
+        str | None, typer.Option(help="Folder for report.json, quarantine.csv and .txt, and the pictures.")
+    ] = None,
+    quarantine: Annotated[
+        str | None,
+        typer.Option(help="File for the list of images to leave out: .csv with reasons, else a path per line."),
+    ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Also read what links out of the folder lead to.")
+    ] = False,
+    alike: Annotated[
+        bool, typer.Option("--alike/--no-alike", help="Look for images that look alike, too, not only for equal files.")
+    ] = True,
+    most: Annotated[int, typer.Option(help="How many findings of each kind to name in the table.")] = 5,
+    workers: Annotated[
+        int | None, typer.Option(help="How many files to read at once. By default as many as there are processors.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Look for what is wrong with a folder of images: broken files, duplicates, leaks between the parts, and more."""
+    with reported(debug):
+        code = doctor(
+            folder, as_json=as_json, output=output, quarantine=quarantine, follow_links=follow_links, alike=alike,
+            most=most, workers=workers,
+        )  # fmt: skip
+    raise typer.Exit(code)
 
 
 def doctor(

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-EPILOG = """[bold]Examples[/bold]
+CONTEXT = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+EXAMPLES = """[bold]Examples[/bold]
 
 convia run mnist_cnn.py
 

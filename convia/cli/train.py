@@ -4,13 +4,11 @@
 """
 
 import inspect
-import platform
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,6 +24,7 @@ from convia.cli import data
 from convia.cli.data import Arrays, ImageData
 from convia.cli.progress import EpochBar, EpochLines, Timer
 from convia.cli.runs import new_run, write_json
+from convia.cli.version import versions
 from convia.errors import explain, nearest
 from convia.graph import Input
 from convia.images.directory import ON_ERROR
@@ -300,17 +299,6 @@ def _facts(
         "device": str(config.device()),
         "versions": versions(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what decides the results."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in ("convia", "torch", "numpy"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # a source tree that is not installed
-            found[name] = "not installed"
-    return found
 
 
 def _draw(folder: Path, model: Model, images: ImageData, history: Any, probabilities: Arrays) -> None:
