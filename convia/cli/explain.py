@@ -142,7 +142,7 @@ def _beside(image: Arrays, heat: Arrays, title: str) -> Any:
         write(made, 0.1, 0.1, title)
         limit = float(np.abs(heat).max()) or 1.0
         colours = {"cmap": "coolwarm", "vmin": -limit, "vmax": limit} if heat.min() < 0 else {"cmap": "inferno"}
-        smallest = f"{heat.min():+.2f} to {heat.max():+.2f}" if heat.min() < 0 else "where the evidence lies"
+        smallest = f"it falls by {heat.min():.2g} to {heat.max():.2g}" if heat.min() < 0 else "where the evidence lies"
         panels = [("the image", shown, {}), (smallest, heat, colours), ("laid over it", overlay(shown, heat), {})]
         for number, (words, values, how) in enumerate(panels):
             axes = place(made, 0.1 + number * (across + 0.1), 0.6, across, down)
