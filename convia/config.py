@@ -122,7 +122,8 @@ def set_device(name: str | torch.device | None) -> None:
 
 def _best_device() -> torch.device:
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        own = os.environ.get("LOCAL_RANK")  # of the processes that torchrun starts, each takes a GPU
+        return torch.device("cuda") if own is None else torch.device("cuda", int(own) % torch.cuda.device_count())
     return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
 
 

@@ -26,8 +26,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
 from convia import config
 from convia.errors import explain
 
@@ -321,6 +319,15 @@ def _progress(name: str, url: str, done: int, total: int | None) -> Iterator[Cal
         return
     print(f"Downloading data from {url}", flush=True)
     if sys.stdout.isatty():
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, TimeRemainingColumn()) as bar:
             task = bar.add_task(name, total=total, completed=done)

@@ -7,7 +7,8 @@ every run). Seeded draws on a CPU equal those of Keras on its torch backend.
 
 import math
 import random as python_random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Annotated, Any
 
@@ -78,7 +79,21 @@ class SeedGenerator(Configured):
     def _next_seed(self) -> int:
         start, count = self._state
         self._state = [start, count + 1]
-        return start + count
+        return start + count + _offset
+
+
+_offset = 0  # added to the seeds of generators
+
+
+@contextmanager
+def stream(number: int) -> Iterator[None]:
+    """Let seed generators give other seeds than they do for other numbers, as for one of several processes."""
+    global _offset
+    _offset = number * 0x9E3779B9
+    try:
+        yield
+    finally:
+        _offset = 0
 
 
 SeedLike = int | SeedGenerator | None

@@ -41,6 +41,18 @@ static void pack_taps(const Plan& plan, const Step& s, float* packed, int part, 
     }
 }
 
+// Sums of many channels read their samples once per tile of results: those are laid side by side first, or else each
+// tap would lie on a page of its own.
+struct Samples { const float* in; const std::int32_t* taps; Int step; };
+
+static inline Samples gathered(const Plan& plan, const Step& s, Samples far, Int n, Int width, Int tiles, float* scratch) {
+    if (!s.gathers || tiles < GATHERING_TILES) return far;
+    for (Int t = 0; t < n; t++)
+        for (Int x = 0; x < width; x++)
+            store(scratch + (t * WIDEST + x) * L, load(far.in + far.taps[t] + x * far.step));
+    return {scratch, plan.near.data(), L};
+}
+
 static void direct_forward(const Plan& plan, const Step& s, Block& b) {
     const Tensor& x = plan.tensors[s.ins[0]];
     const Tensor& y = plan.tensors[s.out];
@@ -59,10 +71,12 @@ static void direct_forward(const Plan& plan, const Step& s, Block& b) {
                     Int x0 = cut(y.w, x_tiles, j), width = cut(y.w, x_tiles, j + 1) - x0;
                     for (Int q = 0; q < chunks; q++) {
                         Int t0 = cut(n, chunks, q), tn = cut(n, chunks, q + 1) - t0;
+                        Samples far{in + x0 * s.s[2] * L, s.taps.data() + t0, s.s[2] * L};
+                        Samples from = gathered(plan, s, far, tn, width, s.out_tiles, b.scratch);
                         for (Int k = 0; k < s.out_tiles; k++) {
                             Int o0 = cut(og, s.out_tiles, k), o = cut(og, s.out_tiles, k + 1) - o0;
                             const float* first = q ? nullptr : bias ? bias + g * og + o0 : no_bias;
-                            choose_tile(o, width)(in + x0 * s.s[2] * L, s.taps.data() + t0, tn, s.s[2] * L,
+                            choose_tile(o, width)(from.in, from.taps, tn, from.step,
                                                   b.packed + s.packed + (g * og + o0) * n + t0 * o, o,
                                                   out + o0 * y.cs * L + x0 * L, y.cs * L, L, first, relu && q == chunks - 1);
                         }
@@ -94,12 +108,14 @@ static void direct_backward_row(const Plan& plan, const Step& s, Block& b, Int g
             Int x0 = from + cut(to - from, x_tiles, j), width = from + cut(to - from, x_tiles, j + 1) - x0;
             for (Int q = 0; q < chunks; q++) {
                 Int t0 = cut(n, chunks, q), tn = cut(n, chunks, q + 1) - t0;
+                Samples far{in + x0 * L, s.back_taps.data() + ky * og + t0, L};
+                Samples from = gathered(plan, s, far, tn, width, s.in_tiles, b.scratch);
                 for (Int k = 0; k < s.in_tiles; k++) {
                     Int i0 = cut(ig, s.in_tiles, k), i = cut(ig, s.in_tiles, k + 1) - i0;
                     const float* w = per_in == og ? kernel + (g * og + t0) * ig + i0
                                                   : b.packed + s.back_packed + (g * ig + i0) * per_in
                                                     + (((z * kw + kx) * kh + ky) * og + t0) * i;
-                    choose_tile(i, width)(in + x0 * L, s.back_taps.data() + ky * og + t0, tn, L, w, per_in == og ? ig : i,
+                    choose_tile(i, width)(from.in, from.taps, tn, from.step, w, per_in == og ? ig : i,
                                           out + (i0 * x.gcs + x0 * s.s[2] + shift) * L, x.gcs * L, s.s[2] * L, nullptr, false);
                 }
             }

@@ -149,7 +149,7 @@ static double peak(int rounds) {
     return 2.0 * L * ACCUMULATORS * rounds / taken.count();
 }
 
-static const Kernels table{TEXT(CONVIA_ISA), L, ACCUMULATORS, WIDEST, WEIGHT_ROWS, MOST_ROWS, peak, load_block, forward,
+static const Kernels table{TEXT(CONVIA_ISA), L, ACCUMULATORS, WIDEST, WEIGHT_ROWS, MOST_ROWS, CHUNK, peak, load_block, forward,
                            backward, norm_sums, compute_loss, store_block, pack, reduce, update};
 
 }  // namespace convia::CONVIA_ISA

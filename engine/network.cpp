@@ -76,7 +76,11 @@ void Network::cut_convolution(Step& s) {
     s.packed = plan.packed_size;
     s.back_packed = plan.packed_size + size;
     plan.packed_size += 2 * size;
+    s.gathers = std::min(x.w, y.w) > 1;
     Int scratch = std::max<Int>(kernels->weight_rows * Int(s.taps.size()), y.c);
+    Int near = std::min<Int>(std::max(s.taps.size(), s.back_taps.size()), kernels->chunk * 3 / (lanes * 4) + 1);
+    for (Int t = Int(plan.near.size()); s.gathers && t < near; t++) plan.near.push_back(t * kernels->widest * lanes);
+    if (s.gathers) scratch = std::max(scratch, near * kernels->widest);
     plan.scratch_size = std::max(plan.scratch_size, scratch * lanes);
 }
 
@@ -89,15 +93,16 @@ void Network::cut_winograd(Step& s) {
     Int lanes = kernels->lanes, direct = 9 * y.h * y.w, kernels_size = 16 * x.c * y.c;
     auto matrices = [&](Winograd& way, const Tensor& from, const Tensor& to) {
         way.h = tiles(to.h, 2), way.w = tiles(to.w, 2);
-        way.columns = tiles(way.w, tiles(way.w, kernels->widest));
         way.used = 16 * way.h * way.w * 23 / 20 < direct;
         if (!way.used) return;
+        Int per_tile = 16 * (from.c + to.c), most = kernels_size / (per_tile * lanes) / kernels->widest * kernels->widest;
+        way.group = std::min(way.h * way.w, std::max<Int>(most, kernels->widest));  // samples no larger than kernels
+        way.columns = std::min<Int>(way.group, kernels->widest);
         way.tiles = tiles(to.c, std::min<Int>(kernels->most_rows, kernels->accumulators / way.columns));
-        for (Int i = 0; i < from.c; i++) way.taps.push_back(i * way.columns * lanes);
+        for (Int i = 0; i < from.c; i++) way.taps.push_back(i * way.group * lanes);
         way.packed = plan.packed_size;
         plan.packed_size += kernels_size;
-        Int size = 16 * ((from.c + to.c) * way.columns + 2);
-        plan.scratch_size = std::max(plan.scratch_size, size * lanes);
+        plan.scratch_size = std::max(plan.scratch_size, (per_tile * way.group + 32) * lanes);
     };
     matrices(s.forward, x, y);
     matrices(s.back, y, x);
@@ -106,9 +111,9 @@ void Network::cut_winograd(Step& s) {
     way.used = 16 * way.h * way.w * 5 / 4 < direct;
     if (!way.used) return;
     Int ins = tiles(x.c, lanes) * lanes, outs = tiles(y.c, lanes) * lanes;
-    way.columns = std::clamp<Int>(131072 / (16 * lanes * (ins + outs)), 1, way.h * way.w);  // half a mebibyte
-    for (Int t = 0; t < way.columns * lanes; t++) way.taps.push_back(t * ins);
-    plan.scratch_size = std::max(plan.scratch_size, 16 * (y.c * ins + way.columns * lanes * (ins + outs)));
+    way.group = std::clamp<Int>(131072 / (16 * lanes * (ins + outs)), 1, way.h * way.w);  // half a mebibyte
+    for (Int t = 0; t < way.group * lanes; t++) way.taps.push_back(t * ins);
+    plan.scratch_size = std::max(plan.scratch_size, 16 * (y.c * ins + way.group * lanes * (ins + outs)));
 }
 
 // The convolution from the output of a transposed one to its input. Its tensors see activations as gradients, and the

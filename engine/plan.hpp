@@ -38,10 +38,10 @@ struct Param {
 };
 
 // One of the three convolutions of a step by Winograd's algorithm: tiles of 2 × 2 results, how many of them are worked on
-// together, tiles of output channels, offsets of the channels, and where the packed kernels lie.
+// in a group and together, tiles of output channels, offsets of the channels, and where the packed kernels lie.
 struct Winograd {
     bool used = false;
-    Int h = 0, w = 0, columns = 0, packed = 0;
+    Int h = 0, w = 0, group = 0, columns = 0, packed = 0;
     int tiles = 1;
     std::vector<std::int32_t> taps;
 };
@@ -67,6 +67,7 @@ struct Step {
     // convolution: offsets of the taps of a window in floats, and how the work is cut
     std::vector<std::int32_t> taps, back_taps;
     Int packed = 0, back_packed = 0;
+    bool gathers = false;  // the samples of many taps are laid side by side
     int out_tiles = 1, in_tiles = 1;
     Winograd forward, back, weights;
     // the activation of the step before, where its derivative is applied as soon as this step has made the gradient
@@ -107,6 +108,7 @@ struct Plan {
     std::vector<Loss> losses;
     std::vector<Output> outputs;
     std::vector<int> inputs;
+    std::vector<std::int32_t> near;  // offsets of taps whose samples lie side by side
     Optimizer optimizer;
     Int act_size = 0, grad_size = 0, weight_size = 0, packed_size = 0, scratch_size = 0, stats_size = 0;  // in vectors or floats
 };
@@ -142,7 +144,7 @@ struct Block {
 
 struct Kernels {
     const char* name;
-    int lanes, accumulators, widest, weight_rows, most_rows;  // of the register tiles
+    int lanes, accumulators, widest, weight_rows, most_rows, chunk;  // of the register tiles; bytes of a working set
     double (*peak)(int rounds);
     void (*load)(const Plan&, Block&);
     void (*forward)(const Plan&, const Step&, Block&);

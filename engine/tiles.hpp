@@ -12,7 +12,7 @@ constexpr int ACCUMULATORS = 20, WIDEST = 5, WEIGHT_ROWS = 4, WEIGHT_COLUMNS = 5
 #else
 constexpr int ACCUMULATORS = 12, WIDEST = 3, WEIGHT_ROWS = 3, WEIGHT_COLUMNS = 4;
 #endif
-constexpr int MOST_ROWS = 12;
+constexpr int MOST_ROWS = 12, GATHERING_TILES = 8;
 constexpr Int CHUNK = 24576;  // bytes of a working set that should stay in the first-level cache
 static const float no_bias[MOST_ROWS] = {};
 

@@ -94,44 +94,47 @@ static void winograd_pack(const float* w, const Winograd& way, float* packed, In
     }
 }
 
-// Results tile by tile: finish(channel, row of tiles, column of tiles, the 2 × 2 values). A window starts `lead` before its results.
+// Results tile by tile: finish(channel, row of tiles, column of tiles, the 2 × 2 values). A window starts `lead` before
+// its results. Tiles are worked on in groups, so that kernels are read once per group.
 template <class F>
 static void winograd(const Planes& in, const Winograd& way, const float* packed, float* scratch, Int ins, Int outs,
                      Int lead_y, Int lead_x, F finish) {
-    Int columns = way.columns, in_plane = ins * columns + 1, out_plane = outs * columns + 1;
+    Int in_plane = ins * way.group + 1, out_plane = outs * way.group + 1, all_tiles = way.h * way.w;
     float *spectra = scratch, *products = scratch + FREQUENCIES * in_plane * L;
-    Int parts = tiles_of(way.w, columns), chunks = tiles_of(ins * L * 4 * columns, CHUNK * 3);
-    for (Int ty = 0; ty < way.h; ty++)
-        for (Int j = 0; j < parts; j++) {
-            Int x0 = cut(way.w, parts, j), width = cut(way.w, parts, j + 1) - x0;
-            for (Int i = 0; i < ins; i++)
-                for (Int x = 0; x < width; x++) {
-                    V d[FREQUENCIES];
-                    gather<4>(in, i, 2 * ty - lead_y, 2 * (x0 + x) - lead_x, d);
-                    to_frequencies(d);
-                    float* to = spectra + (i * columns + x) * L;
-                    UNROLL for (int f = 0; f < FREQUENCIES; f++) store(to + f * in_plane * L, d[f]);
-                }
-            for (int f = 0; f < FREQUENCIES; f++)
-                for (Int q = 0; q < chunks; q++) {
-                    Int i0 = cut(ins, chunks, q), n = cut(ins, chunks, q + 1) - i0;
-                    for (Int k = 0; k < way.tiles; k++) {
-                        Int o0 = cut(outs, way.tiles, k), o = cut(outs, way.tiles, k + 1) - o0;
-                        choose_tile(o, width)(spectra + f * in_plane * L, way.taps.data() + i0, n, L,
+    Int groups = tiles_of(all_tiles, way.group), chunks = tiles_of(ins * L * 4 * way.columns, CHUNK * 3);
+    for (Int j = 0; j < groups; j++) {
+        Int from = cut(all_tiles, groups, j), count = cut(all_tiles, groups, j + 1) - from, parts = tiles_of(count, way.columns);
+        for (Int i = 0; i < ins; i++)
+            for (Int t = 0; t < count; t++) {
+                V d[FREQUENCIES];
+                gather<4>(in, i, (from + t) / way.w * 2 - lead_y, (from + t) % way.w * 2 - lead_x, d);
+                to_frequencies(d);
+                float* to = spectra + (i * way.group + t) * L;
+                UNROLL for (int f = 0; f < FREQUENCIES; f++) store(to + f * in_plane * L, d[f]);
+            }
+        for (int f = 0; f < FREQUENCIES; f++)
+            for (Int q = 0; q < chunks; q++) {
+                Int i0 = cut(ins, chunks, q), n = cut(ins, chunks, q + 1) - i0;
+                for (Int k = 0; k < way.tiles; k++) {
+                    Int o0 = cut(outs, way.tiles, k), o = cut(outs, way.tiles, k + 1) - o0;
+                    for (Int x = 0; x < parts; x++) {
+                        Int x0 = cut(count, parts, x), width = cut(count, parts, x + 1) - x0;
+                        choose_tile(o, width)(spectra + (f * in_plane + x0) * L, way.taps.data() + i0, n, L,
                                               packed + way.packed + f * outs * ins + o0 * ins + i0 * o, o,
-                                              products + (f * out_plane + o0 * columns) * L, columns * L, L,
+                                              products + (f * out_plane + o0 * way.group + x0) * L, way.group * L, L,
                                               q ? nullptr : no_bias, false);
                     }
                 }
-            for (Int o = 0; o < outs; o++)
-                for (Int x = 0; x < width; x++) {
-                    V m[FREQUENCIES], y[4];
-                    const float* from = products + (o * columns + x) * L;
-                    UNROLL for (int f = 0; f < FREQUENCIES; f++) m[f] = load(from + f * out_plane * L);
-                    from_frequencies(m, y);
-                    finish(o, ty, x0 + x, y);
-                }
-        }
+            }
+        for (Int o = 0; o < outs; o++)
+            for (Int t = 0; t < count; t++) {
+                V m[FREQUENCIES], y[4];
+                const float* at = products + (o * way.group + t) * L;
+                UNROLL for (int f = 0; f < FREQUENCIES; f++) m[f] = load(at + f * out_plane * L);
+                from_frequencies(m, y);
+                finish(o, (from + t) / way.w, (from + t) % way.w, y);
+            }
+    }
 }
 
 static void winograd_forward(const Plan& plan, const Step& s, Block& b) {
@@ -226,9 +229,9 @@ static void winograd_backward_weights(const Plan& plan, const Step& s, Block& b,
     const Winograd& way = s.weights;
     Planes in = activations(s, x, y, b), g = gradients(y, b);
     Int ins = tiles_of(x.c, L) * L, outs = tiles_of(y.c, L) * L, plane = y.c * ins;
-    float *sums = b.scratch, *spectra = sums + FREQUENCIES * plane, *slopes = spectra + FREQUENCIES * way.columns * L * ins;
+    float *sums = b.scratch, *spectra = sums + FREQUENCIES * plane, *slopes = spectra + FREQUENCIES * way.group * L * ins;
     Int x_tiles = tiles_of(ins / L, WIDEST), most = smallest(MOST_ROWS, ACCUMULATORS / tiles_of(ins / L, x_tiles));
-    Int o_tiles = tiles_of(y.c, most), chunks = tiles_of(way.h * way.w, way.columns);
+    Int o_tiles = tiles_of(y.c, most), chunks = tiles_of(way.h * way.w, way.group);
     for (Int q = 0; q < chunks; q++) {
         Int from = cut(way.h * way.w, chunks, q), to = cut(way.h * way.w, chunks, q + 1), n = (to - from) * L;
         spread_channels<4>(in, x.c, way.w, from, to, s.pad[1], s.pad[2], spectra, [](V* d, V* m) {

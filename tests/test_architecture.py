@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "convia"
 
 FLOORS = [
-    {"errors", "tree", "registry", "args", "config", "layout", "naming", "fetch"},
+    {"errors", "tree", "registry", "args", "config", "layout", "naming", "fetch", "texts"},
     {
         "variable",
         "symbolic",
@@ -23,11 +23,14 @@ FLOORS = [
         "pixels",
         "boxes",
         "pipeline",
+        "distributed",
+        "distribution",
     },
     {"losses", "metrics", "optimizers", "schedules"},
     {"input_spec", "books", "masks", "layer", "graph", "function", "scopes", "layers"},
     {"images", "engine"},
     {"callbacks", "saving", "training"},
+    {"export"},
     {"models"},
     {"applications", "datasets", "backend"},
     {
@@ -41,7 +44,7 @@ FLOORS = [
         "visualization",
         "wrappers",
     },
-    {"compat"},
+    {"compat", "serve"},
     {"cli"},
     {"__init__", "__main__"},
 ]

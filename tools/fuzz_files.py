@@ -7,6 +7,7 @@ change is drawn from the number of its case, so that ``--only 123`` repeats it.
 """
 
 import argparse
+import faulthandler
 import io
 import json
 import random
@@ -183,6 +184,7 @@ def outcome(path: Path, weights_of: Any) -> str:
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     signal.alarm(SECONDS)
+    faulthandler.dump_traceback_later(2 * SECONDS, exit=True)  # what hangs in a library hears no signal
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -196,6 +198,7 @@ def outcome(path: Path, weights_of: Any) -> str:
     except BaseException as error:
         result = f"{type(error).__name__}: {error}"
     signal.alarm(0)
+    faulthandler.cancel_dump_traceback_later()
     more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     return result if more <= LIMIT else f"took {more / MEBI:.0f} MiB"
 

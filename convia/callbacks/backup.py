@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from convia import distributed
 from convia.callbacks.base import Callback, Logs, needed_if
 from convia.callbacks.checkpoint import batch_counter
 from convia.callbacks.random_state import random_state, set_random_state
@@ -153,7 +154,7 @@ class BackupAndRestore(Callback):
     def on_train_end(self, logs: Logs = None) -> None:
         """Delete the backups, and the folder if nothing else is in it."""
         self._resume(0, 0)
-        if not self.delete_checkpoint or not self._latest.parent.exists():
+        if not distributed.is_first() or not self.delete_checkpoint or not self._latest.parent.exists():
             return
         for path in (self._latest, self._previous, _temporary(self._latest)):
             path.unlink(missing_ok=True)
@@ -161,6 +162,8 @@ class BackupAndRestore(Callback):
             self._latest.parent.rmdir()
 
     def _save(self, epoch: int, step: int) -> None:
+        if not distributed.is_first():
+            return
         optimizer = getattr(self.model, "optimizer", None)
         slots = [variable.numpy() for variable in optimizer.variables] if optimizer is not None else []
         groups: dict[str, Mapping[str, Any]] = {

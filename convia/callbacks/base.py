@@ -41,9 +41,11 @@ class Callback:
     Attributes:
         params: "verbose", "epochs" and "steps" of the loop that runs.
         model: the model that the loop works on; set ``model.stop_training = True`` to end the training.
+        first_process_only: whether only the first of several processes that share a training calls it, as it writes.
     """
 
     params: Any = None
+    first_process_only = False
     _model: Any = None
 
     def set_params(self, params: Any) -> None:

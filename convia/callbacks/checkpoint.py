@@ -65,6 +65,8 @@ class ModelCheckpoint(MonitorCallback):
         IsADirectoryError: when saving, if the file is a folder.
     """
 
+    first_process_only = True
+
     def __init__(
         self,
         filepath: str | os.PathLike[str],

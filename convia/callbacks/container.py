@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from convia import tree
+from convia import distributed, tree
 from convia.callbacks.base import Callback, Logs, needs
 from convia.callbacks.progress import ProgbarLogger
 from convia.callbacks.records import History
@@ -69,6 +69,8 @@ class CallbackList(Callback):
         **params: Any,
     ) -> None:
         self.callbacks: list[Any] = [_checked(item) for item in tree.flatten(callbacks)] if callbacks else []
+        if not distributed.is_first():
+            self.callbacks = [item for item in self.callbacks if not getattr(item, "first_process_only", False)]
         if add_history and not any(isinstance(item, History) for item in self.callbacks):
             self.callbacks.append(History())
         if add_progbar and not any(isinstance(item, ProgbarLogger) for item in self.callbacks):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convia import config
+from convia import config, distributed
 from convia.callbacks.base import Callback, Logs
 from convia.errors import explain
 
@@ -23,6 +23,8 @@ _BOLD, _GREEN, _GREY, _END = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
 
 def say(message: Any, line_break: bool = True) -> None:
     """Print to standard output, or to the log where interactive logging is off; never fail on a character."""
+    if not distributed.is_first():
+        return
     if not config.is_interactive_logging_enabled():
         _log.info("%s", message)
         return
@@ -211,6 +213,8 @@ class ProgbarLogger(Callback):
     A loop asks ``due(batch)`` at every batch and calls the hook of the batch's end only when it is; metrics then have
     to be computed a few times per second only. What a loop puts into ``note`` is shown after the metrics.
     """
+
+    first_process_only = True
 
     note = ""
 

@@ -88,6 +88,8 @@ class CSVLogger(Callback):
         append: go on in the file, without a second header, instead of beginning it anew.
     """
 
+    first_process_only = True
+
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         self.sep = separator
         self.filename = os.fspath(filename)
@@ -145,6 +147,8 @@ class RemoteMonitor(Callback):
         headers: further HTTP headers.
         send_as_json: send the JSON itself instead of a form.
     """
+
+    first_process_only = True
 
     def __init__(
         self,

@@ -41,6 +41,8 @@ class TensorBoard(Callback):
         ImportError: at the beginning of training, if tensorboard is not installed.
     """
 
+    first_process_only = True
+
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",

@@ -12,6 +12,14 @@ from convia.errors import nearest
 _HELP = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {  # name → module and function; the module's EXAMPLES end the help, its CONTEXT are settings of the parser
     "train": "convia.cli.train_command:train_command",
+    "evaluate": "convia.cli.evaluate:evaluate_command",
+    "predict": "convia.cli.predict:predict_command",
+    "explain": "convia.cli.explain:explain_command",
+    "summary": "convia.cli.summary:summary_command",
+    "report": "convia.cli.report:report_command",
+    "serve": "convia.cli.serve:serve_command",
+    "card": "convia.cli.card:card_command",
+    "convert": "convia.cli.convert:convert_command",
     "doctor": "convia.cli.doctor:doctor_command",
     "run": "convia.cli.run:run_command",
     "version": "convia.cli.version:version_command",

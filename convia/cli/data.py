@@ -138,7 +138,7 @@ def _resized(image: Arrays, size: int) -> Arrays:
 def _load_folder(
     root: Path, image_size: int | None, shares: dict[str, float], seed: int, on_error: str, follow_links: bool
 ) -> ImageData:
-    listings = _listings(root, follow_links)
+    listings = list_parts(root, follow_links)
     names = listings["training"].class_names or []
     unreadable: dict[str, str] = {}
     looked = {path: _look(path, unreadable) for listing in listings.values() for path in listing.paths}
@@ -178,7 +178,7 @@ def _refilled(part: Part, listing: Listing, unreadable: dict[str, str]) -> Part:
     return part.take(np.concatenate([np.arange(len(part)), *places]))
 
 
-def _listings(root: Path, follow_links: bool) -> dict[str, Listing]:
+def list_parts(root: Path, follow_links: bool) -> dict[str, Listing]:
     """List the files of a folder by part; only "training" if it holds classes.
 
     Raises:

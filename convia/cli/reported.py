@@ -1,5 +1,7 @@
 """Errors of commands: one message and an exit code, unless the traceback is asked for."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -23,6 +25,9 @@ def reported(debug: bool, stopped: str = "Stopped. Nothing was written.") -> Ite
     except KeyboardInterrupt:
         typer.echo(stopped, err=True)
         raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
     except Exception as error:
         if debug or isinstance(error, typer.Exit):
             raise

@@ -49,7 +49,9 @@ def overlay(image: Any, heat: Any, strength: float = 0.6) -> Array:
     grey = (pixels - low) / (high - low) if high > low else np.zeros_like(pixels)
     values = cv2.resize(values, (pixels.shape[1], pixels.shape[0]), interpolation=cv2.INTER_LINEAR)
     values = (values / max(float(values.max()), 1e-30)).astype(np.float32)
-    colours = np.stack([np.interp(values.astype(np.float64), _HEAT[:, 0], _HEAT[:, channel]) / 255 for channel in (1, 2, 3)], -1)
+    colours = np.stack(
+        [np.interp(values.astype(np.float64), _HEAT[:, 0], _HEAT[:, channel]) / 255 for channel in (1, 2, 3)], -1
+    )
     cover = strength * np.sqrt(values)[..., None]
     return np.round(255 * (grey * (1 - cover) + colours * cover)).astype(np.uint8)
 

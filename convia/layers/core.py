@@ -109,6 +109,10 @@ class Dense(_Adaptable, _Floating):
             )
         self._adapt(self.lora_rank, self.lora_alpha)
 
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return (batch, …, units); known without a trial, for which torch would import its compiler."""
+        return (*input_shape[:-1], self.units)
+
     def call(self, inputs: Tensor) -> Tensor:
         """Multiply by the kernel, add the bias, apply the activation."""
         y = F.linear(inputs, self.kernel.t(), self.bias)

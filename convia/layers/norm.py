@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from convia import config, layout
+from convia import config, distributed, layout
 from convia.args import Convert, Fraction, PositiveInt, converter, field
 from convia.errors import explain
 from convia.initializers import TruncatedNormal
@@ -91,7 +91,7 @@ class BatchNormalization(_Normalization):
         beta_initializer, …, gamma_constraint: of the weights.
         renorm, renorm_clipping, renorm_momentum: batch renormalization (Ioffe 2017): the batch's statistics are
             corrected towards averages, with factors limited by the keys "rmin", "rmax", "dmax".
-        synchronized: False; see ``torch.nn.SyncBatchNorm`` for statistics over several devices.
+        synchronized: whether μ and σ² are those of the batches of all processes that share a training.
 
     Raises:
         ValueError: a momentum outside [0, 1], unknown or contradictory limits.
@@ -119,15 +119,6 @@ class BatchNormalization(_Normalization):
     def __post_init__(self) -> None:
         """Check what is not offered and the limits of renormalization."""
         super().__post_init__()
-        if self.synchronized:
-            raise ValueError(
-                explain(
-                    "BatchNormalization",
-                    "synchronized=True",
-                    "synchronized=False",
-                    "Statistics over several devices: torch.nn.SyncBatchNorm.convert_sync_batchnorm.",
-                )
-            )
         if self.renorm:
             self.renorm_clipping = dict(self.renorm_clipping or {})
             limits = self.renorm_clipping
@@ -169,7 +160,7 @@ class BatchNormalization(_Normalization):
         x = inputs.permute(self._to_torch)
         if not (training and self._trainable):
             y = F.batch_norm(x, self.moving_mean, self.moving_variance, self.gamma, self.beta, False, 0.0, self.epsilon)
-        elif mask is None and not self.renorm:
+        elif mask is None and not self.renorm and not (self.synchronized and distributed.size() > 1):
             y, mean, inverse = torch.native_batch_norm(x, self.gamma, self.beta, None, None, True, 0.0, self.epsilon)
             # Keras averages the biased variance, torch by itself the unbiased one; it returns 1/√(σ² + ε).
             self._average("moving_mean", mean, self.momentum)
@@ -183,10 +174,14 @@ class BatchNormalization(_Normalization):
         average.lerp_(value.detach().to(average.dtype), 1 - momentum)
 
     def _normalize_unusually(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Normalize a batch with a mask, or with renormalization."""
+        """Normalize a batch with a mask, with renormalization, or with the statistics of several processes."""
         shape = [1, -1, *[1] * (x.ndim - 2)]
         counted = x.movedim(1, -1) if mask is None else x.movedim(1, -1)[mask.bool()]
-        variance, mean = torch.var_mean(counted.float().flatten(0, -2), 0, correction=0)
+        values = counted.float().flatten(0, -2)
+        if self.synchronized and distributed.size() > 1:
+            mean, variance = distributed.moments(values)
+        else:
+            variance, mean = torch.var_mean(values, 0, correction=0)
         y = (x - mean.view(shape)) * (variance + self.epsilon).rsqrt().view(shape)
         if self.renorm:
             factor, shift = self._renormalize(mean.detach(), (variance.detach() + self.epsilon).sqrt())

@@ -32,6 +32,10 @@ class Rescaling(Layer):
     scale: Annotated[Any, converter(registry.deserialize)]
     offset: Annotated[Any, converter(registry.deserialize)] = 0.0
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the input's shape; known without a trial, for which torch would import its compiler."""
+        return input_shape
+
     def call(self, inputs: Tensor) -> Tensor:
         """Rescale; whole numbers become floats of the compute type."""
         scaled = inputs.to(self._input_dtype) * self._factor(self.scale, inputs)

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from convia import config, saving, symbolic, tree
 from convia.errors import explain, nearest
+from convia.export import Card, export_model
+from convia.export import card as card_of
 from convia.graph import Graph
 from convia.input_spec import InputSpec
 from convia.layer import Layer, specs_of
@@ -328,6 +330,21 @@ class Model(Trainer):
     def to_json(self, **kwargs: Any) -> str:
         """Return the architecture as JSON; ``kwargs`` go to ``json.dumps``."""
         return saving.to_json(self, **kwargs)
+
+    def export(
+        self,
+        filepath: Any,
+        format: str | None = None,
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the inference for other programs: ``.onnx``, OpenVINO's ``.xml``, torch's ``.pt2`` or ``.pt``."""
+        export_model(self, filepath, format, verbose, input_signature, **kwargs)
+
+    def card(self) -> Card:
+        """Return what the model is, what it costs and how well it does; shown as Markdown, ``json()`` as JSON."""
+        return card_of(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         copy = type(self).from_config(self.get_config())

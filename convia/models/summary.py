@@ -6,11 +6,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from convia import config, tree
 from convia.errors import explain
 from convia.layer import Layer
@@ -43,6 +38,9 @@ def print_summary(
                 "Call it on data, build(input_shape) it, or start it with an Input.",
             )
         )
+    from rich.console import Console
+    from rich.text import Text
+
     width = line_length or min(shutil.get_terminal_size((80, 24)).columns, 100)
     console = Console(width=max(width, 40), highlight=False, record=print_fn is not None, force_jupyter=False)
     table = _table(model, expand_nested, show_trainable, layer_range, positions, console.width)
@@ -62,7 +60,11 @@ def print_summary(
     print_fn(plain)
 
 
-def _table(model: Any, expand: bool, show_trainable: bool, layer_range: Any, positions: Any, width: int) -> Table:
+def _table(model: Any, expand: bool, show_trainable: bool, layer_range: Any, positions: Any, width: int) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     connected = model.graph is not None and not _is_chain(model)
     shares = positions or ((0.32, 0.26, 0.14, 0.28) if connected else (0.45, 0.32, 0.23))
     headings = ["Layer (type)", "Output Shape", "Param #", *(["Connected to"] if connected else [])]
@@ -170,7 +172,9 @@ def _sources(layer: Any, model: Any) -> str:
     return ", ".join(names) or "-"
 
 
-def _totals(model: Any) -> list[Text]:
+def _totals(model: Any) -> list[Any]:
+    from rich.text import Text
+
     trainable = model.trainable_weights
     frozen = model.non_trainable_weights
     lines = [("Total params", [*trainable, *frozen]), ("Trainable params", trainable), ("Non-trainable params", frozen)]

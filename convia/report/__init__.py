@@ -1,5 +1,7 @@
 """Pictures of a training and of what a network has learned; each function returns a matplotlib Figure.
 
+``write_html`` writes all of it, and more, into one HTML file.
+
 In a notebook a figure shows itself; elsewhere ``figure.savefig("curves.png")``. matplotlib is imported when the first
 picture is drawn.
 """
@@ -7,6 +9,15 @@ picture is drawn.
 from convia.report.confusion import confusion_matrix, count_confusions
 from convia.report.curves import learning_curves
 from convia.report.examples import predictions
+from convia.report.html import write_html
 from convia.report.network import feature_maps, filters
 
-__all__ = ["confusion_matrix", "count_confusions", "feature_maps", "filters", "learning_curves", "predictions"]
+__all__ = [
+    "confusion_matrix",
+    "count_confusions",
+    "feature_maps",
+    "filters",
+    "learning_curves",
+    "predictions",
+    "write_html",
+]

@@ -6,9 +6,12 @@ that the bytes on disk cannot account for, are refused.
 """
 
 import itertools
+import math
+import mmap
 import os
 import secrets
 import shutil
+import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -152,6 +155,7 @@ def open_hdf5(who: str, source: Path | BinaryIO, name: str | None = None) -> Ite
         reason = str(error).strip("()")
         raise BadFileError(explain(who, f"{label!r} ({reason})", "a whole HDF5 file", _BROKEN)) from error
     with file:
+        _check_heaps(who, label, file, source)
         try:
             yield file
         except BadFileError:
@@ -160,6 +164,45 @@ def open_hdf5(who: str, source: Path | BinaryIO, name: str | None = None) -> Ite
             if not _is_from(error, ("h5py",)):
                 raise
             raise BadFileError(explain(who, f"{label!r} ({error})", "a whole HDF5 file", _BROKEN)) from error
+
+
+def _check_heaps(who: str, label: str, file: h5py.File, source: Path | BinaryIO) -> None:
+    """Raise if a collection of texts of variable length does not fill itself with its objects, step by step.
+
+    The HDF5 library walks along them and never returns if one has no size (HDFGroup/hdf5 issue 1707). Layout: HDF5
+    File Format Specification, III.E: "GCOL", version, size of all; per object index, count, size, data.
+    """
+    if file.id.get_create_plist().get_sizes() != (8, 8):
+        raise BadFileError(explain(who, f"{label!r} with addresses of other sizes", "8 bytes each", _BROKEN))
+    with _bytes_of(source) as data:
+        end, start = 0, data.find(_COLLECTION)
+        while start >= 0:
+            begin, end = end, _end_of_collection(data, start)
+            if start < begin or end > len(data):
+                raise BadFileError(explain(who, f"{label!r} (its heaps are in disorder)", "a whole HDF5 file", _BROKEN))
+            start = data.find(_COLLECTION, start + 1)
+
+
+_COLLECTION = b"GCOL\x01\0\0\0"
+
+
+def _end_of_collection(data: Any, start: int) -> float:
+    """Return where a collection ends, infinity if its objects do not lead there."""
+    place, end = start + 16, start + int.from_bytes(data[start + 8 : start + 16], "little")
+    while place + 16 <= end <= len(data):
+        index, _, _, size = struct.unpack("<HHIQ", data[place : place + 16])
+        place += 16 + (size + 7) // 8 * 8 if index else size or end  # the size of free space counts its header
+    return end if place <= end else math.inf
+
+
+@contextmanager
+def _bytes_of(source: Path | BinaryIO) -> Iterator[Any]:
+    if isinstance(source, Path):
+        with source.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield data
+    else:
+        source.seek(0)
+        yield source.read()
 
 
 def _is_from(error: BaseException, modules: tuple[str, ...]) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from convia import optimizers, tree
+from convia import distributed, optimizers, tree
 from convia.errors import explain
 from convia.layer import Layer
 from convia.training import advice, native
@@ -141,6 +141,7 @@ class Compiled(Layer):
         self.compile(**config)
 
     def _require_compiled(self, method: str) -> None:
+        distributed.join()
         if not self.compiled:
             raise ValueError(
                 explain(
@@ -221,7 +222,7 @@ class Compiled(Layer):
 
     def _penalties(self) -> list[Tensor]:
         """The penalties of the last call and of the weights' regularizers; the weights are looked through once."""
-        added = [loss for layer in self._loss_layers for loss in layer._losses]
+        added = [distributed.mean(loss) for layer in self._loss_layers for loss in layer._losses]
         return added + [variable.regularizer(variable) for variable in self._penalized_weights()]
 
     def _penalized_weights(self) -> list[Any]:

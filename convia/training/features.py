@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convia import config, tree
+from convia import config, distributed, tree
 from convia.errors import explain
 from convia.images import Iterator as Flow
 from convia.training.data import ArrayBatches, Batch, Batches, IterableBatches, as_tensors, class_weights, unpack
@@ -284,7 +284,7 @@ def prepare(model: Any, batches: Batches, validation: Batches | None) -> tuple[B
     """Return batches of features for a model whose first part is frozen; else those that were given."""
     chosen = getattr(model, "cache_features", True)
     settings = chosen if isinstance(chosen, FeatureCache) else FeatureCache() if chosen else None
-    parts = split(model, by_chance=bool(settings and settings.views))
+    parts = split(model, by_chance=bool(settings and settings.views)) if distributed.size() < 2 else None
     if parts is None:
         return batches, validation
 

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from convia import config, engine, tree
+from convia import config, distributed, engine, tree
 from convia.engine import Plan, Unsupported
 from convia.engine.plan import KINDS
 from convia.errors import explain
@@ -90,6 +90,8 @@ def _choice(model: Any) -> str:
 def _require(model: Any) -> None:
     if _choice(model) == "torch":
         raise Unsupported("chosen by " + ("compile" if model._engine_choice else "set_engine or CONVIA_ENGINE"))
+    if distributed.size() > 1:
+        raise Unsupported(f"the work is shared by {distributed.size()} processes")
     if engine.native() is None:
         raise Unsupported(engine.reason_for_absence())
     if config.device().type != "cpu":

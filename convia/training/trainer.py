@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convia import config, tree
+from convia import config, distributed, tree
 from convia.callbacks import CallbackList, History
 from convia.errors import explain
 from convia.training import advice, features, native
@@ -51,13 +51,15 @@ class Trainer(Compiled):
         """Return the outputs for one batch; override it for an algorithm of your own."""
         x = unpack(data)[0]
         found = native.outputs(self, x)
-        return self(x, training=False) if found is None else found
+        return distributed.outputs(self, x, training=False) if found is None else found
 
     def _learn(self, x: Any, y: Any, weight: Any) -> None:
         """One step: outputs, loss, gradients, update; on the native engine where it can."""
         if native.step(self, x, y, weight, "train"):
             return
-        outputs = self(x, training=True)
+        if self._first_step:
+            distributed.agree(self, (x, y, weight))
+        outputs = distributed.outputs(self, x, training=True)
         loss = self._compute_loss(x, y, outputs, weight, training=True)
         if self._first_step:
             self._check_first_step(loss, x, outputs)
@@ -68,7 +70,7 @@ class Trainer(Compiled):
             self.optimizer.scale_loss(loss).backward()
         with torch.no_grad():
             if variables:
-                self.optimizer.apply([variable.grad for variable in variables], variables)
+                self.optimizer.apply(distributed.average([variable.grad for variable in variables]), variables)
             self._note_loss(loss, outputs)
             self._update_metrics(x, y, outputs, weight)
 
@@ -76,7 +78,7 @@ class Trainer(Compiled):
         if native.step(self, x, y, weight, "test"):
             return
         with torch.no_grad():
-            outputs = self(x, training=False)
+            outputs = distributed.outputs(self, x, training=False)
             self._note_loss(self._compute_loss(x, y, outputs, weight, training=False), outputs)
             self._update_metrics(x, y, outputs, weight)
 
@@ -123,6 +125,7 @@ class Trainer(Compiled):
                 not finite.
         """
         self._require_compiled("fit")
+        distributed.begin()
         advice.look_at_trainable(self)
         most = config.max_epochs()
         if most is not None and most < epochs:
@@ -160,7 +163,7 @@ class Trainer(Compiled):
                 results = self._test_epoch(validation, hooks)
                 logs.update({f"val_{name}": value for name, value in results.items()})
             hooks.on_epoch_end(epoch, logs)
-            if self.stop_training:
+            if distributed.any_of_us(self.stop_training):
                 break
         if self._learned:
             self.optimizer.finalize_variable_values(self._learned)
@@ -172,6 +175,7 @@ class Trainer(Compiled):
         own_step = type(self).train_step is not Trainer.train_step
         learn: Callable[..., Any] = (lambda *parts: self.train_step(pack(*parts))) if own_step else self._learn
         returned = self._walk(batches, learn, hooks, "train", batches.steps)
+        distributed.settle(self)
         logs = _numbers(returned if own_step and isinstance(returned, dict) else self.get_metrics_result())
         self._warn_of_nan(logs)
         return logs
@@ -201,7 +205,8 @@ class Trainer(Compiled):
             elif progress is not None and draw is not None and progress.due(count):
                 draw(count, self._step_logs(result))
             count += 1
-            if self.stop_training and mode == "train":
+            if mode == "train" and distributed.any_of_us(self.stop_training):
+                object.__setattr__(self, "stop_training", True)
                 break
         if count == 0:
             raise ValueError(
@@ -234,7 +239,7 @@ class Trainer(Compiled):
     ) -> CallbackList:
         if isinstance(callbacks, CallbackList):
             return callbacks
-        mode = 1 if verbose == "auto" else verbose
+        mode = 0 if not distributed.is_first() else 1 if verbose == "auto" else verbose
         hooks = CallbackList(
             callbacks,
             add_history=history,
@@ -300,6 +305,7 @@ class Trainer(Compiled):
         callbacks: Any = None,
     ) -> Any:
         """Return the outputs for data as NumPy arrays, in the structure of the model's outputs."""
+        distributed.join()
         batches = adapt(x, batch_size=batch_size, steps=steps)
         advice.look_at_pictures(self, batches)
         hooks = self._hooks(callbacks, verbose, 1, batches)

@@ -77,7 +77,7 @@ LISTINGS = {
     "flow": lambda root, follow: images.DirectoryIterator(root, None, follow_links=follow).filepaths,
     "data set": lambda root, follow: images.image_dataset_from_directory(root, follow_links=follow).file_paths,
     "command": lambda root, follow: [
-        path for listing in data._listings(root, follow).values() for path in listing.paths
+        path for listing in data.list_parts(root, follow).values() for path in listing.paths
     ],
     "doctor": lambda root, follow: [facts.path for facts in images.examine(root, follow).files],
 }

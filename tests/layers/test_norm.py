@@ -90,7 +90,6 @@ def test_spectral_normalization_finds_the_singular_value():
         (lambda: layers.BatchNormalization(axis=4)(torch.zeros(2, 3)), ValueError, ["(2, 3)", "axis 4"]),
         (lambda: layers.BatchNormalization()(layers.Input((None,))), ValueError, ["known size on axis -1"]),
         (lambda: layers.BatchNormalization(momentum=2), ValueError, ["'momentum'", "from 0 to 1"]),
-        (lambda: layers.BatchNormalization(synchronized=True), ValueError, ["synchronized=True", "SyncBatchNorm"]),
         (
             lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"max": 1}),
             ValueError,

@@ -1,0 +1,25 @@
+"""One training shared by several processes, through torch.distributed (Gloo on CPUs, NCCL on GPUs).
+
+``torchrun --nproc-per-node 4 script.py`` runs a script in four processes. Each holds all data and draws the same
+batches; of each batch it computes the outputs for its own rows, and gets those of the others. Loss and metrics are
+therefore those of the whole batch, whatever they are, in every process; gradients are averaged in one piece.
+"""
+
+from convia.distributed.parallel import agree, average, mean, moments, outputs, settle
+from convia.distributed.processes import any_of_us, begin, is_first, join, rank, share, size
+
+__all__ = [
+    "agree",
+    "any_of_us",
+    "average",
+    "begin",
+    "is_first",
+    "join",
+    "mean",
+    "moments",
+    "outputs",
+    "rank",
+    "settle",
+    "share",
+    "size",
+]

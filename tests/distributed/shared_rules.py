@@ -1,0 +1,151 @@
+"""What several processes agree upon, as assertions that each of them makes for itself."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import convia as keras
+from convia import callbacks, distributed, layers
+
+
+def same_everywhere(value):
+    """Whether a number is the same in all processes."""
+    own = torch.as_tensor(np.asarray(value, dtype="float64")).flatten()
+    first = own.clone()
+    torch.distributed.broadcast(first, 0)
+    return not distributed.any_of_us(not torch.equal(own, first))
+
+
+def data(count=20):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(count, 6, 6, 1)).astype("float32"), rng.integers(0, 2, count)
+
+
+def compiled(*inner, rate=0.01):
+    model = keras.Sequential([*inner, layers.Flatten(), layers.Dense(2, activation="softmax")])
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def unseeded_weights_become_the_first_ones():
+    model = compiled(layers.Conv2D(2, 3))  # built by the first batch
+    np.random.seed(distributed.rank())
+    torch.manual_seed(distributed.rank())
+    model.fit(*data(), batch_size=6, epochs=2, verbose=0)
+    assert all(same_everywhere(weight) for weight in model.get_weights())
+    assert model.engine == f"torch: the work is shared by {distributed.size()} processes"
+
+
+def masks_differ_and_weights_do_not():
+    seen = []
+
+    class Watched(layers.Dropout):
+        def call(self, inputs, training=None):
+            found = super().call(inputs, training=training)
+            if training:
+                seen.append(
+                    float(
+                        (found == 0).flatten(1)[:5].double() @ torch.arange(36.0).double() @ torch.arange(5.0).double()
+                    )
+                )
+            return found
+
+    for seed in (None, 5):
+        keras.utils.set_random_seed(1)
+        model = compiled(layers.Input((6, 6, 1)), Watched(0.5, seed=seed))
+        x, y = data()
+        model.fit(np.ones_like(x), y, batch_size=20, verbose=0)
+        assert not same_everywhere(seen[-1])
+        assert all(same_everywhere(weight) for weight in model.get_weights())
+
+
+def statistics_of_each_are_averaged():
+    model = compiled(layers.Input((6, 6, 1)), layers.BatchNormalization(momentum=0.5))
+    model.fit(*data(), batch_size=10, epochs=2, verbose=0)
+    assert all(same_everywhere(weight) for weight in model.get_weights())
+    assert np.abs(model.layers[0].moving_mean.numpy()).max() > 0
+
+
+def fewer_rows_than_processes():
+    model = compiled(layers.Input((6, 6, 1)), layers.Conv2D(2, 3))
+    history = model.fit(*data(5), batch_size=1, epochs=1, verbose=0)
+    assert same_everywhere(history.history["loss"])
+    assert model.predict(data(5)[0], batch_size=1, verbose=0).shape == (5, 2)
+
+
+def other_data_is_an_error():
+    model = compiled(layers.Input((6, 6, 1)))
+    x, y = data()
+    with pytest.raises(ValueError, match=r"the same data in all.*set_random_seed"):
+        model.fit(x + distributed.rank(), y, verbose=0, shuffle=False)
+
+
+def one_process_stops_all():
+    def stop(batch, logs):
+        if distributed.rank() == 1 and batch == 1:
+            model.stop_training = True
+
+    model = compiled(layers.Input((6, 6, 1)))
+    seen = callbacks.LambdaCallback(on_train_batch_end=stop)
+    model.fit(*data(), batch_size=4, epochs=3, verbose=0, callbacks=[seen])
+    assert int(model.optimizer.iterations) == 2
+
+
+def a_step_of_ones_own_runs_in_every_process():
+    class Own(keras.Model):
+        def train_step(self, batch):
+            x, y = batch
+            loss = self.compute_loss(x, y, self(x, training=True))
+            self.zero_grad()
+            loss.backward()
+            self.optimizer.apply([v.grad for v in self.trainable_variables], self.trainable_variables)
+            return {"loss": loss}
+
+    keras.utils.set_random_seed(0)
+    inputs = layers.Input((6, 6, 1))
+    model = Own(inputs, layers.Dense(2, activation="softmax")(layers.Flatten()(inputs)))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(*data(), batch_size=5, verbose=0)
+    assert all(same_everywhere(weight) for weight in model.get_weights())
+
+
+def backups_are_written_once_and_read_by_all(folder):
+    where = folder / f"backup{distributed.size()}"
+    model = compiled(layers.Input((6, 6, 1)))
+
+    def fail(epoch, logs):
+        raise RuntimeError
+
+    fall = callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: epoch == 1 and fail(epoch, logs))
+    backup = callbacks.BackupAndRestore(where)
+    with pytest.raises(RuntimeError):
+        model.fit(*data(), epochs=3, verbose=0, callbacks=[backup, fall])
+    torch.distributed.barrier()
+    assert (where / "latest.npz").exists()
+    torch.distributed.barrier()
+    model.fit(*data(), epochs=3, verbose=0, callbacks=[backup])
+    assert model.history.epoch == [1, 2]
+    assert all(same_everywhere(weight) for weight in model.get_weights())
+
+
+RULES = [
+    unseeded_weights_become_the_first_ones,
+    masks_differ_and_weights_do_not,
+    statistics_of_each_are_averaged,
+    fewer_rows_than_processes,
+    other_data_is_an_error,
+    one_process_stops_all,
+    a_step_of_ones_own_runs_in_every_process,
+    backups_are_written_once_and_read_by_all,
+]
+
+
+def main(folder):
+    """Check one rule after the other."""
+    warnings.simplefilter("error", UserWarning)
+    for rule in RULES:
+        rule(*[folder] * rule.__code__.co_argcount)
+        if distributed.is_first():
+            print("kept:", rule.__name__)
