@@ -15,6 +15,7 @@ from convia.layers.arguments import Activation, Constraint, DataFormat, Initiali
 from convia.layers.floating import _Floating
 from convia.layers.lora import Rank, _Adaptable
 from convia.layers.spatial import _Spatial
+from convia.symbolic import KerasTensor
 
 __all__ = [
     "Conv1D",
@@ -126,6 +127,17 @@ class _Conv(_Adaptable, _Convolving):
         )
         self.bias = _add_bias(self, self.filters)
         self._adapt(self.lora_rank, self.lora_alpha)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return ⌊(n + padding − d·(k − 1) − 1)/s⌋ + 1 per axis; a trial would make torch import its compiler."""
+        self._check_inputs((KerasTensor(input_shape, name="inputs"),))
+        sizes = list(input_shape)
+        windows = zip(self.kernel_size, self.strides, self.dilation_rate, self._sides, strict=True)
+        for axis, (k, s, d, table) in zip(layout.spatial_axes(self.rank, self.data_format), windows, strict=True):
+            if sizes[axis] is not None:
+                sizes[axis] = (sizes[axis] + sum(table[sizes[axis] % len(table)]) - d * (k - 1) - 1) // s + 1
+        sizes[self._channel_axis] = self.filters
+        return tuple(sizes)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Convolve: y = φ(w ∗ x + b)."""
