@@ -47,6 +47,7 @@ function classify(blob) {
     if (!isCurrent()) return;
     showClasses(predictions[0]);
     tell(say("said", { name: predictions[0].class, share: percent(predictions[0].probability) }));
+    at("status").scrollIntoView({ block: "nearest" });
     await explain(predictions[0].class, isCurrent);
     await maps(isCurrent);
   });
@@ -181,5 +182,8 @@ cover();
 at("layer").addEventListener("change", () => inTurn(maps));
 fetch("/model")
   .then((answer) => answer.json())
-  .then((model) => at("layer").replaceChildren(...model.layers.map((name) => new Option(name, name))))
+  .then((model) => {
+    at("layer").replaceChildren(...model.layers.map((name) => new Option(name, name)));
+    at("layer").value = model.layers.find((name) => name.includes("conv")) ?? model.layers[0] ?? "";
+  })
   .catch(() => tell(say("failed", { reason: say("unreachable") }), true));
