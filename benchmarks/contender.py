@@ -38,9 +38,9 @@ def keras_style(library: Any, name: str, x: np.ndarray, y: np.ndarray) -> dict[s
 def share(model: Any, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Return kernel → share of the peak of one core, measured in this process; the multiplications of taps count."""
     from convia import engine
-    from convia.training import native
+    from convia.training import plans
 
-    rows = native.profile(model, lambda: model.fit(x, y, batch_size=BATCH, verbose=0))
+    rows = plans.profile(model, lambda: model.fit(x, y, batch_size=BATCH, verbose=0))
     peak = engine.native().peak(engine.instruction_set())
     return {f"{row.step} {row.work}": row.operations / row.seconds / peak for row in rows if row.operations}
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from convia import distributed, optimizers, tree
 from convia.errors import explain
 from convia.layer import Layer
-from convia.training import advice, native
+from convia.training import advice, plans
 from convia.training.objective import Objective
 
 _ENGINES = (None, "auto", "native", "torch")
@@ -33,6 +33,9 @@ class Compiled(Layer):
         self._first_step: bool
         self._resume_epoch: int
         self._resume_step: int
+        self._steps_done: int
+        self._stops_at_nan: bool
+        self._nan_comes_from: str
         quiet = object.__setattr__
         for name, value in (
             ("optimizer", None),
@@ -49,6 +52,9 @@ class Compiled(Layer):
             ("_resume_epoch", 0),
             ("_resume_step", 0),
             ("_engine_choice", None),
+            ("_steps_done", 0),
+            ("_stops_at_nan", False),
+            ("_nan_comes_from", ""),
         ):
             quiet(self, name, value)
 
@@ -111,7 +117,7 @@ class Compiled(Layer):
         self.steps_per_execution = 1 if steps_per_execution == "auto" else int(steps_per_execution)
         self._forget_compiled_functions()
         if engine == "native" and getattr(self, "graph", None) is not None:
-            native.check(self)
+            plans.check(self)
 
     @property
     def compiled(self) -> bool:

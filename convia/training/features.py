@@ -166,7 +166,7 @@ class FeatureBatches(Batches):
     def _keep(self, view: int, numbers: Tensor, values: list[Tensor]) -> None:
         settings = self._settings
         if self._store is None and settings is not None:
-            count = int(self.samples or getattr(_flow(self._source), "n", 0))
+            count = self.samples or int(getattr(_flow(self._source), "n", 0) or 0)
             store = _Store(count, max(1, settings.views), values, settings)
             if not store.fits:
                 self._settings, self.note = None, f"features not kept: {_bytes(store.size)} are more than the disk has"

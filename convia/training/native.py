@@ -3,222 +3,20 @@
 ``walk`` and ``predict`` return None where the engine cannot run the model; the caller then goes on with torch.
 """
 
-import os
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from convia import config, distributed, engine, tree
+from convia import tree
 from convia.engine import Plan, Unsupported
-from convia.engine.plan import KINDS
-from convia.errors import explain
 from convia.random import SeedGenerator
+from convia.training import plans
 from convia.training.data import ArrayBatches, Batches
 
 _CALL_SECONDS = 0.05  # a call into the engine should end after this time, so that bars move and Ctrl-C works
-_TORCH_SLOWER = 1.6  # than the engine, where both keep all lanes and threads busy
-_TORCH_CALL = 3e6  # multiplications that the engine does while torch starts one of a network's operations
-_METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "call", "forward", "__call__")
-_TRAIN, _TEST, _PREDICT = range(3)
-
-
-@dataclass
-class _Ready:
-    """A network in memory, and the key under which it is valid."""
-
-    key: tuple[Any, ...]
-    batch: int  # the largest that there is memory for in training
-    plan: Plan
-    network: Any
-    held: Any  # what the key names by id, so that no other object gets that id
-    lock: Any = field(default_factory=threading.Lock)
-
-
-@dataclass
-class _Arrays:
-    """The arrays of an epoch in the engine's types; ``order`` has the numbers of the samples."""
-
-    inputs: list[Tensor]
-    targets: list[tuple[Tensor | None, Tensor | None, Tensor | None]]  # numbers, class numbers, weights
-    order: Tensor
-
-    def addresses(self) -> tuple[list[tuple[int, bool]], list[tuple[int, int, int]]]:
-        inputs = [(x.data_ptr(), x.dtype is torch.uint8) for x in self.inputs]
-        return inputs, [tuple(0 if part is None else part.data_ptr() for part in row) for row in self.targets]  # type: ignore[misc]
-
-
-_ready: WeakKeyDictionary[Any, dict[int, _Ready]] = WeakKeyDictionary()
-_refused: WeakKeyDictionary[Any, dict[int, Any]] = WeakKeyDictionary()  # key and reason, so as not to try again
-_abandoned: list[Any] = []  # networks of a parent process, whose threads are not here
-
-
-def _after_fork() -> None:
-    _abandoned.extend(list(_ready.values()))
-    _ready.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-# -- can it, and with what ------------------------------------------------------------------------------------------
-
-
-def describe(model: Any) -> str:
-    """Return what computes the model on a CPU: "native (avx512, 2 threads)", or "torch: " and the reason."""
-    try:
-        _require(model)
-        plan = engine.lower(model.graph, list(model.trainable_variables))
-        if model.compiled and model.objective.built:
-            engine.add_losses(plan, model.objective)
-    except Unsupported as error:
-        return f"torch: {error}"
-    count = engine.threads()
-    return f"native ({engine.instruction_set()}, {count} thread{'s' * (count > 1)})"
-
-
-def _choice(model: Any) -> str:
-    return getattr(model, "_engine_choice", None) or engine.chosen_engine()
-
-
-def _require(model: Any) -> None:
-    if _choice(model) == "torch":
-        raise Unsupported("chosen by " + ("compile" if model._engine_choice else "set_engine or CONVIA_ENGINE"))
-    if distributed.size() > 1:
-        raise Unsupported(f"the work is shared by {distributed.size()} processes")
-    if engine.native() is None:
-        raise Unsupported(engine.reason_for_absence())
-    if config.device().type != "cpu":
-        raise Unsupported(f"the device is {config.device()}")
-    if getattr(model, "graph", None) is None:
-        raise Unsupported(f"model {model.name!r} ({type(model).__name__}) has no graph of layers")
-    for name in _METHODS:
-        if not _is_ours(getattr(type(model), name)):
-            raise Unsupported(f"model {model.name!r} ({type(model).__name__}) has its own {name}()")
-    if model.run_eagerly or model._forward_hooks or model._forward_pre_hooks:
-        raise Unsupported(f"model {model.name!r} runs eagerly or has hooks")
-    if any(layer.activity_regularizer is None for layer in model._loss_layers):
-        raise Unsupported(f"model {model.name!r} adds losses")
-
-
-def _is_ours(method: Any) -> bool:
-    return getattr(method, "__module__", "").split(".")[0] in ("convia", "torch")
-
-
-def _attempt(model: Any, work: Callable[[], Any]) -> Any:
-    """Return None for what the engine cannot do, or say so where it was asked for."""
-    try:
-        return work()
-    except Unsupported as error:
-        if _choice(model) != "native":
-            return None
-        if model._engine_choice:
-            who, remedy = f"compile(engine='native') of {model.name!r}", "Use compile(engine='auto')."
-        else:
-            who, remedy = "set_engine('native')", "Use set_engine('auto')."
-        raise ValueError(explain(who, str(error), "a model that the engine knows", remedy)) from None
-
-
-def check(model: Any) -> None:
-    """Raise an error where the engine is asked for and cannot run the model."""
-
-    def attempt() -> None:
-        _require(model)
-        engine.lower(model.graph, list(model.trainable_variables))
-
-    _attempt(model, attempt)
-
-
-def _prepared(model: Any, batch: int, mode: int) -> _Ready:
-    """Return the network for a mode, made anew when weights have moved or anything else has changed."""
-    learned = list(model._learned_variables()) if mode == _TRAIN else []
-    weights = [*model.weights, *(slot for v in learned for slot in model.optimizer.slots(v))]
-    key = (
-        id(model.graph),
-        id(model.objective) if mode != _PREDICT else 0,
-        engine.instruction_set(),
-        engine.threads(),
-        tuple(map(id, learned)),
-        tuple(weight.data_ptr() for weight in weights),
-        tuple(layer.trainable for layer in model.layers),
-        _settings(model.optimizer) if mode == _TRAIN else (),
-    )
-    ready = _ready.setdefault(model, {}).get(mode)
-    refused = _refused.setdefault(model, {}).get(mode)
-    if refused is not None and refused[0] == key:
-        raise refused[1]
-    if ready is None or ready.key != key or (mode == _TRAIN and ready.batch < batch) or ready.plan.is_stale():
-        try:
-            ready = _ready[model][mode] = _made(model, learned, key, batch, mode)
-        except Unsupported as error:
-            _refused[model][mode] = key, error, (model.graph, model.objective)
-            raise
-    return ready
-
-
-def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode: int) -> _Ready:
-    plan = engine.lower(model.graph, learned)
-    if mode != _PREDICT:
-        engine.add_losses(plan, model.objective)
-    if mode == _TRAIN:
-        engine.add_optimizer(plan, model.optimizer, learned)
-    network = plan.assemble(engine.native(), engine.instruction_set(), engine.threads(), batch, mode == _TRAIN)
-    return _Ready(key, batch, plan, network, (model.graph, model.objective))
-
-
-def _require_gain(model: Any, ready: _Ready, samples: int) -> None:
-    """Leave a handful of samples of a large network to torch, which splits a single image over the threads."""
-    blocks = -(-samples // ready.network.lanes)
-    ours = -(-blocks // ready.network.threads) * ready.network.lanes * ready.plan.cost()
-    torchs = _TORCH_SLOWER * samples / ready.network.threads * ready.plan.cost() + _TORCH_CALL * len(ready.plan.steps)
-    if ours > torchs and _choice(model) != "native":
-        raise Unsupported("a few samples of a large network")
-
-
-def _settings(optimizer: Any) -> tuple[Any, ...]:
-    """The optimizer's numbers, any of which may be changed between epochs."""
-    return tuple((k, v) for k, v in sorted(vars(optimizer).items()) if isinstance(v, (int, float, str)))
-
-
-def _inputs(model: Any, x: Any) -> list[Tensor]:
-    flat = [x] if isinstance(x, Tensor) else model._flat_inputs(x)
-    if len(flat) != len(model.graph.inputs):
-        raise Unsupported("inputs of another number")
-    return [_input(value, tuple(spec.shape[1:])) for value, spec in zip(flat, model.graph.inputs, strict=True)]
-
-
-def _input(value: Tensor, shape: tuple[Any, ...]) -> Tensor:
-    given = tuple(value.shape[1:])
-    if shape not in (given, (*given, 1)) and given != (*shape, 1):
-        raise Unsupported("inputs of another shape")
-    if value.device.type != "cpu" or value.is_complex():
-        raise Unsupported("inputs of another device or type")
-    return (value if value.dtype in (torch.uint8, torch.float32) else value.float()).detach().contiguous()
-
-
-def _targets(model: Any, plan: Plan, y: Any, weight: Any, count: int) -> list[Any]:
-    objective, rows = model.objective, []
-    targets, weights = objective._targets(y), objective._sample_weights(weight)
-    for entry in plan.losses:
-        target, each = targets[entry["number"]], weights[entry["number"]]
-        *pixels, classes = plan.shapes[entry["output"]]
-        size = count
-        for side in (*pixels, *(() if entry["sparse"] else (classes,))):
-            size *= side
-        if target is None or target.numel() != size or (each is not None and tuple(each.shape) != (count,)):
-            raise Unsupported("targets or weights of such a shape")
-        if entry["sparse"] and not 0 <= int(target.min()) <= int(target.max()) < classes:
-            raise Unsupported("class numbers out of range")
-        labels = target.to(torch.int32).contiguous() if entry["sparse"] else None
-        dense = None if entry["sparse"] else target.float().contiguous()
-        rows.append((dense, labels, None if each is None else each.float().contiguous()))
-    return rows
 
 
 # -- fit and evaluate -----------------------------------------------------------------------------------------------
@@ -226,12 +24,14 @@ def _targets(model: Any, plan: Plan, y: Any, weight: Any, count: int) -> list[An
 
 def walk(model: Any, batches: Batches, hooks: Any, mode: str) -> bool | None:
     """Go through an epoch of training ("train") or measuring ("test"); None where torch has to."""
-    return _attempt(model, lambda: _walk(model, batches, hooks, mode)) if isinstance(batches, ArrayBatches) else None
+    return (
+        plans.attempt(model, lambda: _walk(model, batches, hooks, mode)) if isinstance(batches, ArrayBatches) else None
+    )
 
 
 def step(model: Any, x: Any, y: Any, weight: Any, mode: str) -> bool | None:
     """Learn from one batch ("train") or measure it ("test"); None where torch has to."""
-    return _attempt(model, lambda: _step(model, x, y, weight, mode))
+    return plans.attempt(model, lambda: _step(model, x, y, weight, mode))
 
 
 def _walk(model: Any, batches: ArrayBatches, hooks: Any, mode: str) -> bool:
@@ -253,19 +53,19 @@ class _Run:
     """Steps of training or measuring over arrays (x, y, sample_weight), ``size`` samples in each."""
 
     def __init__(self, model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: Any = None) -> None:
-        _require(model)
+        plans.require(model)
         if len(model.metrics) > len(model.objective.metrics):
             raise Unsupported("metrics of layers are not supported by the engine")
         self.model, self.parts, self.size, self.training = model, parts, size, mode == "train"
-        inputs = _inputs(model, parts[0])
+        inputs = plans.inputs(model, parts[0])
         self.count = count = len(inputs[0])
         _build_objective(model, *parts, size)
-        self.mode = _TRAIN if self.training else _TEST
-        self.ready = ready = _prepared(model, min(size, count), self.mode)
-        _require_gain(model, ready, min(size, count) if self.training else count)
-        targets = _targets(model, ready.plan, *parts[1:], count)
+        self.mode = plans.TRAIN if self.training else plans.TEST
+        self.ready = ready = plans.prepared(model, min(size, count), self.mode)
+        plans.require_gain(model, ready, min(size, count) if self.training else count)
+        targets = plans.targets(model, ready.plan, *parts[1:], count)
         drawn = None if order is None else order(count)
-        self.arrays = _Arrays(inputs, targets, torch.arange(count) if drawn is None else drawn.contiguous())
+        self.arrays = plans.Arrays(inputs, targets, torch.arange(count) if drawn is None else drawn.contiguous())
         weights = [] if self.training else model._penalized_weights()
         self.penalty = float(sum((v.regularizer(v).detach() for v in weights), torch.zeros(())))
         self.seeds = _seeds(ready.plan) if self.training else []
@@ -318,12 +118,12 @@ def _build_objective(model: Any, x: Any, y: Any, weight: Any, size: int) -> None
             variable.copy_(before.get(id(variable), torch.zeros(())))
 
 
-def _check_first_loss(model: Any, ready: _Ready, arrays: _Arrays, size: int) -> None:
+def _check_first_loss(model: Any, ready: plans.Ready, arrays: plans.Arrays, size: int) -> None:
     """Measure the first batch of a fit before learning from it: its loss must be finite."""
     if not model._first_step:
         return
     size = min(size, len(arrays.order))
-    tallies, _ = _call(ready, arrays, _TEST, 0, size, size)
+    tallies, _ = _call(ready, arrays, plans.TEST, 0, size, size)
     first = [x.index_select(0, arrays.order[:size]) for x in arrays.inputs]
     model._check_first_step(torch.tensor(sum(loss for loss, _ in tallies) / size), first, None)
 
@@ -357,6 +157,7 @@ def _portions(
             end(count - 1, logs(first, count))
         elif draw is not None and progress is not None and progress.due(count - 1):
             draw(count - 1, logs(first, count))
+        object.__setattr__(model, "_steps_done", count)
         if training and model.stop_training:
             return
 
@@ -392,7 +193,14 @@ def _key(seed: Any, done: int, steps: int) -> int:
 
 
 def _call(
-    ready: _Ready, arrays: _Arrays, mode: int, first: int, samples: int, batch: int, outputs: Any = (), **update: Any
+    ready: plans.Ready,
+    arrays: plans.Arrays,
+    mode: int,
+    first: int,
+    samples: int,
+    batch: int,
+    outputs: Any = (),
+    **update: Any,
 ) -> tuple[list[tuple[float, float]], float]:
     inputs, targets = arrays.addresses()
     order = arrays.order.data_ptr() + first * arrays.order.element_size()
@@ -435,12 +243,12 @@ def _add(mean: Any, total: float, count: int) -> None:
 
 def predict(model: Any, batches: Batches, hooks: Any) -> Any:
     """Return the outputs for arrays in the structure of the model's outputs; None where torch has to."""
-    return _attempt(model, lambda: _predict(model, batches, hooks)) if isinstance(batches, ArrayBatches) else None
+    return plans.attempt(model, lambda: _predict(model, batches, hooks)) if isinstance(batches, ArrayBatches) else None
 
 
 def outputs(model: Any, x: Any) -> Any:
     """Return the outputs for one batch, as tensors; None where torch has to."""
-    return _attempt(model, lambda: _outputs(model, x))
+    return plans.attempt(model, lambda: _outputs(model, x))
 
 
 def _predict(model: Any, batches: ArrayBatches, hooks: Any) -> Any:
@@ -463,47 +271,19 @@ def _outputs(model: Any, x: Any) -> Any:
 
 def _prediction(model: Any, x: Any) -> tuple[Callable[[int, int], Any], Any]:
     """Return what predicts the samples of a range, and the arrays that it fills."""
-    _require(model)
-    inputs = _inputs(model, x)
-    ready, count = _prepared(model, 1, _PREDICT), len(inputs[0])
+    plans.require(model)
+    inputs = plans.inputs(model, x)
+    ready, count = plans.prepared(model, 1, plans.PREDICT), len(inputs[0])
     if not count:
         raise Unsupported("no samples")
-    _require_gain(model, ready, count)
+    plans.require_gain(model, ready, count)
     found = [torch.empty(count, *tensor.shape[1:]) for tensor in model.graph.outputs]
-    arrays = _Arrays(inputs, [], torch.arange(count))
+    arrays = plans.Arrays(inputs, [], torch.arange(count))
     form = model.graph.output_tree
     whole = found[0] if len(found) == 1 and not isinstance(form, dict) else tree.pack(form, found)
 
     def run(first: int, last: int) -> None:
         samples = min(last, count) - first
-        _call(ready, arrays, _PREDICT, first, samples, samples, [out[first:] for out in found])
+        _call(ready, arrays, plans.PREDICT, first, samples, samples, [out[first:] for out in found])
 
     return run, whole
-
-
-# -- where the time goes --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Work:
-    """Seconds of all threads in one pass of one step; for convolutions the operations if every tap were multiplied."""
-
-    step: str
-    work: str
-    seconds: float
-    operations: float
-
-
-def profile(model: Any, run: Callable[[], Any]) -> list[Work]:
-    """Call ``run``, which trains a model that the engine has trained before; return where the time went.
-
-    Args:
-        model: compiled, with a call of ``fit`` behind it.
-        run: trains it, in a way that needs no other plan.
-    """
-    ready = _ready[model][_TRAIN]
-    ready.network.profiling = True
-    run()
-    ready.network.profiling = False
-    names = [f"{number} {KINDS[step['kind']]}" for number, step in enumerate(ready.plan.steps)]
-    return [Work(names[step] if step >= 0 else "all", work, *numbers) for work, step, *numbers in ready.network.timings]

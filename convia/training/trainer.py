@@ -13,7 +13,7 @@ from torch import Tensor
 from convia import config, distributed, tree
 from convia.callbacks import CallbackList, History
 from convia.errors import explain
-from convia.training import advice, features, native
+from convia.training import advice, features, native, plans
 from convia.training.compiled import Compiled
 from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack
 
@@ -33,7 +33,7 @@ class Trainer(Compiled):
     @property
     def engine(self) -> str:
         """What computes on a CPU: "native (avx512, 2 threads)", or "torch: " and the reason why not the engine."""
-        return native.describe(self)
+        return plans.describe(self)
 
     # -- one step -----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from test_training import assert_same, both, data, lambda_model, small
 import convia as k
 from convia import config
 from convia import layers as kl
-from convia.training import native
+from convia.training import native, plans
 
 pytestmark = needs_engine
 
@@ -49,7 +49,7 @@ def test_compile_is_stronger_than_settings(own, setting, environment, expected, 
     assert model.engine.startswith(expected)
     x, y = data()
     model.fit(x, y, verbose=0)
-    assert (model in native._ready) == expected.startswith("native")
+    assert (model in plans.networks) == expected.startswith("native")
 
 
 def test_native_on_an_unsupported_model_is_an_error_at_once():

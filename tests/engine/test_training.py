@@ -8,7 +8,7 @@ from engine_harness import ISAS, needs_engine
 import convia as k
 from convia import config, engine
 from convia import layers as kl
-from convia.training import native
+from convia.training import plans
 
 pytestmark = needs_engine
 
@@ -303,10 +303,10 @@ def test_the_first_loss_is_checked():
 def test_networks_of_a_deleted_model_are_freed():
     model = small()
     model.predict(data()[0], verbose=0)
-    assert model in native._ready
-    count = len(native._ready)
+    assert model in plans.networks
+    count = len(plans.networks)
     del model
     import gc
 
     gc.collect()
-    assert len(native._ready) < count
+    assert len(plans.networks) < count

@@ -21,7 +21,7 @@ from convia.engine import Unsupported
 from convia.graph import Graph
 from convia.models import Model, Sequential
 from convia.saving import files, legacy
-from convia.training import native
+from convia.training import plans
 from convia.training.compiled import Compiled
 
 _KERAS1_FIT = "generator samples_per_epoch nb_epoch verbose callbacks validation_data nb_val_samples class_weight"
@@ -444,7 +444,7 @@ def install() -> None:
     graft(Model, "__new__", _new(Model.__new__))
     graft(Compiled, "_learned_variables", _learned_variables(Compiled._learned_variables))
     graft(Model, "_learn", _learning(Model._learn))
-    graft(native, "_require", _require(native._require))
+    graft(plans, "require", _require(plans.require))
     graft(Model, "save", _save(Model.save))
     graft(Model, "save_weights", _save_weights(Model.save_weights))
     graft(Model, "load_weights", _load_weights(Model.load_weights))

@@ -1,0 +1,242 @@
+"""Which models the engine runs, the networks that it keeps for them, and arrays in the types that it takes."""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from convia import config, distributed, engine
+from convia.engine import Plan, Unsupported
+from convia.engine.plan import KINDS
+from convia.errors import explain
+
+_TORCH_SLOWER = 1.6  # than the engine, where both keep all lanes and threads busy
+_TORCH_CALL = 3e6  # multiplications that the engine does while torch starts one of a network's operations
+_METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "call", "forward", "__call__")
+TRAIN, TEST, PREDICT = range(3)  # what a network is for
+
+
+@dataclass
+class Ready:
+    """A network in memory, and the key under which it is valid."""
+
+    key: tuple[Any, ...]
+    batch: int  # the largest that there is memory for in training
+    plan: Plan
+    network: Any
+    held: Any  # what the key names by id, so that no other object gets that id
+    lock: Any = field(default_factory=threading.Lock)
+
+
+@dataclass
+class Arrays:
+    """The arrays of an epoch in the engine's types; ``order`` has the numbers of the samples."""
+
+    inputs: list[Tensor]
+    targets: list[tuple[Tensor | None, Tensor | None, Tensor | None]]  # numbers, class numbers, weights
+    order: Tensor
+
+    def addresses(self) -> tuple[list[tuple[int, bool]], list[tuple[int, int, int]]]:
+        inputs = [(x.data_ptr(), x.dtype is torch.uint8) for x in self.inputs]
+        return inputs, [tuple(0 if part is None else part.data_ptr() for part in row) for row in self.targets]  # type: ignore[misc]
+
+
+networks: WeakKeyDictionary[Any, dict[int, Ready]] = WeakKeyDictionary()
+_refused: WeakKeyDictionary[Any, dict[int, Any]] = WeakKeyDictionary()  # key and reason, so as not to try again
+_abandoned: list[Any] = []  # networks of a parent process, whose threads are not here
+
+
+def _after_fork() -> None:
+    _abandoned.extend(list(networks.values()))
+    networks.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+# -- can it, and with what ------------------------------------------------------------------------------------------
+
+
+def describe(model: Any) -> str:
+    """Return what computes the model on a CPU: "native (avx512, 2 threads)", or "torch: " and the reason."""
+    try:
+        require(model)
+        plan = engine.lower(model.graph, list(model.trainable_variables))
+        if model.compiled and model.objective.built:
+            engine.add_losses(plan, model.objective)
+    except Unsupported as error:
+        return f"torch: {error}"
+    count = engine.threads()
+    return f"native ({engine.instruction_set()}, {count} thread{'s' * (count > 1)})"
+
+
+def _choice(model: Any) -> str:
+    return getattr(model, "_engine_choice", None) or engine.chosen_engine()
+
+
+def require(model: Any) -> None:
+    if _choice(model) == "torch":
+        raise Unsupported("chosen by " + ("compile" if model._engine_choice else "set_engine or CONVIA_ENGINE"))
+    if distributed.size() > 1:
+        raise Unsupported(f"the work is shared by {distributed.size()} processes")
+    if engine.native() is None:
+        raise Unsupported(engine.reason_for_absence())
+    if config.device().type != "cpu":
+        raise Unsupported(f"the device is {config.device()}")
+    if getattr(model, "graph", None) is None:
+        raise Unsupported(f"model {model.name!r} ({type(model).__name__}) has no graph of layers")
+    for name in _METHODS:
+        if not _is_ours(getattr(type(model), name)):
+            raise Unsupported(f"model {model.name!r} ({type(model).__name__}) has its own {name}()")
+    if model.run_eagerly or model._forward_hooks or model._forward_pre_hooks:
+        raise Unsupported(f"model {model.name!r} runs eagerly or has hooks")
+    if any(layer.activity_regularizer is None for layer in model._loss_layers):
+        raise Unsupported(f"model {model.name!r} adds losses")
+
+
+def _is_ours(method: Any) -> bool:
+    return getattr(method, "__module__", "").split(".")[0] in ("convia", "torch")
+
+
+def attempt(model: Any, work: Callable[[], Any]) -> Any:
+    """Return None for what the engine cannot do, or say so where it was asked for."""
+    try:
+        return work()
+    except Unsupported as error:
+        if _choice(model) != "native":
+            return None
+        if model._engine_choice:
+            who, remedy = f"compile(engine='native') of {model.name!r}", "Use compile(engine='auto')."
+        else:
+            who, remedy = "set_engine('native')", "Use set_engine('auto')."
+        raise ValueError(explain(who, str(error), "a model that the engine knows", remedy)) from None
+
+
+def check(model: Any) -> None:
+    """Raise an error where the engine is asked for and cannot run the model."""
+
+    def lower() -> None:
+        require(model)
+        engine.lower(model.graph, list(model.trainable_variables))
+
+    attempt(model, lower)
+
+
+def prepared(model: Any, batch: int, mode: int) -> Ready:
+    """Return the network for a mode, made anew when weights have moved or anything else has changed."""
+    learned = list(model._learned_variables()) if mode == TRAIN else []
+    weights = [*model.weights, *(slot for v in learned for slot in model.optimizer.slots(v))]
+    key = (
+        id(model.graph),
+        id(model.objective) if mode != PREDICT else 0,
+        engine.instruction_set(),
+        engine.threads(),
+        tuple(map(id, learned)),
+        tuple(weight.data_ptr() for weight in weights),
+        tuple(layer.trainable for layer in model.layers),
+        _settings(model.optimizer) if mode == TRAIN else (),
+    )
+    ready = networks.setdefault(model, {}).get(mode)
+    refused = _refused.setdefault(model, {}).get(mode)
+    if refused is not None and refused[0] == key:
+        raise refused[1]
+    if ready is None or ready.key != key or (mode == TRAIN and ready.batch < batch) or ready.plan.is_stale():
+        try:
+            ready = networks[model][mode] = _made(model, learned, key, batch, mode)
+        except Unsupported as error:
+            _refused[model][mode] = key, error, (model.graph, model.objective)
+            raise
+    return ready
+
+
+def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode: int) -> Ready:
+    plan = engine.lower(model.graph, learned)
+    if mode != PREDICT:
+        engine.add_losses(plan, model.objective)
+    if mode == TRAIN:
+        engine.add_optimizer(plan, model.optimizer, learned)
+    network = plan.assemble(engine.native(), engine.instruction_set(), engine.threads(), batch, mode == TRAIN)
+    return Ready(key, batch, plan, network, (model.graph, model.objective))
+
+
+def require_gain(model: Any, ready: Ready, samples: int) -> None:
+    """Leave a handful of samples of a large network to torch, which splits a single image over the threads."""
+    blocks = -(-samples // ready.network.lanes)
+    ours = -(-blocks // ready.network.threads) * ready.network.lanes * ready.plan.cost()
+    torchs = _TORCH_SLOWER * samples / ready.network.threads * ready.plan.cost() + _TORCH_CALL * len(ready.plan.steps)
+    if ours > torchs and _choice(model) != "native":
+        raise Unsupported("a few samples of a large network")
+
+
+def _settings(optimizer: Any) -> tuple[Any, ...]:
+    """The optimizer's numbers, any of which may be changed between epochs."""
+    return tuple((k, v) for k, v in sorted(vars(optimizer).items()) if isinstance(v, (int, float, str)))
+
+
+def inputs(model: Any, x: Any) -> list[Tensor]:
+    flat = [x] if isinstance(x, Tensor) else model._flat_inputs(x)
+    if len(flat) != len(model.graph.inputs):
+        raise Unsupported("inputs of another number")
+    return [_input(value, tuple(spec.shape[1:])) for value, spec in zip(flat, model.graph.inputs, strict=True)]
+
+
+def _input(value: Tensor, shape: tuple[Any, ...]) -> Tensor:
+    given = tuple(value.shape[1:])
+    if shape not in (given, (*given, 1)) and given != (*shape, 1):
+        raise Unsupported("inputs of another shape")
+    if value.device.type != "cpu" or value.is_complex():
+        raise Unsupported("inputs of another device or type")
+    return (value if value.dtype in (torch.uint8, torch.float32) else value.float()).detach().contiguous()
+
+
+def targets(model: Any, plan: Plan, y: Any, weight: Any, count: int) -> list[Any]:
+    objective, rows = model.objective, []
+    targets, weights = objective._targets(y), objective._sample_weights(weight)
+    for entry in plan.losses:
+        target, each = targets[entry["number"]], weights[entry["number"]]
+        *pixels, classes = plan.shapes[entry["output"]]
+        size = count
+        for side in (*pixels, *(() if entry["sparse"] else (classes,))):
+            size *= side
+        if target is None or target.numel() != size or (each is not None and tuple(each.shape) != (count,)):
+            raise Unsupported("targets or weights of such a shape")
+        if entry["sparse"] and not 0 <= int(target.min()) <= int(target.max()) < classes:
+            raise Unsupported("class numbers out of range")
+        labels = target.to(torch.int32).contiguous() if entry["sparse"] else None
+        dense = None if entry["sparse"] else target.float().contiguous()
+        rows.append((dense, labels, None if each is None else each.float().contiguous()))
+    return rows
+
+
+# -- where the time goes --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Work:
+    """Seconds of all threads in one pass of one step; for convolutions the operations if every tap were multiplied."""
+
+    step: str
+    work: str
+    seconds: float
+    operations: float
+
+
+def profile(model: Any, run: Callable[[], Any]) -> list[Work]:
+    """Call ``run``, which trains a model that the engine has trained before; return where the time went.
+
+    Args:
+        model: compiled, with a call of ``fit`` behind it.
+        run: trains it, in a way that needs no other plan.
+    """
+    ready = networks[model][TRAIN]
+    ready.network.profiling = True
+    run()
+    ready.network.profiling = False
+    names = [f"{number} {KINDS[step['kind']]}" for number, step in enumerate(ready.plan.steps)]
+    return [Work(names[step] if step >= 0 else "all", work, *numbers) for work, step, *numbers in ready.network.timings]
