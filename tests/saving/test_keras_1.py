@@ -182,7 +182,7 @@ LAYERS: list[tuple[str, dict[str, Any], tuple[int, ...], Arrays, Any, Arrays]] =
 ]
 
 
-@pytest.mark.parametrize(("kind", "config", "shape", "old", "make", "new"), LAYERS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("kind", "config", "shape", "old", "make", "new"), LAYERS, ids=[row[0] for row in LAYERS])
 def test_layers(kind: str, config: Any, shape: Any, old: Arrays, make: Any, new: Arrays, tmp_path: Path) -> None:
     first = {"name": "one", "batch_input_shape": [None, *shape], "input_dtype": "float32", **config}
     model = {"class_name": "Sequential", "config": [{"class_name": kind, "config": first}]}
