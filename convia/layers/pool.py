@@ -15,6 +15,7 @@ from convia.args import Convert, PerAxis, whole_tuple
 from convia.layers.arguments import DataFormat, Padding
 from convia.layers.floating import _Floating
 from convia.layers.spatial import _Spatial
+from convia.symbolic import KerasTensor
 
 __all__ = [
     "AdaptiveAveragePooling1D",
@@ -94,6 +95,16 @@ class _Pooling(_Spatial):
         self._rest = (*self._dilation, same, *self._count_padding)
         self._smallest = (1,) * self.rank if same else self.pool_size
         self._pool = self._functions[self.rank]
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return ⌊(n − k)/s⌋ + 1 or, for "same", ⌈n/s⌉ per axis; a trial would make torch import its compiler."""
+        self._check_inputs((KerasTensor(input_shape, name="inputs"),))
+        sizes, same = list(input_shape), self.padding == "same"
+        windows = zip(self.pool_size, self.strides, strict=True)
+        for axis, (k, s) in zip(layout.spatial_axes(self.rank, self.data_format), windows, strict=True):
+            if sizes[axis] is not None:
+                sizes[axis] = -(-sizes[axis] // s) if same else (sizes[axis] - k) // s + 1
+        return tuple(sizes)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Reduce each window to a number."""
