@@ -76,7 +76,7 @@ def export_model(
     graph = getattr(model, "graph", None)
     outputs = _names(model.output_names if graph is not None else [], "output")
     path.parent.mkdir(parents=True, exist_ok=True)
-    found.write(Job(_WHO, Flat(model, specs).eval(), inputs, outputs, opset_version), path)
+    found.write(Job(_WHO, Flat(model, specs), inputs, outputs, opset_version), path)
     if verbose:
         print(f"Saved artifact at {str(path)!r}.")
 
@@ -148,7 +148,8 @@ def _write_openvino(job: Job, path: Path) -> None:
 
 def _run_openvino(path: Path, inputs: Arrays) -> Arrays:
     openvino = optional("running an OpenVINO file", "openvino")
-    found = openvino.compile_model(str(path), "CPU")(inputs)
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}  # by default bfloat16 where the processor has it
+    found = openvino.compile_model(str(path), "CPU", exact)(inputs)
     return [np.asarray(found[index]) for index in range(len(found))]
 
 

@@ -37,13 +37,22 @@ def to_onnx(program: Any, inputs: list[str], outputs: list[str], opset: int = OP
     logger.setLevel(logging.ERROR)
     try:
         with quiet():
-            made = torch.onnx.export(
-                program, dynamo=True, verbose=False, input_names=inputs, output_names=outputs, opset_version=opset
-            )
+            made = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=opset)
     finally:
         logger.setLevel(level)
     assert made is not None
-    return tidied(made.model)
+    return _renamed(tidied(made.model), [*inputs, *outputs])
+
+
+def _renamed(model: Any, names: list[str]) -> Any:
+    """Name inputs and outputs; other values that have these names give them up."""
+    graph, taken = model.graph, set(names)
+    for value in [*graph.initializers.values(), *(out for node in graph for out in node.outputs)]:
+        if value.name in taken:
+            value.name = f"{value.name}_inside"
+    for value, name in zip([*graph.inputs, *graph.outputs], names, strict=True):
+        value.name = name
+    return model
 
 
 def tidied(model: Any) -> Any:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from convia import config, tree
 from convia.errors import explain
-from convia.layer import specs_of
 from convia.symbolic import KerasTensor
 
 _UNKNOWN = 32  # stands for unknown sizes in what is traced
@@ -61,12 +60,16 @@ def signature(who: str, model: Any, given: Any = None) -> Any:
         ValueError: the model's inputs are not known.
     """
     if given is not None:
-        found = tree.map_structure(_spec, given) if not _is_shape(given) else specs_of(given, config.floatx())
+        found = _specs(given)
+        single = isinstance(found, list) and len(found) == 1
+        found = found[0] if single else found
+        if model.graph is not None:
+            found = tree.pack(model.input, tree.flatten(found))
     elif model.graph is not None:
         found = model.input
     else:
-        shapes = (getattr(model, "_build_shapes", None) or {}).values()
-        found = specs_of(next(iter(shapes)), config.floatx()) if shapes else None
+        shapes = list((getattr(model, "_build_shapes", None) or {}).values())
+        found = _specs(_with_free_batch(shapes[0])) if shapes else None
     specs = tree.flatten(found)
     if not specs or any(spec is None or spec.shape is None for spec in specs):
         remedy = "Call the model on data first, or give input_signature=[InputSpec(shape=(None, 64, 64, 3))]."
@@ -78,11 +81,25 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(size is None or isinstance(size, int) for size in value)
 
 
-def _spec(given: Any) -> KerasTensor:
+def _with_free_batch(shapes: Any) -> Any:
+    if isinstance(shapes, dict):
+        return {key: _with_free_batch(value) for key, value in shapes.items()}
+    return (None, *shapes[1:]) if _is_shape(shapes) else [_with_free_batch(shape) for shape in shapes]
+
+
+def _specs(given: Any) -> Any:
+    if _is_shape(given):
+        return KerasTensor(tuple(given), config.floatx())
+    if isinstance(given, dict):
+        return {key: _specs(value) for key, value in given.items()}
+    if isinstance(given, (list, tuple)):
+        return [_specs(value) for value in given]
     shape = getattr(given, "shape", None)
     if shape is None:
         raise ValueError(explain("input_signature", repr(given), "InputSpecs, tensors or shapes (None, …)"))
-    return KerasTensor(tuple(shape), config.dtype_name(getattr(given, "dtype", None) or config.floatx()))
+    kind = config.dtype_name(getattr(given, "dtype", None) or config.floatx())
+    is_data = isinstance(given, (np.ndarray, Tensor))
+    return KerasTensor((None, *shape[1:]) if is_data else tuple(shape), kind, name=getattr(given, "name", None))
 
 
 def examples(specs: Any, batch: int = 2, seed: int = 0) -> list[np.ndarray]:

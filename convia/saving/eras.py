@@ -4,7 +4,7 @@ Keras 1 called arguments ``nb_filter``, ``border_mode``, ``W_regularizer``; Kera
 Keras 3 has no more. ``to_legacy`` goes the other way, to the configs of ``.h5`` files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -106,8 +106,8 @@ def major(version: str | None) -> int:
 def to_legacy(config: Any) -> Any:
     """Reduce the entries of layers to class and arguments, as in the attribute ``model_config`` of an ``.h5`` file.
 
-    Where Keras 2 and 3 differ, Keras 2's form is written: both read it. Functions and models within graphs have no
-    form in common, and keep Keras 3's.
+    Where Keras 2 and 3 differ, Keras 2's form is written: both read it. Functions within graphs have no form in common,
+    and graphs with them keep Keras 3's.
     """
     if not isinstance(config, Mapping) or str(config.get("module")).startswith("keras.src.ops"):
         return config  # functions keep their module: some have the names of layers
@@ -117,7 +117,7 @@ def to_legacy(config: Any) -> Any:
     ):
         inner = {**inner, "layers": [to_legacy(layer) for layer in inner["layers"]]}
         if config["class_name"] == "Functional" and all(_has_old_form(layer) for layer in inner["layers"]):
-            inner["layers"] = [_with_old_nodes(layer) for layer in inner["layers"]]
+            inner = _with_old_nodes(inner)
     else:
         inner = _old_arguments(config["class_name"], inner)
     name = config.get("registered_name") or config["class_name"]
@@ -129,7 +129,9 @@ def _old_arguments(name: str, inner: Any) -> Any:
     """Arguments as Keras 2 knows them, where Keras 3 knows them too."""
     if not isinstance(inner, Mapping):
         return inner
-    inner = {key: _old_object(value) for key, value in inner.items() if key not in _NEW or value}
+    inner = {key: _old_object(value) for key, value in inner.items() if key not in _NEW or value not in (None, False)}
+    if "ema_momentum" in inner and not inner.get("use_ema"):
+        inner.pop("ema_momentum")
     if name.startswith("Random") and inner.get("data_format") == "channels_last":
         del inner["data_format"]
     dtype = inner.get("dtype")
@@ -147,19 +149,24 @@ def _old_object(value: Any) -> Any:
     return value
 
 
-_NEW = (  # left out where they are None or false; Keras 2 does not know them
+_NEW = (  # left out where they are None or false; Keras 2, or its optimizers before 2.11, do not know them
+    "clipnorm",
+    "clipvalue",
+    "ema_overwrite_frequency",
+    "global_clipnorm",
     "gradient_accumulation_steps",
     "input_axes",
     "loss_scale_factor",
     "output_axes",
     "quantization_config",
     "rms_scaling",
+    "use_ema",
+    "weight_decay",
 )
 
 
 def _has_old_form(layer: Config) -> bool:
-    is_layer = layer["class_name"] not in _MODELS and "module" not in layer
-    return is_layer and all(map(_old_inputs, layer["inbound_nodes"]))
+    return "module" not in layer and all(map(_old_inputs, layer["inbound_nodes"]))
 
 
 def _old_inputs(node: Config) -> list[Any] | None:
@@ -175,8 +182,35 @@ def _old_inputs(node: Config) -> list[Any] | None:
     return [[*item["config"]["keras_history"], kwargs] for item in given]
 
 
-def _with_old_nodes(layer: Config) -> Config:
-    return {**layer, "inbound_nodes": [_old_inputs(node) for node in layer["inbound_nodes"]]}
+def _with_old_nodes(inner: Config) -> Config:
+    """Calls as lists of the tensors they take.
+
+    Keras 2 counts the calls of a model within a graph from 1, Keras 3 from 0 (but from 1 among the outputs, if it is
+    functional). So each is written twice: number 2k + 1 is call k for both.
+    """
+    models = {layer["name"]: layer["class_name"] for layer in inner["layers"] if "layers" in layer["config"]}
+
+    def place(name: str, index: int, *rest: Any) -> list[Any]:
+        return [name, 2 * index + 1 if name in models else index, *rest]
+
+    def outer_place(name: str, index: int, position: int) -> list[Any]:
+        return place(name, index - int(models.get(name) == "Functional"), position)
+
+    def calls(layer: Config) -> list[Any]:
+        nodes = [[place(*entry) for entry in _old_inputs(node) or ()] for node in layer["inbound_nodes"]]
+        return [node for node in nodes for _ in range(1 + (layer["name"] in models))]
+
+    layers = [{**layer, "inbound_nodes": calls(layer)} for layer in inner["layers"]]
+    return {**inner, "layers": layers, "output_layers": _places(inner["output_layers"], outer_place)}
+
+
+def _places(structure: Any, function: Callable[..., Any]) -> Any:
+    """Apply a function to each ``[name, call, position]`` of a structure."""
+    if isinstance(structure, Mapping):
+        return {key: _places(item, function) for key, item in structure.items()}
+    if len(structure) == 3 and isinstance(structure[0], str):
+        return function(*structure)
+    return [_places(item, function) for item in structure]
 
 
 # -- from them --------------------------------------------------------------------------------------------------------

@@ -24,20 +24,38 @@ def flat(structure: Any) -> list[Any]:
 
 
 def difference(path: Path) -> Any:
-    """Return the largest difference of a model's predictions to those expected, or the error as text."""
+    """Return the largest difference of a model's predictions to those expected, or the error as text.
+
+    An ``.h5`` file is loaded with its optimizer, then without: weights are read again from it and from
+    ``case.weights.h5`` if there is one. (A compiled model of tf.keras wants the state of its metrics in that file.)
+    """
     with np.load(path.with_suffix(".npz")) as file:
         arrays = dict(file)
     try:
         model = tf.keras.models.load_model(path)
-        given = [arrays[f"x{place}"] for place in range(sum(key[0] == "x" for key in arrays))]
-        if isinstance(model.input, dict):
-            given = dict(zip(sorted(model.input), given, strict=True))
-        results = flat(model.predict(given if isinstance(model.input, (dict, list)) else given[0], verbose=0))
-        return max(float(np.abs(value - arrays[f"y{place}"]).max()) for place, value in enumerate(results))
+        found = [predicted(model, arrays)]
+        model = tf.keras.models.load_model(path, compile=False)
+        for weights in (path, path.with_suffix(".weights.h5")):
+            if weights.exists() and path.suffix == ".h5":
+                model.set_weights([value * 0 for value in model.get_weights()])
+                model.load_weights(weights)
+                found.append(predicted(model, arrays))
+        return max(found)
     except Exception as error:
         return f"{type(error).__name__}: {str(error)[:300]}"
 
 
+def predicted(model: Any, arrays: Any) -> float:
+    """Return the largest difference, relative to the outputs where they are over 1."""
+    given = [arrays[f"x{place}"] for place in range(sum(key[0] == "x" for key in arrays))]
+    if isinstance(model.input, dict):
+        given = dict(zip(sorted(model.input), given, strict=True))
+    results = flat(model.predict(given if isinstance(model.input, (dict, list)) else given[0], verbose=0))
+    expected = [arrays[f"y{place}"] for place in range(len(results))]
+    return max(float((np.abs(a - b) / np.maximum(np.abs(b), 1)).max()) for a, b in zip(results, expected, strict=True))
+
+
 if __name__ == "__main__":
     paths = sorted(path for path in Path(sys.argv[1]).iterdir() if path.suffix in (".h5", ".keras"))
+    paths = [path for path in paths if ".weights" not in path.name]
     print(json.dumps({path.name: difference(path) for path in paths}))
