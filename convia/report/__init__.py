@@ -11,6 +11,7 @@ from convia.report.curves import learning_curves
 from convia.report.examples import predictions
 from convia.report.html import write_html
 from convia.report.network import feature_maps, filters
+from convia.report.notebook import plot
 
 __all__ = [
     "confusion_matrix",
@@ -18,6 +19,7 @@ __all__ = [
     "feature_maps",
     "filters",
     "learning_curves",
+    "plot",
     "predictions",
     "write_html",
 ]
