@@ -14,6 +14,8 @@ import numpy as np
 from convia import distributed
 from convia.callbacks.base import Callback, Logs, needed_if
 from convia.callbacks.checkpoint import batch_counter
+from convia.callbacks.disk import lock, survives, unlock
+from convia.callbacks.progress import say
 from convia.callbacks.random_state import random_state, set_random_state
 from convia.errors import explain
 
@@ -27,7 +29,8 @@ class BackupAndRestore(Callback):
 
     A backup holds the weights, the optimizer's variables, the epoch and batch, and the states of the random generators,
     such that training goes on as if nothing had happened. It is one file, written under another name, flushed to the
-    disk and then renamed: an interruption at any moment leaves a whole backup.
+    disk and then renamed: an interruption at any moment leaves a whole backup. SIGTERM and Ctrl-C wait for the end of
+    the batch, and for a backup; a full disk is a warning. The folder is locked against other processes.
 
     ``fit`` finds the epoch and the batch to go on with, both from 0, as ``model._resume_epoch`` and
     ``model._resume_step`` after ``on_train_begin``; both are 0 where there is no backup.
@@ -42,6 +45,7 @@ class BackupAndRestore(Callback):
         ValueError: no folder; another ``save_freq``; when restoring, a model that is not built or is not the one that
             was backed up.
         OSError: when restoring, if no backup can be read.
+        RuntimeError: another process uses the folder.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class BackupAndRestore(Callback):
         self._latest = Path(backup_dir) / "latest.npz"
         self._previous = Path(backup_dir) / "previous.npz"
         self._epoch = 0
-        self._owed = False
+        self._owed = self._interrupted = False
         self._random_at_epoch: Arrays = {}
         self._random_at_step: Arrays = {}
 
@@ -70,8 +74,10 @@ class BackupAndRestore(Callback):
         if not getattr(self.model, "built", True):
             remedy = "Call it on a batch first, or give the first layer an input shape."
             raise ValueError(explain("BackupAndRestore", "a model without weights", "a built model", remedy))
+        if distributed.is_first():
+            lock("BackupAndRestore", self._latest.parent)
         arrays = self._read()
-        self._owed = False
+        self._owed = self._interrupted = False
         self._resume(*self._restore(arrays) if arrays else (0, 0))
 
     def _resume(self, epoch: int, step: int) -> None:
@@ -111,10 +117,19 @@ class BackupAndRestore(Callback):
                 variable.assign(value)
         state = json.loads(str(arrays["state"]))
         at_epoch, at_step = _under(arrays, "random at epoch"), _under(arrays, "random")
+        steps = (self.params or {}).get("steps")
+        if state["step"] and None not in (steps, state.get("steps")) and steps != state["steps"]:
+            self._warn_of_other_data(state, steps)
+            return state["epoch"], 0
         self._random_at_step = at_step if state["step"] else {}
         # the order of the samples is drawn at the beginning of the epoch; it has to be the same for the rest of it
         set_random_state(at_epoch if state["step"] else at_step, model)
         return state["epoch"], state["step"]
+
+    def _warn_of_other_data(self, state: Mapping[str, Any], steps: Any) -> None:
+        received = f"epochs of {steps} batches, and a backup within one of {state['steps']}"
+        remedy = f"Epoch {state['epoch'] + 1} begins anew, with the weights of the backup."
+        warnings.warn(explain("BackupAndRestore", received, "the same data as before", remedy), stacklevel=5)
 
     def _check(self, what: str, saved: Sequence[np.ndarray], own: Sequence[np.ndarray]) -> None:
         saved_shapes, shapes = [array.shape for array in saved], [np.shape(array) for array in own]
@@ -126,10 +141,10 @@ class BackupAndRestore(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Note the epoch and from which random numbers it begins."""
         self._epoch = epoch
-        if self._counter:
+        if not self._random_at_step:
             self._random_at_epoch = random_state(self.model)
 
-    @needed_if(lambda self: self._counter)
+    @needed_if(lambda self: self._counter or self._random_at_step)
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Within a resumed epoch, go on with the random numbers that followed."""
         if self._random_at_step:
@@ -151,9 +166,20 @@ class BackupAndRestore(Callback):
             self._owed = False
             self._save(epoch + 1, 0)
 
+    def on_interruption(self, epoch: int, batch: int) -> None:
+        """Back up, and say how to go on."""
+        self._interrupted = True
+        self._save(epoch, batch)
+        say(f"\nInterrupted; epoch {epoch + 1} goes on with batch {batch + 1}. All is kept in {self.backup_dir}:")
+        say("run the same program again, and training goes on there.")
+
     def on_train_end(self, logs: Logs = None) -> None:
         """Delete the backups, and the folder if nothing else is in it."""
         self._resume(0, 0)
+        if distributed.is_first():
+            unlock(self._latest.parent)
+        if self._interrupted:
+            return
         if not distributed.is_first() or not self.delete_checkpoint or not self._latest.parent.exists():
             return
         for path in (self._latest, self._previous, _temporary(self._latest)):
@@ -173,7 +199,12 @@ class BackupAndRestore(Callback):
             "random at epoch": self._random_at_epoch if step else {},
         }
         arrays = {f"{group}/{name}": array for group, rows in groups.items() for name, array in rows.items()}
-        arrays["state"] = np.array(json.dumps({"epoch": epoch, "step": step}))
+        steps = (self.params or {}).get("steps")
+        arrays["state"] = np.array(json.dumps({"epoch": epoch, "step": step, "steps": steps}))
+        with survives("BackupAndRestore", str(self._latest), "The backup before is kept, and training goes on."):
+            self._write(arrays)
+
+    def _write(self, arrays: Mapping[str, Any]) -> None:
         self._latest.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(self._latest)
         with temporary.open("wb") as file:

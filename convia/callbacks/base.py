@@ -108,6 +108,10 @@ class Callback:
         """Training begins."""
 
     @needed_if(never)
+    def on_interruption(self, epoch: int, batch: int) -> None:
+        """SIGTERM or Ctrl-C ends the training: it would go on with this batch; only ``on_train_end`` follows."""
+
+    @needed_if(never)
     def on_train_end(self, logs: Logs = None) -> None:
         """Training has ended; the logs are those of the last epoch."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from convia.callbacks.base import Logs, needed_if
+from convia.callbacks.disk import survives
 from convia.callbacks.monitor import MonitorCallback
 from convia.callbacks.progress import say
 from convia.errors import explain
@@ -122,8 +123,9 @@ class ModelCheckpoint(MonitorCallback):
             raise IsADirectoryError(explain("ModelCheckpoint, argument 'filepath'", received, "a file", remedy))
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         save = self.model.save_weights if self.save_weights_only else self.model.save
-        save(path, overwrite=True)
-        self._say(epoch, f"finished saving model to {path}")
+        with survives("ModelCheckpoint", path, "What was there before is kept, and training goes on."):
+            save(path, overwrite=True)
+            self._say(epoch, f"finished saving model to {path}")
 
     def _say(self, epoch: int, text: str) -> None:
         if self.verbose > 0:

@@ -113,6 +113,12 @@ class CallbackList(Callback):
         for item in self.callbacks:
             item.set_model(model)
 
+    def on_interruption(self, epoch: int, batch: int) -> None:
+        """Tell all callbacks of a signal."""
+        for item in self.callbacks:
+            if hasattr(item, "on_interruption"):
+                item.on_interruption(epoch, batch)
+
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """The older name of ``on_train_batch_begin``."""
         self.on_train_batch_begin(batch, logs)

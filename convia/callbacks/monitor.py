@@ -253,7 +253,9 @@ class ReduceLROnPlateau(MonitorCallback):
 
 
 class TerminateOnNaN(Callback):
-    """Ends the training at a loss that is not a finite number.
+    """Ends the training at a loss that is not a finite number, and says where that comes from.
+
+    On torch the weights stay as they were before that batch; the native engine has changed them by then.
 
     Args:
         raise_error: raise a RuntimeError instead, so that nothing else happens, such as the saving of weights.
@@ -261,6 +263,17 @@ class TerminateOnNaN(Callback):
 
     def __init__(self, raise_error: bool = False) -> None:
         self.raise_error = raise_error
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Keep the weights from steps that are not finite."""
+        self._watch(True)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Leave the model as it was."""
+        self._watch(False)
+
+    def _watch(self, stops: bool) -> None:
+        self.model._stops_at_nan, self.model._nan_comes_from = stops, ""
 
     def on_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Look at the loss.
@@ -275,4 +288,7 @@ class TerminateOnNaN(Callback):
             remedy = "Training is ended. Try a smaller learning rate, clipnorm=1.0, or look for NaN in the data."
             raise RuntimeError(explain("TerminateOnNaN", f"the loss {loss} at batch {batch}", "a finite loss", remedy))
         say(f"Batch {batch}: Invalid loss, terminating training")
+        cause = getattr(self.model, "_nan_comes_from", "")
+        if cause:
+            say(f"The loss is {loss}: {cause}. The weights are those before this batch.")
         self.model.stop_training = True

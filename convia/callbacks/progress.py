@@ -30,11 +30,14 @@ def say(message: Any, line_break: bool = True) -> None:
         return
     text = f"{message}\n" if line_break else str(message)
     try:
-        sys.stdout.write(text)
-    except UnicodeEncodeError:
-        encoding = sys.stdout.encoding or "ascii"
-        sys.stdout.write(text.translate(_ASCII).encode(encoding, "ignore").decode(encoding))
-    sys.stdout.flush()
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:
+            encoding = sys.stdout.encoding or "ascii"
+            sys.stdout.write(text.translate(_ASCII).encode(encoding, "ignore").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads any more, as after "| head"; that must not end a training
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_terminal() -> bool:

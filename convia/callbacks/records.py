@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from convia.callbacks.base import Callback, Logs
+from convia.callbacks.disk import survives
 from convia.errors import explain
 
 _TIMEOUT = 30  # seconds
@@ -120,8 +121,9 @@ class CSVLogger(Callback):
             if self.append_header:
                 self.writer.writeheader()
         row = {name: _cell(logs.get(name, "NA")) for name in self.keys}
-        self.writer.writerow({"epoch": epoch} | row)
-        self.csv_file.flush()
+        with survives("CSVLogger", self.filename, "Lines may be missing; training goes on."):
+            self.writer.writerow({"epoch": epoch} | row)
+            self.csv_file.flush()
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Close the file."""
@@ -129,7 +131,8 @@ class CSVLogger(Callback):
 
     def _close(self) -> None:
         if self.csv_file is not None:
-            self.csv_file.close()
+            with survives("CSVLogger", self.filename, "Lines may be missing."):
+                self.csv_file.close()
         self.writer = None
 
 

@@ -283,7 +283,7 @@ class Compiled(Layer):
         cause = "x holds NaN or infinity" if bad_input else "x is finite"
         raise ValueError(
             explain(
-                f"fit of {self.name!r}", f"a loss of {float(loss)} in the first step ({cause})", "a finite loss", remedy
+                f"fit of {self.name!r}", f"a loss of {loss.item()} in the first step ({cause})", "a finite loss", remedy
             )
         )
 

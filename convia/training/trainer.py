@@ -13,7 +13,7 @@ from torch import Tensor
 from convia import config, distributed, tree
 from convia.callbacks import CallbackList, History
 from convia.errors import explain
-from convia.training import advice, features, native, plans
+from convia.training import advice, features, interruption, native, plans
 from convia.training.compiled import Compiled
 from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack
 
@@ -63,6 +63,10 @@ class Trainer(Compiled):
         loss = self._compute_loss(x, y, outputs, weight, training=True)
         if self._first_step:
             self._check_first_step(loss, x, outputs)
+        if self._stops_at_nan and not bool(torch.isfinite(loss)):
+            object.__setattr__(self, "_nan_comes_from", interruption.first_broken(self, x))
+            self._note_loss(loss, outputs)
+            return
         variables = self._learned_variables()
         for variable in variables:
             variable.grad = None
@@ -153,22 +157,36 @@ class Trainer(Compiled):
         object.__setattr__(self, "_resume_step", 0)
         self._forget_compiled_functions()
         hooks.on_train_begin()
-        logs: Logs = {}
-        for epoch in range(max(initial_epoch, self._resume_epoch), epochs):
-            self.reset_metrics()
-            hooks.on_epoch_begin(epoch)
-            logs = self._epoch(batches, hooks)
-            features.announce(batches, hooks)
-            if validation is not None and _due(epoch, validation_freq):
-                results = self._test_epoch(validation, hooks)
-                logs.update({f"val_{name}": value for name, value in results.items()})
-            hooks.on_epoch_end(epoch, logs)
-            if distributed.any_of_us(self.stop_training):
-                break
-        if self._learned:
-            self.optimizer.finalize_variable_values(self._learned)
-        hooks.on_train_end(logs)
+        with interruption.patient(self, hooks) as notice:
+            logs: Logs = {}
+            for epoch in range(max(initial_epoch, self._resume_epoch), epochs):
+                due = validation is not None and _due(epoch, validation_freq)
+                logs = self._whole_epoch(epoch, batches, validation if due else None, hooks, notice)
+                if distributed.any_of_us(self.stop_training):
+                    break
+            if self._learned:
+                self.optimizer.finalize_variable_values(self._learned)
+            hooks.on_train_end(logs)
         return self.history
+
+    def _whole_epoch(
+        self, epoch: int, batches: Batches, validation: Batches | None, hooks: CallbackList, notice: interruption.Notice
+    ) -> Logs:
+        """Train, then validate, unless a signal comes in between."""
+        self.reset_metrics()
+        hooks.on_epoch_begin(epoch)
+        logs = self._epoch(batches, hooks)
+        features.announce(batches, hooks)
+        if self._steps_done != batches.steps and distributed.any_of_us(notice.signal is not None):
+            hooks.on_interruption(epoch, self._steps_done)
+            return logs
+        if validation is not None:
+            results = self._test_epoch(validation, hooks)
+            logs.update({f"val_{name}": value for name, value in results.items()})
+        hooks.on_epoch_end(epoch, logs)
+        if distributed.any_of_us(notice.signal is not None):
+            hooks.on_interruption(epoch + 1, 0)
+        return logs
 
     def _epoch(self, batches: Batches, hooks: CallbackList) -> Logs:
         """Train on the batches of one epoch."""
@@ -208,6 +226,7 @@ class Trainer(Compiled):
             if mode == "train" and distributed.any_of_us(self.stop_training):
                 object.__setattr__(self, "stop_training", True)
                 break
+        object.__setattr__(self, "_steps_done", count)
         if count == 0:
             raise ValueError(
                 explain("fit", "a dataset that yields no batch", "at least one batch", "Is the generator used up?")
