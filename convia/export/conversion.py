@@ -70,7 +70,7 @@ def convert(
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
         draft = Path(folder, path.name)
-        specs = tree.map_structure(lambda spec: _sized(spec, image_size), signature("convert", model))
+        specs = None if plain and not check else _inputs(model, image_size)
         if plain:
             _write(model, draft)
         else:
@@ -129,9 +129,14 @@ def _write(model: Any, path: Path) -> None:
             saving.save_model(model, path)
 
 
-def _sized(spec: KerasTensor, size: int | None) -> KerasTensor:
-    shape = (spec.shape[0], *(size if known is None else known for known in spec.shape[1:]))
-    return KerasTensor(shape, spec.dtype, name=spec.name)
+def _inputs(model: Any, size: int | None) -> Any:
+    """The symbolic inputs of a model, sizes that it leaves open set."""
+
+    def sized(spec: KerasTensor) -> KerasTensor:
+        shape = (spec.shape[0], *(size if known is None else known for known in spec.shape[1:]))
+        return KerasTensor(shape, spec.dtype, name=spec.name)
+
+    return tree.map_structure(sized, signature("convert", model))
 
 
 def _compared(model: Any, specs: Any, path: Path, format: str | None, custom_objects: Any) -> tuple[float, float]:
