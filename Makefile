@@ -1,8 +1,8 @@
-# One word each: setup · demo · check · test · bench · api · usage · neon · sanitize. Everything lives in .venv; only Python, make and a C++ compiler are needed.
+# One word each: setup · demo · check · test · bench · soak · audit · api · usage · neon · sanitize. Everything lives in .venv; only Python, make and a C++ compiler are needed.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo check test bench api usage neon sanitize clean
+.PHONY: setup demo check test bench soak audit api usage neon sanitize clean
 
 setup: .venv/.ready
 
@@ -25,6 +25,13 @@ test: setup
 
 bench: setup
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+soak: setup
+	$(BIN)/python tools/soak.py
+
+audit: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 api: setup
 	$(BIN)/python tools/api.py $(NAMES)
