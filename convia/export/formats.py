@@ -187,7 +187,9 @@ FORMATS = {
     "torch": Format(".pt2", _write_program, _run_program),
     "torchscript": Format(".pt", _write_script, _run_script),
 }
-"""Name → what writes and runs the format. ``.pt2`` and ``.pt`` are torch's own zip archives: its graph as JSON or code,
-tensors as raw bytes, and (``.pt2``) example inputs and constants that torch pickles and loads with ``weights_only``."""
+"""Name → what writes and runs the format. ``.pt2`` and ``.pt`` are torch's own zip archives, to be loaded with
+``torch.export.load`` and ``torch.jit.load``: the graph as JSON or code, tensors as raw bytes, and a pickle (of example
+inputs, or of the tree of modules) that torch writes and may load without ``weights_only``: load no stranger's.
+"""
 
 __all__ = ["FORMATS", "Format", "Job", "export_model", "format_of"]
