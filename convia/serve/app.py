@@ -32,6 +32,7 @@ _SIDE = 320  # pixels of the pictures that explain
 _MOST_MAPS = 64
 _UNKNOWN_SIZE = 64  # pixels, where the model takes any
 _THREADS = 2  # that read image files
+_BODIES = 16  # requests of the largest size at once
 _TOP = 5  # classes in an answer
 
 Message = MutableMapping[str, Any]
@@ -47,6 +48,7 @@ class Service:
         self.layers: list[str] = []
         self.names: list[str] = []
         self.is_ready = False
+        self.arriving = 0  # bytes of requests that are read
 
     def warm_up(self) -> None:
         """Run everything once: the first client should not wait for what is done only once."""
@@ -64,16 +66,29 @@ class Service:
         return height, width, channels
 
     @contextmanager
-    def _announced(self) -> Iterator[None]:
+    def _announced(self, request: Any) -> Iterator[None]:
+        """Count a request that is on its way.
+
+        Raises:
+            Refused: 503 where those on their way might fill the memory.
+        """
+        most = int(self.limits.megabytes * 1e6)
+        declared = request.headers.get("content-length", "")
+        size = min(int(declared[:18]), most) if declared.isdecimal() else most
+        if self.arriving + size > _BODIES * most:
+            expected = f"at most {_BODIES * self.limits.megabytes:g} MB at once"
+            raise Refused(503, f"{self.arriving / 1e6:.0f} MB on their way", expected, "Try again later.")
         self.batcher.coming += 1
+        self.arriving += size
         try:
             yield
         finally:
             self.batcher.coming -= 1
+            self.arriving -= size
 
     async def images(self, request: Any) -> list[Array]:
         """Return the images of a request as the model takes them."""
-        with self._announced():
+        with self._announced(request):
             files = await contents(request, self.limits)
             loop = asyncio.get_running_loop()
             reading = loop.run_in_executor(self.readers, decode, files, self.classifier, self.limits)

@@ -227,6 +227,16 @@ def test_a_body_without_a_length_is_cut_off(client):
     assert answer.status_code == 413 and "0.2 MB" in answer.json()["error"]
 
 
+def test_requests_that_would_fill_the_memory(client):
+    service = client.app.state.service
+    service.arriving = 3_199_000  # of 16 · 0.2 MB
+    answer = client.post("/predict", **plain(picture(size=(30, 30)), "image/png"))
+    service.arriving = 0
+    assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+    assert "3 MB on their way" in answer.json()["error"]
+    assert client.post("/predict", **form(picture())).status_code == 200 and service.arriving == 0
+
+
 @pytest.mark.parametrize("garbage", range(8))
 def test_damaged_files(client, garbage):
     """Bytes changed at random: an image is classified or refused, never more."""
