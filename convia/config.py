@@ -120,6 +120,18 @@ def set_device(name: str | torch.device | None) -> None:
     _settings["device"] = chosen
 
 
+def set_deterministic(flag: bool = True) -> None:
+    """Let torch use only algorithms that give the same bits in every run, on GPUs too; some are slower.
+
+    What has no such algorithm raises RuntimeError. With ``set_random_seed`` a program then repeats itself on the same
+    machine, with the same versions and number of threads; the native engine and torch on CPUs do so in any case.
+    """
+    if flag:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+    torch.use_deterministic_algorithms(flag)
+    torch.backends.cudnn.benchmark = False
+
+
 def _best_device() -> torch.device:
     if torch.cuda.is_available():
         own = os.environ.get("LOCAL_RANK")  # of the processes that torchrun starts, each takes a GPU

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from convia import config, tree
 from convia.errors import explain
+from convia.images import Iterator as Flow
 
 Batch = tuple[Any, Any, Any]
 _GPU_BUDGET = 2**31  # bytes of arrays that are moved to a GPU as a whole
@@ -265,7 +266,8 @@ class IterableBatches(Batches):
             yield from (self._source[index] for index in indices)
             return
         ahead = max(getattr(self._source, "max_queue_size", 10), workers)
-        with ThreadPoolExecutor(workers) as pool:
+        # flows have threads of their own; asked by one, in order, they draw the same whatever the number of workers
+        with ThreadPoolExecutor(1 if isinstance(self._source, Flow) else workers) as pool:
             waiting = [pool.submit(self._source.__getitem__, index) for index in indices[:ahead]]
             for index in [*indices[ahead:], *[None] * len(waiting)]:
                 ready = waiting.pop(0)
