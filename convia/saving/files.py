@@ -5,13 +5,11 @@ an interrupted save leaves the old file. What is read may be broken or hostile: 
 that the bytes on disk cannot account for, are refused.
 """
 
+import io
 import itertools
-import math
-import mmap
 import os
 import secrets
 import shutil
-import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ import h5py
 import numpy as np
 
 from convia.errors import explain
+from convia.saving import raw
 from convia.variable import allowance
 
 _LARGE = 1 << 28  # bytes; smaller things cannot do harm
@@ -167,42 +166,11 @@ def open_hdf5(who: str, source: Path | BinaryIO, name: str | None = None) -> Ite
 
 
 def _check_heaps(who: str, label: str, file: h5py.File, source: Path | BinaryIO) -> None:
-    """Raise if a collection of texts of variable length does not fill itself with its objects, step by step.
-
-    The HDF5 library walks along them and never returns if one has no size (HDFGroup/hdf5 issue 1707). Layout: HDF5
-    File Format Specification, III.E: "GCOL", version, size of all; per object index, count, size, data.
-    """
-    if file.id.get_create_plist().get_sizes() != (8, 8):
-        raise BadFileError(explain(who, f"{label!r} with addresses of other sizes", "8 bytes each", _BROKEN))
-    with _bytes_of(source) as data:
-        end, start = 0, data.find(_COLLECTION)
-        while start >= 0:
-            begin, end = end, _end_of_collection(data, start)
-            if start < begin or end > len(data):
-                raise BadFileError(explain(who, f"{label!r} (its heaps are in disorder)", "a whole HDF5 file", _BROKEN))
-            start = data.find(_COLLECTION, start + 1)
-
-
-_COLLECTION = b"GCOL\x01\0\0\0"
-
-
-def _end_of_collection(data: Any, start: int) -> float:
-    """Return where a collection ends, infinity if its objects do not lead there."""
-    place, end = start + 16, start + int.from_bytes(data[start + 8 : start + 16], "little")
-    while place + 16 <= end <= len(data):
-        index, _, _, size = struct.unpack("<HHIQ", data[place : place + 16])
-        place += 16 + (size + 7) // 8 * 8 if index else size or end  # the size of free space counts its header
-    return end if place <= end else math.inf
-
-
-@contextmanager
-def _bytes_of(source: Path | BinaryIO) -> Iterator[Any]:
-    if isinstance(source, Path):
-        with source.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield data
-    else:
-        source.seek(0)
-        yield source.read()
+    """Raise if the library could not get to the end of the file's collections of texts."""
+    with raw.bytes_of(source) as data:
+        is_sound = file.id.get_create_plist().get_sizes() == (8, 8) and raw.heaps_are_sound(data)
+        if not is_sound or raw.text_length(data, "dtype") > len(data):
+            raise BadFileError(explain(who, f"{label!r} (its heaps are in disorder)", "a whole HDF5 file", _BROKEN))
 
 
 def _is_from(error: BaseException, modules: tuple[str, ...]) -> bool:
@@ -252,23 +220,35 @@ def array(who: str, parent: h5py.Group, path: str) -> np.ndarray:
 def texts(parent: Any, name: str) -> list[str]:
     """Return an attribute that is a list of texts; long ones are split over ``name0``, ``name1``, …"""
     if name in parent.attrs:
-        return [_text(item) for item in np.ravel(parent.attrs[name])]
+        return [_text(item) for item in np.ravel(_attribute(parent, name))]
     found: list[str] = []
     for number in itertools.count():
         if f"{name}{number}" not in parent.attrs:
             break
-        found += [_text(item) for item in parent.attrs[f"{name}{number}"]]
+        found += [_text(item) for item in _attribute(parent, f"{name}{number}")]
     return found
 
 
 def number(parent: Any, name: str) -> int:
     """Return an attribute that is a number of members of a group, 0 if there is none."""
-    return max(0, min(int(np.ravel(parent.attrs[name])[0]), len(parent))) if name in parent.attrs else 0
+    return max(0, min(int(np.ravel(_attribute(parent, name))[0]), len(parent))) if name in parent.attrs else 0
 
 
 def text(parent: Any, name: str) -> str | None:
     """Return an attribute that is a text, None if there is none."""
-    return _text(parent.attrs[name]) if name in parent.attrs else None
+    return _text(_attribute(parent, name)) if name in parent.attrs else None
+
+
+def _attribute(parent: Any, name: str) -> Any:
+    """Return an attribute; a text of variable length has to be in the file."""
+    if h5py.check_string_dtype(parent.attrs.get_id(name).dtype) is not None:
+        path = Path(os.fsdecode(parent.file.filename))
+        with raw.bytes_of(path if path.is_file() else io.BytesIO(parent.file.id.get_file_image())) as data:
+            length, size = raw.text_length(data, name), len(data)
+        if length > size:
+            what = f"a text of {length:,} bytes at {name!r} of {_label(parent)}, which has {size:,}"
+            raise BadFileError(explain("load_model", what, "an honest size", "Do not trust this file."))
+    return parent.attrs[name]
 
 
 def _text(value: Any) -> str:

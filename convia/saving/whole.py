@@ -34,9 +34,10 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
         include_optimizer: false leaves the optimizer out of an ``.h5`` file.
 
     An ``.h5`` file loads in Keras 3 and in tf.keras (2.15), with these exceptions: graphs with functions (``x + 1``,
-    ``ops.relu(x)``), which tf.keras knows as TensorFlow's and Keras 3 as its own, load in Keras 3 alone; optimizers that
-    tf.keras did not have before 2.11 (AdamW, Lion …) need ``compile=False`` there, and the state of others begins anew.
-    tf.keras reads a ``.weights.h5`` file into models that are not compiled, and no ``.keras`` file of Keras 3.
+    ``ops.relu(x)``), which tf.keras knows as TensorFlow's and Keras 3 as its own, load in Keras 3 alone; optimizers
+    that tf.keras did not have before 2.11 (AdamW, Lion …) need ``compile=False`` there, and others' states
+    begin anew. tf.keras reads a ``.weights.h5`` file into models that are not compiled, and no ``.keras`` file of
+    Keras 3.
 
     Raises:
         ValueError: another ending, or a model that holds what cannot be written.

@@ -119,6 +119,51 @@ def test_an_archive_of_something_else(tmp_path: Path) -> None:
         load_model(tmp_path / "m.keras")
 
 
+# -- texts of variable length in HDF5 ----------------------------------------------------------------------------------
+
+
+def changed_bytes(path: Path, find: bytes, offset: int, new: bytes) -> Path:
+    """Overwrite bytes at an offset from the first place of others."""
+    data = bytearray(path.read_bytes())
+    place = data.index(find) + offset
+    data[place : place + len(new)] = new
+    path.write_bytes(data)
+    return path
+
+
+def test_a_heap_that_the_library_would_never_leave(model: Any, tmp_path: Path) -> None:
+    model.save(tmp_path / "m.h5")
+    data = (tmp_path / "m.h5").read_bytes()
+    start = place = data.index(b"GCOL") + 16
+    while data[place : place + 2] != b"\0\0":
+        place += 16 + -(-int.from_bytes(data[place + 8 : place + 16], "little") // 8) * 8
+    path = changed_bytes(tmp_path / "m.h5", b"GCOL", place - start + 16 + 8, bytes(8))  # free space of no size
+    with pytest.raises(OSError, match=r"m\.h5' \(its heaps are in disorder\); expected a whole HDF5 file"):
+        load_model(path)
+
+
+def test_a_heap_larger_than_the_file(model: Any, tmp_path: Path) -> None:
+    model.save(tmp_path / "m.h5")
+    path = changed_bytes(tmp_path / "m.h5", b"GCOL", 8, b"\xff" * 6)
+    with pytest.raises(OSError, match=r"its heaps are in disorder"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("name", ["backend", "model_config", "training_config", "keras_version"])
+def test_a_text_longer_than_the_file(name: str, model: Any, tmp_path: Path) -> None:
+    model.compile("adam", "mse")
+    model.save(tmp_path / "m.h5")
+    data = (tmp_path / "m.h5").read_bytes()
+    place = data.index(name.encode() + b"\0") - 8
+    padded = [-(-int.from_bytes(data[at : at + 2], "little") // 8) * 8 for at in (place + 2, place + 4, place + 6)]
+    length = data.index(name.encode() + b"\0") + sum(padded)
+    with h5py.File(tmp_path / "m.h5") as file:
+        assert int.from_bytes(data[length : length + 4], "little") == len(file.attrs[name])
+    path = changed_bytes(tmp_path / "m.h5", name.encode() + b"\0", sum(padded), b"\0\0\0\x7f")
+    with pytest.raises(OSError, match=rf"a text of 2,130,706,432 bytes at '{name}' of .*m\.h5', which has"):
+        load_model(path)
+
+
 # -- damaged ----------------------------------------------------------------------------------------------------------
 
 
