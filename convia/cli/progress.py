@@ -1,10 +1,11 @@
 """How a training shows itself: a bar on a terminal, a line per epoch elsewhere."""
 
+import json
 from time import perf_counter
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from convia.callbacks import Callback
 
@@ -65,38 +66,71 @@ class EpochLines(Callback):
         self.console.print(line, highlight=False, soft_wrap=True)
 
 
-class EpochBar(Callback):
-    """Draws a bar that grows batch by batch, with the results of the last epoch."""
+class EpochEvents(Callback):
+    """Prints a line of JSON per epoch, for programs."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, images: int) -> None:
+        self._images, self._start = images, 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Note the time."""
+        self._start = perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Print."""
+        seconds = perf_counter() - self._start
+        numbers = {name: float(value) for name, value in (logs or {}).items()}
+        event("epoch", epoch=epoch + 1, epochs=self.params["epochs"], seconds=round(seconds, 3),
+              images_per_second=round(self._images / max(seconds, 1e-9), 1), **numbers)  # fmt: skip
+
+
+def event(name: str, **facts: Any) -> None:
+    """Print an event as a line of JSON."""
+    print(json.dumps({"event": name, **facts}, ensure_ascii=False, default=str), flush=True)
+
+
+class EpochBar(Callback):
+    """Draws a bar that grows batch by batch: epoch, step, time left, loss, accuracy, images per second."""
+
+    def __init__(self, console: Console, images: int = 0) -> None:
         columns = (
             TextColumn("epoch {task.fields[epoch]}"),
+            TextColumn("step {task.fields[step]}"),
             BarColumn(bar_width=20),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
             TextColumn("{task.description}"),
         )
         self._bar = Progress(*columns, console=console, transient=False)
         self._task: Any = None
+        self._images, self._start, self._steps, self._last = images, 0.0, 1, ""
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Show an empty bar."""
-        steps = self.params["epochs"] * (self.params["steps"] or 1)
-        self._task = self._bar.add_task("", total=steps, epoch="")
+        self._steps = self.params["steps"] or 1
+        self._task = self._bar.add_task("", total=self.params["epochs"] * self._steps, epoch="", step="")
         self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Name the epoch."""
-        self._bar.update(self._task, epoch=f"{epoch + 1}/{self.params['epochs']}")
+        self._start = perf_counter()
+        epochs = self.params["epochs"]
+        self._bar.update(self._task, epoch=f"{epoch + 1}/{epochs}", completed=epoch * self._steps)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Grow."""
-        self._bar.advance(self._task)
+        speed = self._images * (batch + 1) / self._steps / max(perf_counter() - self._start, 1e-9)
+        loss = f"loss {float(logs['loss']):.4f}  " if logs and "loss" in logs else ""
+        text = f"{loss}{speed:,.0f} images/s{self._last}"
+        self._bar.update(self._task, advance=1, step=f"{batch + 1}/{self._steps}", description=text)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Show the results."""
         logs = logs or {}
-        text = f"loss {logs['loss']:.4f}  validation accuracy {logs['val_accuracy']:.1%}"
-        self._bar.update(self._task, description=text)
+        self._last = f"  validation accuracy {logs['val_accuracy']:.1%}"
+        speed = self._images / max(perf_counter() - self._start, 1e-9)
+        self._bar.update(self._task, description=f"loss {logs['loss']:.4f}  {speed:,.0f} images/s{self._last}")
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Leave the bar where it is."""

@@ -29,7 +29,7 @@ def reported(debug: bool, stopped: str = "Stopped. Nothing was written.") -> Ite
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except Exception as error:
-        if debug or isinstance(error, typer.Exit):
+        if debug or isinstance(error, (typer.Exit, typer.BadParameter)):
             raise
         known = isinstance(error, (ValueError, OSError))
         typer.secho(f"Error: {error if known else f'{type(error).__name__}: {error}'}", fg="red", err=True)

@@ -19,15 +19,18 @@ from rich.console import Console
 
 from convia import applications, config, report
 from convia.applications import MODELS, layers_of
-from convia.callbacks import CSVLogger, EarlyStopping, ReduceLROnPlateau
 from convia.cli import data
 from convia.cli.data import Arrays, ImageData
-from convia.cli.progress import EpochBar, EpochLines, Timer
+from convia.cli.fitting import AUGMENT, Backup, augmentation, class_weights, find_rate, fit, imbalance, sample
+from convia.cli.progress import Timer, event
 from convia.cli.runs import new_run, write_json
+from convia.cli.settings_file import write_settings
 from convia.cli.version import versions
 from convia.errors import explain, nearest
 from convia.graph import Input
 from convia.images.directory import ON_ERROR
+from convia.images.examine import KINDS, examine
+from convia.images.preview import preview
 from convia.layers import Rescaling
 from convia.models import Model, Sequential
 from convia.optimizers import Adam
@@ -36,7 +39,8 @@ from convia.saving.kept import Preprocessing
 from convia.transfer import classifier, freeze
 
 MANY_IMAGES = 10_000  # with more, the quick network is the default
-_SLOWER, _WAIT = 0.3, 3  # the learning rate is multiplied by the one after so many epochs without progress
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "float64")
+_RATE = 1e-3  # of Adam, until the range test has found one
 _FEW_PIXELS = 1 << 15  # per step: 32 images of 32×32
 _COLORS = {1: "grayscale", 3: "rgb", 4: "rgba"}
 _PICTURES = ("learning_curves", "confusion_matrix", "predictions")
@@ -63,7 +67,7 @@ class Settings:
     epochs: int = 30
     batch_size: int = 32
     image_size: int | None = None
-    learning_rate: float = 1e-3
+    learning_rate: float | str = 1e-3  # or "auto"
     patience: int = 7
     seed: int = 0
     validation_split: float = 0.15
@@ -73,6 +77,12 @@ class Settings:
     on_error: str = "skip"
     follow_links: bool = False
     weights: str = "imagenet"
+    augment: str = "none"
+    class_weights: bool = False
+    precision: str = "float32"
+    check: bool = True
+    resume: bool = False
+    as_json: bool = False
 
     def __post_init__(self) -> None:
         names = [*MODELS, *PUBLISHED]
@@ -82,7 +92,12 @@ class Settings:
         for name in ("epochs", "batch_size", "patience"):
             _require(getattr(self, name) >= 1, name, self, "a whole number ≥ 1")
         _require(self.image_size is None or self.image_size >= 4, "image_size", self, "a number of pixels ≥ 4")
-        _require(self.learning_rate > 0, "learning_rate", self, "a number > 0")
+        rate = self.learning_rate
+        _require(
+            rate == "auto" or (not isinstance(rate, str) and rate > 0), "learning_rate", self, "a number > 0, or auto"
+        )
+        _require(self.augment in AUGMENT, "augment", self, f"one of {list(AUGMENT)}")
+        _require(self.precision in PRECISIONS, "precision", self, f"one of {list(PRECISIONS)}")
         _require(0 <= self.seed < 2**32, "seed", self, "a whole number from 0 to 2³² − 1")
         for name in ("validation_split", "test_split"):
             _require(0 < getattr(self, name) < 1, name, self, "a share between 0 and 1")
@@ -129,30 +144,93 @@ def train(settings: Settings, console: Console | None = None, command: Sequence[
     console = console or Console(quiet=True)
     if settings.device is not None:
         config.set_device(settings.device)
+    before = config.dtype_policy()
+    config.set_dtype_policy(settings.precision)
+    try:
+        return _train(settings, console, command)
+    finally:
+        config.set_dtype_policy(before)
+
+
+def _train(settings: Settings, console: Console, command: Sequence[str]) -> Outcome:
     set_random_seed(settings.seed)
     began = datetime.now(UTC)
+    checked = _check(settings, console)
     shares = settings.validation_split, settings.test_split
     how = settings.on_error, settings.follow_links
     size = settings.image_size or (PUBLISHED_SIZE if settings.model in PUBLISHED else None)
     images = data.load(settings.data, size, *shares, settings.seed, *how)
     name = settings.model or ("lenet" if len(images.training) > MANY_IMAGES else "deep")
-    _introduce(console, images, name)
-    model = build(name, images, settings.learning_rate, settings.weights)
+    _introduce(console, images, name, settings)
+    rate = _RATE if isinstance(settings.learning_rate, str) else settings.learning_rate
+    model = build(name, images, rate, settings.weights)
     model.class_names, model.preprocessing = images.class_names, _preprocessing(images)
-    with new_run(Path(settings.output or Path("runs", images.name)).expanduser()) as run:
+    wanted = Path(settings.output or Path("runs", images.name)).expanduser()
+    backup = Backup(wanted, settings.resume, asdict(settings))
+    try:
+        outcome = _run(settings, console, command, began, checked, images, name, model, rate, wanted, backup)
+    except BaseException:
+        if backup.is_worth_keeping:
+            console.print("The same command with --resume goes on after the last whole epoch.", highlight=False)
+        else:
+            backup.delete()
+        raise
+    backup.delete()
+    return outcome
+
+
+def _run(settings: Settings, console: Console, command: Sequence[str], began: datetime, checked: dict[str, int],
+         images: ImageData, name: str, model: Model, rate: float, wanted: Path, backup: Backup) -> Outcome:  # fmt: skip
+    if settings.resume:
+        console.print(f"{'goes on' if backup.found else 'nothing to resume: begins'} at epoch "
+                      f"{len(backup.columns().get('loss', ())) + 1}", highlight=False)  # fmt: skip
+    with new_run(wanted) as run:
         timer = Timer()
         with _threads(settings.batch_size * images.input_shape[0] * images.input_shape[1]):
-            history = _fit(model, images, settings, run.draft / "history.csv", console, timer)
+            if settings.learning_rate == "auto" and not backup.found:
+                picture = run.draft / "learning_rate.png"
+                rate = find_rate(model, images, settings.batch_size, settings.seed, picture)
+                set_random_seed(settings.seed)
+                model.optimizer.learning_rate = rate
+                console.print(f"learning rate {rate:g}, found by a range test", highlight=False)
+            history = fit(model, images, settings, backup, run.draft / "history.csv", console, timer)
             test = _judge(model, images, settings.batch_size)
-        facts = _facts(settings, command, began, images, model, name, history, timer, test)
+        facts = _facts(settings, command, began, images, model, name, history, timer, test) | {"check": checked}
+        facts["learning_rate"] = rate
         _draw(run.draft, model, images, history, test["probabilities"])
+        if (generator := augmentation(settings.augment, images)) is not None:
+            preview(generator, sample(images), seed=settings.seed).savefig(run.draft / "augmentation.png")
         model.save(run.draft / "model.keras")
         write_json(run.draft / "result.json", facts)
+        write_settings(run.draft / "config.toml", _repeated(settings, name), command)
     assert run.folder is not None
+    if settings.as_json:
+        event("end", folder=str(run.folder), **{key: facts[key] for key in ("test", "epochs", "seconds", "parameters")})
     return Outcome(run.folder, model, images, history, test["probabilities"], facts)
 
 
-def _introduce(console: Console, images: ImageData, model: str) -> None:
+def _repeated(settings: Settings, name: str) -> dict[str, Any]:
+    """Return the settings that repeat a run."""
+    values = asdict(settings) | {"model": name}
+    return {key: value for key, value in values.items() if key not in ("resume", "as_json", "output")}
+
+
+def _check(settings: Settings, console: Console) -> dict[str, int]:
+    """Look for what is wrong with a folder, say it, and return how often each kind was found."""
+    if not settings.check or settings.data in data.KNOWN or not Path(settings.data).expanduser().is_dir():
+        return {}
+    findings = examine(Path(settings.data).expanduser(), settings.follow_links).findings
+    counts = {kind: number for kind in KINDS if (number := sum(finding.kind == kind for finding in findings))}
+    problems = sum(number for kind, number in counts.items() if KINDS[kind].is_problem)
+    text = f"checked: {problems:,} problems, {sum(counts.values()) - problems:,} notes"
+    console.print(f"{text} (convia doctor names the files)" if counts else text, highlight=False, soft_wrap=True)
+    for kind, number in counts.items():
+        console.print(f"  {number:,}  {KINDS[kind].words}", highlight=False, markup=False, soft_wrap=True,
+                      style="yellow" if KINDS[kind].is_problem else "")  # fmt: skip
+    return counts
+
+
+def _introduce(console: Console, images: ImageData, model: str, settings: Settings) -> None:
     height, width, channels = images.input_shape
     kind = "grey" if channels == 1 else "colour"
     counts = [f"{len(part):,} {what}" for part, what in _parts(images)]
@@ -161,6 +239,15 @@ def _introduce(console: Console, images: ImageData, model: str) -> None:
         f"({', '.join(counts)}); model {model} on {config.device()}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
+    if unequal := imbalance(images.training, images.class_names):
+        weights = class_weights(images.training, len(images.class_names)).values()
+        remedy = (
+            f"weighted by {min(weights):.2f} to {max(weights):.2f}" if settings.class_weights else "see --class-weights"
+        )
+        console.print(f"{unequal}: {remedy}", highlight=False, markup=False, soft_wrap=True, style="yellow")
+    if settings.as_json:
+        parts = {what.removeprefix("for "): len(part) for part, what in _parts(images)}
+        event("start", data=images.name, classes=images.class_names, images=parts, model=model, device=config.device())
     if images.unreadable:
         _name_unreadable(console, images.unreadable)
 
@@ -221,28 +308,6 @@ def _threads(pixels: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _fit(
-    model: Model, images: ImageData, settings: Settings, log: Path, console: Console, timer: Timer
-) -> dict[str, list[float]]:
-    shown = EpochBar(console) if console.is_terminal else EpochLines(console)
-    stop = EarlyStopping(patience=settings.patience, restore_best_weights=True)
-    slow_down = ReduceLROnPlateau(factor=_SLOWER, patience=_WAIT)
-    try:
-        history = model.fit(
-            images.training.images,
-            images.training.labels,
-            batch_size=settings.batch_size,
-            epochs=settings.epochs,
-            validation_data=(images.validation.images, images.validation.labels),
-            callbacks=[timer, stop, slow_down, CSVLogger(log), shown],
-            verbose=0,
-        )
-    finally:
-        if isinstance(shown, EpochBar):
-            shown.close()
-    return dict(history.history)
-
-
 def _judge(model: Model, images: ImageData, batch_size: int) -> dict[str, Any]:
     loss, accuracy = model.evaluate(images.test.images, images.test.labels, batch_size=batch_size, verbose=0)
     began = perf_counter()
@@ -284,7 +349,7 @@ def _facts(
         "images": {what.removeprefix("for "): len(part) for part, what in _parts(images)},
         "unreadable": images.unreadable,
         "parameters": model.count_params(),
-        "epochs": {"run": timer.epochs, "best": best + 1},
+        "epochs": {"run": len(history["val_loss"]), "best": best + 1},
         "best_epoch": {key: float(values[best]) for key, values in history.items()},
         "test": {key: test[key] for key in ("loss", "accuracy", "classes")},
         "seconds": {

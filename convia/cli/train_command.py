@@ -1,15 +1,19 @@
 """``convia train``: its options."""
 
 import sys
+from dataclasses import fields
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from convia.cli.data import KNOWN, RESIZED
+from convia.cli.fitting import AUGMENT
 from convia.cli.reported import Debug, reported
+from convia.cli.settings_file import read_settings
 from convia.cli.table import print_outcome
-from convia.cli.train import MANY_IMAGES, PUBLISHED, Settings, train
+from convia.cli.train import MANY_IMAGES, PRECISIONS, PUBLISHED, Settings, train
+from convia.errors import explain
 
 _NAMES = ", ".join(KNOWN)
 EXAMPLES = f"""[bold]Examples[/bold]
@@ -22,6 +26,12 @@ convia train mnist --epochs 5 --seed 1
 
 convia train photos --model resnet50
 
+convia train photos --augment medium --lr auto --class-weights
+
+convia train photos --resume
+
+convia train --config runs/photos/config.toml --seed 2
+
 
 [bold]DATA[/bold] is a folder with a folder of images per class (also within train/ and test/), or one of {_NAMES}.
 A folder that has the name of a data set is written ./digits.
@@ -29,7 +39,10 @@ A folder that has the name of a data set is written ./digits.
 
 
 def train_command(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder of images, or the name of a data set.")],
+    ctx: typer.Context,
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="A folder of images, or the name of a data set.")
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -43,7 +56,9 @@ def train_command(
         int | None,
         typer.Option(help=f"Make the images squares of this side. By default {RESIZED}; small ones stay as they are."),
     ] = Settings.image_size,
-    learning_rate: Annotated[float, typer.Option(help="Size of Adam's steps.")] = Settings.learning_rate,
+    learning_rate: Annotated[
+        str, typer.Option("--learning-rate", "--lr", help="Size of Adam's steps; auto finds it by a range test.")
+    ] = str(Settings.learning_rate),
     patience: Annotated[
         int, typer.Option(help="Stop after so many epochs without a better validation loss.")
     ] = Settings.patience,
@@ -68,13 +83,45 @@ def train_command(
     weights: Annotated[
         str, typer.Option(help="Of a trained network: imagenet (downloaded once), none for random ones, or a file.")
     ] = Settings.weights,
+    augment: Annotated[
+        str, typer.Option(help=f"Change images at random: {', '.join(AUGMENT)}. A preview is written.")
+    ] = Settings.augment,
+    class_weights: Annotated[
+        bool, typer.Option("--class-weights", help="Have images of small classes count more.")
+    ] = False,
+    precision: Annotated[str, typer.Option(help=f"{', '.join(PRECISIONS)}.")] = Settings.precision,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Look for what is wrong with a folder first.")
+    ] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the same command was interrupted.")] = False,
+    config: Annotated[
+        str | None, typer.Option(help="A TOML file with these options, such as a run's config.toml; options win.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON per event, for programs.")] = False,
     debug: Debug = False,
 ) -> None:
     """Train a network on images, test it, and write model, curves, confusion matrix and results to a folder."""
     with reported(debug):
-        settings = Settings(
-            data, model, epochs, batch_size, image_size, learning_rate, patience, seed, validation_split, test_split,
-            output, device, on_error, follow_links, weights,
-        )  # fmt: skip
-        console = Console()
-        print_outcome(console, train(settings, console, command=["convia", *sys.argv[1:]]))
+        names = [field.name for field in fields(Settings)]
+        given = {name: ctx.params[name] for name in names if _was_given(ctx, name)}
+        values = (read_settings(config, names) if config else {}) | given
+        if not values.get("data"):
+            raise typer.BadParameter("Missing; a folder of images, or the name of a data set.", param_hint="DATA")
+        if isinstance(rate := values.get("learning_rate"), str) and rate != "auto":
+            values["learning_rate"] = _number(rate)
+        settings = Settings(**values)
+        console = Console(quiet=settings.as_json)
+        outcome = train(settings, console, command=["convia", *sys.argv[1:]])
+        print_outcome(console, outcome)
+
+
+def _was_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(explain("--learning-rate", repr(text), "a number > 0, or auto")) from None

@@ -1,0 +1,140 @@
+"""What ``convia train`` can do beside training: going on, finding the rate, augmentation, configuration, events."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from convia.cli import app
+from convia.cli.data import Part
+from convia.cli.fitting import AUGMENT, class_weights, imbalance
+from convia.cli.settings_file import read_settings, write_settings
+
+QUICK = ("train", "digits", "--model", "course", "--output", "out")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def facts(folder="out"):
+    return json.loads(Path(folder, "result.json").read_text(encoding="utf-8"))
+
+
+def test_class_weights_and_imbalance():
+    part = Part(np.zeros((6, 1, 1, 1)), np.array([0, 0, 0, 0, 1, 1]))
+    assert class_weights(part, 2) == {0: 6 / (2 * 4), 1: 6 / (2 * 2)}
+    assert imbalance(part, ["cats", "dogs"]) == "cats has 4 images for training, dogs only 2"
+    assert imbalance(part.take([0, 1, 4, 5]), ["cats", "dogs"]) == ""
+
+
+def test_an_interrupted_training_goes_on(monkeypatch):
+    from convia.cli.progress import Timer
+
+    whole, calls = Timer.on_epoch_end, []
+
+    def stop(self, epoch, logs=None):
+        whole(self, epoch, logs)
+        calls.append(epoch)
+        if epoch == 2 and len(calls) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Timer, "on_epoch_end", stop)
+    first = run(*QUICK, "--epochs", 4)
+    assert first.exit_code == 130
+    assert "--resume goes on" in first.output
+    assert "received other values of batch_size" in run(*QUICK, "--epochs", 4, "--batch-size", 8, "--resume").stderr
+    second = run(*QUICK, "--epochs", 4, "--resume")
+    assert second.exit_code == 0, second.output
+    assert "goes on at epoch 3" in second.output
+    assert calls == [0, 1, 2, 2, 3]
+    assert len(Path("out", "history.csv").read_text().splitlines()) == 5
+    assert not Path(".out-backup").exists()
+    assert run(*QUICK[:-1], "straight", "--epochs", 4).exit_code == 0
+    assert facts()["test"]["loss"] == pytest.approx(facts("straight")["test"]["loss"], rel=1e-4)
+
+
+def test_learning_rate_and_augmentation():
+    result = run(*QUICK, "--epochs", 1, "--lr", "auto", "--augment", "strong", "--class-weights")
+    assert result.exit_code == 0, result.output
+    for name in ("learning_rate.png", "augmentation.png"):
+        Image.open(Path("out", name)).verify()
+    assert 1e-6 < facts()["learning_rate"] < 1
+    assert "found by a range test" in result.output
+
+
+def test_the_configuration_repeats_the_run():
+    assert run(*QUICK, "--epochs", 2, "--seed", 3).exit_code == 0
+    config = Path("out", "config.toml")
+    written = tomllib.loads(config.read_text())
+    assert (written["epochs"], written["seed"], written["model"], written["data"]) == (2, 3, "course", "digits")
+    assert config.read_text().startswith("# convia ")
+    assert run("train", "--config", config, "--output", "again").exit_code == 0
+    assert facts("again")["test"] == facts()["test"]
+    assert run("train", "--config", config, "--output", "other", "--epochs", 1).exit_code == 0
+    assert facts("other")["epochs"]["run"] == 1
+
+
+def test_events_for_programs():
+    result = run(*QUICK, "--epochs", 2, "--json")
+    assert result.exit_code == 0, result.output
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event["event"] for event in events] == ["start", "epoch", "epoch", "end"]
+    assert events[1]["images_per_second"] > 0
+    assert events[-1]["test"]["accuracy"] == facts()["test"]["accuracy"]
+
+
+def test_a_folder_is_checked_first(tmp_path):
+    random = np.random.default_rng(0)
+    for name, count in (("a", 12), ("b", 4)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = random.integers(0, 255, (8, 8, 3)).astype("uint8")
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    (tmp_path / "photos" / "a" / "empty.png").touch()
+    words = ("train", "photos", "--model", "course", "--epochs", 1)
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    assert "1  files without content" in result.output
+    assert "a has 8 images for training, b only 2: see --class-weights" in result.output
+    assert "checked" not in run(*words, "--no-check").output
+    assert "weighted by 0.62 to 2.50" in run(*words, "--class-weights").output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["digits", "--lr", "fast"], "--learning-rate: received 'fast'; expected a number > 0, or auto"),
+        (["digits", "--augment", "much"], f"--augment: received 'much'; expected one of {[*AUGMENT]}"),
+        (["digits", "--precision", "float8"], "--precision: received 'float8'; expected one of ['float32', "),
+        (["--config", "none.toml"], "none.toml"),
+        (["--config", "wrong.toml"], "--config: received the setting 'epoch' in wrong.toml; expected known ones"),
+        (["--config", "broken.toml"], "which is not TOML"),
+    ],
+)
+def test_errors(words, message):
+    Path("wrong.toml").write_text('data = "digits"\nepoch = 3\n')
+    Path("broken.toml").write_text("epochs is 3")
+    result = run("train", *words)
+    assert result.exit_code == 1
+    assert message in result.stderr
+
+
+def test_settings_as_toml(tmp_path):
+    values = {"data": 'a "b" ü', "epochs": 3, "learning_rate": 1e-05, "check": True, "output": None}
+    write_settings(tmp_path / "s.toml", values, ["convia", "train"])
+    assert read_settings(str(tmp_path / "s.toml"), values) == {name: v for name, v in values.items() if v is not None}
+
+
+def test_half_precision():
+    assert run(*QUICK, "--epochs", 1, "--precision", "mixed_bfloat16").exit_code == 0
+    assert facts()["settings"]["precision"] == "mixed_bfloat16"
