@@ -1,19 +1,21 @@
 """Kill training at random moments, resume it, and compare with training that was left alone.
 
 ``python tools/kill_training.py 50 [seed]``: each time a process that trains with BackupAndRestore is killed (SIGKILL)
-after a random time, again and again until it gets to the end; weights, optimizer, epoch, step, learning rate and the
-state of the random generators have to be those of a process that ran through, to the bit.
+after a random time, again and again until it gets to the end; weights, optimizer, learning rate, the state of the
+random generators, the numbers of the epochs and their history have to be those of a process that ran through, to the
+bit. The last process's history begins with the epoch at which it went on; if that was in the middle, its means of that
+epoch are those of the batches that were left.
 """
 
 import argparse
-import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,12 @@ EPOCHS, SAMPLES, BATCH, KILLS_EACH = 4, 40, 4, 5
 def train(folder: Path, frequency: Any) -> None:
     """Train a small network with everything that has a state, writing a sign of life per batch."""
     import numpy as np
-    import torch
 
     import convia
     from convia import callbacks, layers
     from convia.callbacks.random_state import random_state
 
-    torch.set_num_threads(1)
+    folder.mkdir(exist_ok=True)
     convia.utils.set_random_seed(1)
     inner = [layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Dropout(0.3), layers.Flatten(), layers.Dense(2)]
     model = convia.Sequential([layers.Input((8, 8, 1)), layers.RandomFlip(), *inner])
@@ -42,61 +43,102 @@ def train(folder: Path, frequency: Any) -> None:
         callbacks.ModelCheckpoint(folder / "model.keras", save_freq=3),
         callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: log.write(f"{batch}\n")),
     ]
-    model.fit(x, x[:, 0, :2, 0], epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=hooks)
+    resumed: list[int] = []
+    hooks += [
+        callbacks.LambdaCallback(on_train_begin=lambda logs: resumed.extend((model._resume_epoch, model._resume_step)))
+    ]
+    history = model.fit(x, x[:, 0, :2, 0], epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=hooks)
     arrays = {f"weight{place}": value for place, value in enumerate(model.get_weights())}
     arrays |= {f"slot{place}": value.numpy() for place, value in enumerate(model.optimizer.variables)}
     arrays |= {f"random_{key}": value for key, value in random_state(model).items()}
+    arrays |= {f"history_{key}": np.asarray(value) for key, value in history.history.items()}
+    arrays |= {"history_epoch": np.asarray(history.epoch), "resumed": np.asarray(resumed)}
     arrays["rate"] = np.asarray(float(model.optimizer.learning_rate))
     np.savez(folder / "end.tmp.npz", allow_pickle=False, **arrays)
     (folder / "end.tmp.npz").replace(folder / "end.npz")
 
 
-def start(folder: Path, frequency: Any) -> "subprocess.Popen[bytes]":
-    """Start a process that trains."""
-    folder.mkdir(exist_ok=True)
-    return subprocess.Popen([sys.executable, __file__, "--train", str(folder), json.dumps(frequency)])
+class Process:
+    """A process for one call, forked from this one: importing anew would take longer than the training."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self.code: int | None = None
+        self.pid = os.fork()
+        if not self.pid:
+            code = 1
+            try:
+                function(*args)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+
+    def poll(self) -> int | None:
+        """Return the exit code, negative for a signal, None while it runs."""
+        return self.wait(os.WNOHANG)
+
+    def wait(self, options: int = 0) -> int | None:
+        """Wait for its end and return the exit code."""
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, options)
+            self.code = os.waitstatus_to_exitcode(status) if pid else None
+        return self.code
 
 
 def killed_and_resumed(folder: Path, frequency: Any, rng: random.Random, kills: int, seconds: float) -> int:
     """Kill a training at random moments of its batches, and let it come to an end; return how often it was killed."""
     done = 0
     while not (folder / "end.npz").exists():
-        process = start(folder, frequency)
+        process = Process(train, folder, frequency)
         if done < kills:
             log = folder / "log"
             before = log.stat().st_size if log.exists() else 0
             while process.poll() is None and (not log.exists() or log.stat().st_size == before):
-                time.sleep(0.002)  # imports take longer than the training
+                time.sleep(0.002)
             time.sleep(rng.uniform(0, seconds))
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGKILL)
                 done += 1
         process.wait()
-        if process.returncode not in (0, -signal.SIGKILL):
-            raise RuntimeError(f"training ended with {process.returncode}")
-        _check_model(folder / "model.keras")
+        if process.code not in (0, -signal.SIGKILL):
+            raise RuntimeError(f"training ended with {process.code}")
+        if (folder / "model.keras").exists() and Process(_load, folder / "model.keras").wait():
+            raise RuntimeError("a checkpoint that does not load")
     return done
 
 
-def _check_model(path: Path) -> None:
+def _load(path: Path) -> None:
     """A checkpoint is whole at any moment."""
-    if path.exists():
-        from convia.models import load_model
+    from convia.models import load_model
 
-        load_model(path)
+    load_model(path)
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Return the names of what differs between two ends of training."""
+    """Return the names of what differs between the end of a whole training and that of another one."""
     import numpy as np
 
     with np.load(one) as first, np.load(other) as second:
-        names = sorted({*first.files, *second.files})
-        return [name for name in names if name not in second.files or not np.array_equal(first[name], second[name])]
+        whole, ended = dict(first), dict(second)
+    epoch, step = ended.pop("resumed")
+    whole.pop("resumed")
+    wrong = [] if list(ended.get("history_epoch", ())) == list(range(epoch, EPOCHS)) else ["epochs"]
+    for name in [name for name in whole if name.startswith("history_")]:
+        whole[name] = whole[name][epoch + (step > 0) :]
+        ended[name] = ended.get(name, whole[name])[int(step > 0) :]
+    names = sorted({*whole, *ended})
+    return wrong + [name for name in names if name not in ended or not np.array_equal(whole[name], ended[name])]
 
 
 def run(kills: int, seed: int) -> tuple[int, list[str]]:
     """Kill so often, in trainings of several frequencies of backups; return how often, and what differed."""
+    import torch
+
+    from convia import callbacks, layers, models  # noqa: F401 - for all processes
+    from convia.callbacks import random_state  # noqa: F401
+
+    torch.set_num_threads(1)  # threads do not survive a fork
     rng, total, wrong = random.Random(seed), 0, []
     with tempfile.TemporaryDirectory() as name:
         whole: dict[Any, tuple[Path, float]] = {}
@@ -105,7 +147,7 @@ def run(kills: int, seed: int) -> tuple[int, list[str]]:
             frequency = (1, 3, "epoch")[number % 3]
             if frequency not in whole:
                 folder = Path(name) / f"whole_{frequency}"
-                process = start(folder, frequency)
+                process = Process(train, folder, frequency)
                 while not (folder / "log").exists() and process.poll() is None:
                     time.sleep(0.002)
                 began = time.monotonic()
@@ -123,9 +165,6 @@ def run(kills: int, seed: int) -> tuple[int, list[str]]:
 
 def main() -> None:
     """Parse the arguments and run."""
-    if sys.argv[1:2] == ["--train"]:
-        train(Path(sys.argv[2]), json.loads(sys.argv[3]))
-        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kills", type=int, nargs="?", default=50)
     parser.add_argument("seed", type=int, nargs="?", default=0)

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_LARGEST_STRIDE = 1 << 16  # a damaged file may ask for any, and one entry of a table for each remainder
 
 
 class _Convolving(_Floating, _Spatial):
@@ -43,6 +44,9 @@ class _Convolving(_Floating, _Spatial):
     def __post_init__(self) -> None:
         """Tabulate the padding, (before, after) for each axis by the remainder of its size divided by the stride."""
         super().__post_init__()
+        if max(self.strides) > _LARGEST_STRIDE:
+            who = f"{type(self).__name__} {self.name!r}, argument 'strides'"
+            raise ValueError(explain(who, repr(self.strides), f"at most {_LARGEST_STRIDE}", "No image is so large."))
         windows = list(zip(self.kernel_size, self.strides, self.dilation_rate, strict=True))
         reach = [(k - 1) * d for k, _, d in windows]  # from the first element of a window to the last
         self._sides: list[list[tuple[int, int]]] = {

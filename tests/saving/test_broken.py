@@ -1,6 +1,8 @@
 """A share of ``tools/fuzz_files.py`` and ``tools/kill_training.py``, and what they found."""
 
 import runpy
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -18,8 +20,17 @@ def test_broken_files_load_or_are_refused() -> None:
 
 
 def test_killed_training_ends_with_the_same_numbers() -> None:
-    kill = runpy.run_path(str(TOOLS / "kill_training.py"))
-    assert kill["run"](1, 3) == (1, [])
+    command = [sys.executable, str(TOOLS / "kill_training.py"), "2", "3"]  # it forks: a process without threads
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "all trainings ended with the same numbers" in run.stdout
+
+
+@pytest.mark.parametrize("stride", [10**18, 2**31, 1e308, 65537])
+def test_strides_beyond_any_image_are_refused(stride: float) -> None:
+    config = convia.layers.Conv2D(2, 3, padding="same", name="wide").get_config() | {"strides": [stride, 1]}
+    with pytest.raises(ValueError, match=r"Conv2D 'wide', argument 'strides': received .*; expected at most 65536"):
+        convia.layers.Conv2D.from_config(config)
 
 
 def test_weights_beyond_the_size_of_a_file_are_refused(tmp_path: Path) -> None:
