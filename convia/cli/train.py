@@ -203,6 +203,7 @@ def _run(settings: Settings, console: Console, command: Sequence[str], began: da
         model.save(run.draft / "model.keras")
         write_json(run.draft / "result.json", facts)
         write_settings(run.draft / "config.toml", _repeated(settings, name), command)
+        report.write_html(run.draft, model, images, test["probabilities"])
     assert run.folder is not None
     if settings.as_json:
         event("end", folder=str(run.folder), **{key: facts[key] for key in ("test", "epochs", "seconds", "parameters")})

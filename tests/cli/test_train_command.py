@@ -22,7 +22,7 @@ from convia.cli.train import Outcome, Settings, _threads, train
 
 FILES = [
     "config.toml", "confusion_matrix.png", "feature_maps.png", "filters.png", "history.csv", "learning_curves.png", "model.keras",
-    "predictions.png", "result.json",
+    "predictions.png", "report", "report.html", "result.json",
 ]  # fmt: skip
 
 
