@@ -121,7 +121,7 @@ class BackupAndRestore(Callback):
         if state["step"] and None not in (steps, state.get("steps")) and steps != state["steps"]:
             self._warn_of_other_data(state, steps)
             return state["epoch"], 0
-        self._random_at_step = at_step if state["step"] else {}
+        self._random_at_step, self._random_at_epoch = (at_step, at_epoch) if state["step"] else ({}, {})
         # the order of the samples is drawn at the beginning of the epoch; it has to be the same for the rest of it
         set_random_state(at_epoch if state["step"] else at_step, model)
         return state["epoch"], state["step"]
