@@ -1,4 +1,4 @@
-"""Images per second of the deep network: two processes of one thread each, and one process of one thread, both on torch.
+"""Images per second of the deep network: two processes of one thread each, and one, all on torch.
 
 Usage: python benchmarks/distributed.py [--batch 64] [--steps 20]
 """

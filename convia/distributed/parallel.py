@@ -53,9 +53,8 @@ def outputs(model: Any, x: Any, training: bool) -> Any:
     A batch with fewer rows than there are processes is computed by each of them.
     """
     global _part
-    count = len(tree.flatten(x)[0])
     _part = 1.0
-    if size() < 2 or count < size():
+    if size() < 2 or (count := len(tree.flatten(x)[0])) < size():
         return model(x, training=training)
     rows = share(count)
     own = tree.map_structure(lambda leaf: leaf if leaf is None else leaf[rows], x)
