@@ -45,5 +45,8 @@ neon:
 sanitize:
 	$(PYTHON) tools/check_engine.py address thread
 
+programs: setup
+	$(BIN)/python -m pytest -q -n 2 tests/compat/test_era_programs.py
+
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -33,7 +33,7 @@ class InputLayer(Layer):
             batch_shape = kwargs.pop("batch_input_shape", None)
         kind = config.dtype_name(dtype) if dtype is not None else config.floatx()
         if input_tensor is not None:
-            batch_shape, kind = input_tensor.shape, input_tensor.dtype
+            shape, batch_shape, kind = None, input_tensor.shape, input_tensor.dtype
         super().__init__(name=name or getattr(input_tensor, "name", None), dtype=kind, **kwargs)
         if (shape is None) == (batch_shape is None):
             received = "both shape and batch_shape" if shape is not None else "neither shape nor batch_shape"
@@ -42,7 +42,7 @@ class InputLayer(Layer):
         self.batch_size = self.batch_shape[0] if self.batch_shape else None
         self.sparse, self.ragged, self.optional = bool(sparse), bool(ragged), optional
         self.built = True
-        symbol = input_tensor or KerasTensor(self.batch_shape, kind, name=self.name)
+        symbol = KerasTensor(self.batch_shape, kind, name=self.name) if input_tensor is None else input_tensor
         Node(self, (), {}, symbol)
 
     def get_config(self) -> dict[str, Any]:
@@ -91,6 +91,8 @@ def Input(  # noqa: N802
     Raises:
         ValueError: neither ``shape`` nor ``batch_shape``, or both.
     """
+    if tensor is not None and tensor.node is not None and not tensor.node.is_input:
+        return tensor  # a model that begins there keeps what the tensor is computed from
     layer = InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)
     return layer.output
 

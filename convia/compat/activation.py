@@ -51,6 +51,8 @@ def _prepare(name: str) -> None:
             if not eras.known():
                 eras.set_era(_of_main() or ("tfkeras" if name.startswith("tensorflow") else None))
             importlib.import_module("convia.compat.grafts").install()
+            if eras.current() in eras.OLD:  # Keras's tensors were TensorFlow's
+                importlib.import_module("convia.compat.tensorflow.tensors").activate()
 
 
 def _of_main() -> str | None:

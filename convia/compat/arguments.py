@@ -85,6 +85,10 @@ JOINED: tuple[tuple[str, str], ...] = (
     ("kernel_dim1 kernel_dim2 kernel_dim3", "kernel_size"),
 )
 
+# metrics by their short names, and what Keras 1 and 2 called their results
+METRICS = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "mape": "mean_absolute_percentage_error",
+           "msle": "mean_squared_logarithmic_error", "cosine": "cosine_proximity"}  # fmt: skip
+
 # The positions of Keras 1's arguments, where they are not today's
 _CONV2D = "nb_filter nb_row nb_col init activation weights border_mode subsample dim_ordering"
 POSITIONS = {

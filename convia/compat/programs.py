@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from convia import config
 from convia.compat import eras, notebooks, python2, report
 from convia.compat.activation import activate, deactivate
 from convia.errors import explain
@@ -67,12 +68,17 @@ def _report_python2(file: Path, source: str) -> None:
 
 @contextmanager
 def using(era: str | None = None) -> Iterator[None]:
-    """Within the block ``keras`` and ``tensorflow`` are convia's, of the given era; afterwards all is as before."""
+    """Within the block ``keras`` and ``tensorflow`` are convia's, of the given era; afterwards all is as before.
+
+    The settings that a program makes (the order of axes, the type of numbers) end with it.
+    """
+    settings = dict(config._settings)
     activate(era)
     try:
         yield
     finally:
         deactivate()
+        config._settings.update(settings)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Callbacks and histories of older eras: acc or accuracy, lr, checkpoints of any ending and every so many epochs."""
 
 import functools
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -8,11 +9,12 @@ from typing import Any
 from convia import callbacks
 from convia.callbacks import container, tensorboard
 from convia.callbacks.monitor import MonitorCallback
-from convia.compat import eras
+from convia.compat import arguments, eras
 from convia.compat.door import from_outside, graft
 from convia.compat.report import note
 
-_TWINS = {"acc": "accuracy", "accuracy": "acc", "lr": "learning_rate"}
+_PAIRS = {"acc": "accuracy", **arguments.METRICS}  # short → long; either is found under the other
+_TWINS = {**_PAIRS, **{long: short for short, long in _PAIRS.items()}}
 
 
 class Logs(dict[str, Any]):
@@ -24,9 +26,8 @@ class Logs(dict[str, Any]):
         if key in ("lr", "learning_rate"):
             other = "lr" if key == "learning_rate" else "learning_rate"
         else:
-            head, _, last = key.rpartition("_")
-            swapped = _TWINS.get(last, last)
-            other = f"{head}_{swapped}" if head else swapped
+            last = max((name for name in _TWINS if f"_{key}".endswith(f"_{name}")), key=len, default="")
+            other = key.removesuffix(last) + _TWINS.get(last, "")
         return other if other != key and dict.__contains__(self, other) else None
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -81,10 +82,8 @@ def _checkpoint(original: Callable[..., None]) -> Callable[..., None]:
         period, path = int(given.pop("period", 1)), str(given["filepath"])
         for name in ("load_weights_on_restart", "options"):
             given.pop(name, None)
-        ending = ".weights.h5" if given.get("save_weights_only") else ".keras"
-        original(
-            self, **{**given, "filepath": path if path.endswith((ending, ".h5" * (ending == ".keras"))) else ending}
-        )
+        endings = (".weights.h5",) if given.get("save_weights_only") else (".keras", ".h5")
+        original(self, **{**given, "filepath": path if path.endswith(endings) else endings[0]})
         self.filepath = path
         self.__dict__["_era_period"] = period
         if period > 1:
@@ -122,6 +121,56 @@ def _direction(original: Callable[..., Any]) -> Callable[..., Any]:
             return container.np.less
 
     return direction
+
+
+def _watchers(original: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Keras 1 and 2 told callbacks each batch's number and size."""
+
+    @functools.wraps(original)
+    def find(self: Any) -> None:
+        original(self)
+        if eras.current() in eras.STANDALONE:
+            for watchers in self._watchers.values():
+                watchers[:] = [_with_size(self, watch) for watch in watchers]
+
+    return find
+
+
+def _with_size(owner: Any, watch: Callable[..., None]) -> Callable[..., None]:
+    def call(batch: int, logs: Any = None) -> None:
+        params = owner.params or {}
+        samples, size = params.get("samples") or math.inf, params.get("batch_size") or 32
+        last = (batch + 1) * size > samples
+        watch(batch, logs=Logs({**(logs or {}), "batch": batch, "size": samples - batch * size if last else size}))
+
+    return call
+
+
+def _params(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """What callbacks of Keras 1 and 2 were told besides: how many samples, which metrics, the validation data."""
+
+    @functools.wraps(original)
+    def set_params(self: Any, params: Any) -> None:
+        model: Any = getattr(self, "_model", None)
+        known = vars(model).get("_era_fit", {}) if model is not None else {}
+        if not params or "epochs" not in params or eras.current() not in eras.STANDALONE or not known:
+            original(self, params)
+            return
+        names = list(model.metrics_names)
+        names += [f"val_{name}" for name in names] if known["validation"] is not None else []
+        more = {
+            "samples": known["samples"],
+            "nb_sample": known["samples"],
+            "nb_epoch": params["epochs"],
+            "batch_size": known["batch_size"],
+            "metrics": names,
+            "do_validation": known["validation"] is not None,
+        }
+        original(self, {**params, **more})
+        for item in self.callbacks:
+            item.validation_data = known["validation"]
+
+    return set_params
 
 
 class _NoWriter:
@@ -162,6 +211,8 @@ def _graph_summary(original: Callable[[str], Any]) -> Callable[[str], Any]:
 def install() -> None:
     """Lend them."""
     graft(container, "plain_logs", _logs(container.plain_logs))
+    graft(container.CallbackList, "_find_watchers", _watchers(container.CallbackList._find_watchers))
+    graft(container.CallbackList, "set_params", _params(container.CallbackList.set_params))
     graft(callbacks.History, "__init__", _history(callbacks.History.__init__))
     graft(callbacks.ModelCheckpoint, "__init__", _checkpoint(callbacks.ModelCheckpoint.__init__))
     graft(callbacks.ModelCheckpoint, "_save", _of_keras1(callbacks.ModelCheckpoint._save))

@@ -7,11 +7,13 @@ from convia import tree
 from convia.compat.door import Lent, from_outside, graft, graft_all
 from convia.compat.grafts.symbols import Shape
 from convia.errors import explain
+from convia.images.iterators import ImagesIterator
 from convia.layer import Layer
 from convia.metrics import Mean, Metric
 from convia.models import Model
 from convia.optimizers.scalar import Scalar
 from convia.symbolic import KerasTensor, tracing
+from convia.variable import Variable
 
 
 def _shapes(structure: Any) -> Any:
@@ -162,10 +164,30 @@ def install() -> None:
     graft(Layer, "add_loss", _without_inputs(Layer.add_loss))
     graft(Layer, "add_weight", _add_weight(Layer.add_weight))
     graft(Layer, "add_variable", Layer.add_weight)
+    graft(Metric, "add_weight", _add_weight(Metric.add_weight))
+    for name in ("trainable_weights", "non_trainable_weights"):
+        graft(Layer, name, _assignable(name))
+    graft(Variable, "get_value", lambda self, borrow=False: self.numpy())
+    graft(Variable, "set_value", lambda self, value, borrow=False: self.assign(value))
+    graft(ImagesIterator, "nb_sample", property(lambda self: self.n))
+    graft(ImagesIterator, "nb_class", property(lambda self: self.num_classes))
     graft(Scalar, "get_value", lambda self: self.numpy())
     graft(Scalar, "set_value", lambda self, value: self.assign(value))
     for name in ("_symbolic_losses", "_symbolic_metrics"):
         graft(Model, name, _per_model(name, list if name.endswith("losses") else dict))
+
+
+def _assignable(name: str) -> property:
+    """Layers of Keras 1 listed their weights themselves; those are variables of theirs from then on."""
+    original = getattr(Layer, name)
+
+    def put(self: Any, value: Any) -> None:
+        self._tracked.pop(name, None)  # the list is of variables that the layer has anyway
+        held = {id(variable) for variable in self.weights}
+        for number, variable in enumerate(v for v in value if id(v) not in held):
+            setattr(self, f"_{name}_{number}", variable)
+
+    return property(original.fget, put, doc=original.__doc__)
 
 
 def _per_model(name: str, kind: type) -> property:

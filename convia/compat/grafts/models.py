@@ -14,7 +14,7 @@ import numpy as np
 
 from convia import optimizers, saving, tree
 from convia.compat import arguments, eras
-from convia.compat.door import from_outside, graft, graft_all, wrap
+from convia.compat.door import Lent, from_outside, graft, graft_all, wrap
 from convia.compat.grafts.symbols import extras_of, mentions_symbols
 from convia.compat.report import note
 from convia.engine import Unsupported
@@ -145,7 +145,9 @@ def _era_metric(metric: Any) -> Any:
         return [_era_metric(item) for item in metric]
     if isinstance(metric, dict):
         return {key: _era_metric(item) for key, item in metric.items()}
-    return "acc" if metric == "accuracy" and eras.current() in eras.STANDALONE else metric
+    if eras.current() not in eras.STANDALONE or not isinstance(metric, str):
+        return metric
+    return "acc" if metric == "accuracy" else arguments.METRICS.get(metric.lower(), metric)
 
 
 def _compile(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -254,6 +256,52 @@ def _require(original: Callable[[Any], None]) -> Callable[[Any], None]:
 _HDF5 = (".h5", ".hdf5")
 
 
+def _fit(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Note what callbacks of Keras 1 and 2 are told of the data."""
+    if eras.current() in eras.STANDALONE:
+        given = _named("x y batch_size epochs verbose callbacks validation_split validation_data", args, kwargs)
+        data, validation = tree.flatten(given.get("x")), given.get("validation_data")
+        count = len(data[0]) if data and isinstance(data[0], np.ndarray) else None
+        if count is not None and given.get("validation_split"):
+            count = int(count * (1 - given["validation_split"]))
+        if isinstance(validation, (tuple, list)):
+            validation = [np.asarray(part) for part in tree.flatten(list(validation))]
+            validation += [np.ones(len(validation[0]))]
+        model.__dict__["_era_fit"] = {
+            "samples": count, "batch_size": given.get("batch_size") or 32, "validation": validation
+        }  # fmt: skip
+    return args, kwargs
+
+
+class _CompiledLoss:
+    """``compiled_loss`` and ``compiled_metrics`` of tf.keras, for a ``train_step`` of one's own."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None, regularization_losses: Any = None) -> Any:
+        model = self._model
+        if not model.objective.built:
+            model.objective.build(y_true, y_pred, model._output_names())
+        loss = sum(regularization_losses or (), model.objective.loss(y_true, y_pred, sample_weight))
+        model._note_loss(loss, y_pred)
+        return loss
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Feed the metrics."""
+        self._model.compute_metrics(None, y_true, y_pred, sample_weight)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics."""
+        return [metric for metric in self._model.metrics if metric.name != "loss"]
+
+    def reset_state(self) -> None:
+        """Start anew."""
+        for metric in self._model.metrics:
+            metric.reset_state()
+
+
 def _save(original: Callable[..., None]) -> Callable[..., None]:
     """Names without an ending, and other endings, are files or folders as in their era."""
 
@@ -299,9 +347,20 @@ def _save_weights(original: Callable[..., None]) -> Callable[..., None]:
             with h5py.File(name, "w") as file:
                 legacy.write_weights(file, self)
 
-        return _under_name(write, path, ".h5")
+        _under_name(write, path, ".h5")
+        if eras.current() == "tfkeras" and path.suffix not in _HDF5:
+            _note_checkpoint(path)
+        return None
 
     return save_weights
+
+
+def _note_checkpoint(path: Path) -> None:
+    """Write the file that tells ``tf.train.latest_checkpoint`` which weights of a folder are the latest."""
+    state, own = path.parent / "checkpoint", f'all_model_checkpoint_paths: "{path.name}"'
+    known = state.read_text().splitlines()[1:] if state.is_file() else []
+    lines = [f'model_checkpoint_path: "{path.name}"', *(line for line in known if line != own), own]
+    state.write_text("\n".join(lines) + "\n")
 
 
 def _load_weights(original: Callable[..., None]) -> Callable[..., None]:
@@ -319,9 +378,20 @@ def _load_weights(original: Callable[..., None]) -> Callable[..., None]:
         with tempfile.TemporaryDirectory() as folder:
             link = Path(folder) / "weights.h5"
             link.symlink_to(path.resolve())
-            return original(self, link, **kwargs)
+            original(self, link, **kwargs)
+        return LoadStatus()
 
     return load_weights
+
+
+class LoadStatus:
+    """What ``load_weights`` of a checkpoint returned: whatever it is asked, all weights were found."""
+
+    def expect_partial(self) -> "LoadStatus":
+        """Return the status."""
+        return self
+
+    assert_consumed = assert_existing_objects_matched = assert_nontrivial_match = expect_partial
 
 
 def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, **kwargs: Any) -> Any:
@@ -340,7 +410,11 @@ def save_model(
 ) -> None:
     """Write a model to a file, as ``model.save``."""
     chosen = _save(Model.save.__wrapped__)  # type: ignore[attr-defined]
-    chosen(model, filepath, overwrite, include_optimizer=include_optimizer)
+    model.__dict__["_era_checkpoint"] = True
+    try:
+        chosen(model, filepath, overwrite, include_optimizer=include_optimizer)
+    finally:
+        del model.__dict__["_era_checkpoint"]
 
 
 # -- layers, inputs and outputs ---------------------------------------------------------------------------------------
@@ -437,7 +511,9 @@ def install() -> None:
     graft_all(Model, ModelMethods)
     tables = arguments.rows(arguments.METHODS)
     for method in ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch"):
-        wrap(Model, method, method, tables[method])
+        wrap(Model, method, method, tables[method], _fit if method == "fit" else None)
+    for name in ("compiled_loss", "compiled_metrics"):
+        graft(Model, name, Lent(_CompiledLoss))
     graft(Compiled, "compile", _collecting(Compiled.compile))
     wrap(Model, "compile", "compile", tables["compile"], _compile)
     wrap(Model, "__init__", "Model", {}, _init)

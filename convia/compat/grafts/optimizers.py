@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from convia import backend, optimizers, schedules, symbolic
-from convia.compat import arguments
+from convia.compat import arguments, eras
 from convia.compat.door import from_outside, graft, graft_all, translated
 from convia.compat.report import note
 from convia.optimizers.scalar import Scalar
@@ -132,9 +132,21 @@ def _apply(optimizer: Any, params: list[Any], gradients: list[Any]) -> Any:
     return torch.zeros(())
 
 
+def _nadam_weight(original: Callable[[Any, int], float]) -> Callable[[Any, int], float]:
+    """In Keras 1 and 2 the weight of the momentum grew by 0.96^(0.004·t), not 0.96^t."""
+
+    @functools.wraps(original)
+    def weight(self: Any, step: int) -> float:
+        pace = 0.004 if eras.current() in eras.STANDALONE else 1.0
+        return original(self, step * pace)  # type: ignore[arg-type]
+
+    return weight
+
+
 def install() -> None:
     """Lend them."""
     graft_all(Optimizer, OptimizerMethods)
+    graft(optimizers.Nadam, "_u", _nadam_weight(optimizers.Nadam._u))
     for name, table in arguments.rows(arguments.OPTIMIZERS).items():
         owner = getattr(optimizers, name)
         graft(owner, "__init__", _init(name, owner.__init__, table))

@@ -41,13 +41,27 @@ def backend() -> str:
     return "tensorflow" if eras.current() in eras.OLD else config.backend()
 
 
+class NoGraph:
+    """Stands for the graph of a session: there is one per model instead."""
+
+    def get_operations(self) -> list[Any]:
+        """Return no operations."""
+        return []
+
+    def finalize(self) -> None:
+        """Do nothing."""
+
+    @contextlib.contextmanager
+    def as_default(self) -> Iterator["NoGraph"]:
+        """Do nothing."""
+        yield self
+
+
 class Session:
     """A session of TensorFlow 1: it runs functions of symbolic tensors."""
 
-    graph: Any = None
-
     def __init__(self, target: str = "", graph: Any = None, config: Any = None) -> None:
-        self.config = config
+        self.config, self.graph = config, graph or NoGraph()
 
     def run(self, fetches: Any, feed_dict: Any = None, **kwargs: Any) -> Any:
         """Return the values of symbolic tensors for the values of others."""

@@ -264,6 +264,27 @@ class ParametricSoftplus(Layer):
         return self.alphas * torch.nn.functional.softplus(self.betas * inputs)
 
 
+class SReLU(Layer):
+    """x between two learned thresholds, learned slopes beyond them (Jin et al. 2016, arXiv:1512.07030)."""
+
+    t_left_init: Initializer = "zeros"
+    a_left_init: Initializer = "glorot_uniform"
+    t_right_init: Initializer = "glorot_uniform"
+    a_right_init: Initializer = "ones"
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights."""
+        for name in ("t_left", "a_left", "t_right", "a_right"):
+            start = getattr(self, f"{name}_init")
+            setattr(self, name, self.add_weight(tuple(input_shape[1:]), start, name=name))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Compute it."""
+        right = self.t_left + self.t_right.abs()
+        low, high = (inputs - self.t_left).clamp(max=0), (inputs - right).clamp(min=0)
+        return torch.minimum(torch.maximum(inputs, self.t_left), right) + self.a_left * low + self.a_right * high
+
+
 class MaxoutDense(Layer):
     """The greatest of several linear functions (Goodfellow et al. 2013)."""
 
@@ -421,6 +442,7 @@ __all__ = [
     "RandomHeight",
     "RandomWidth",
     "Recurrent",
+    "SReLU",
     "SeparableConvolution2D",
     "StringLookup",
     "SyncBatchNormalization",

@@ -1,6 +1,6 @@
 """``keras`` itself: what its oldest versions had at the top."""
 
-from convia import metrics, mixed_precision, models, optimizers
+from convia import metrics, mixed_precision, models, optimizers, schedules
 from convia.config import DTypePolicy as Policy
 
 LinearModel = WideDeepModel = models.Model
@@ -8,8 +8,11 @@ global_policy = mixed_precision.dtype_policy
 set_policy = mixed_precision.set_dtype_policy
 LossScaleOptimizer = optimizers.LossScaleOptimizer
 Mean = metrics.Mean
+CosineDecay, CosineDecayRestarts = schedules.CosineDecay, schedules.CosineDecayRestarts
 
 __all__ = [
+    "CosineDecay",
+    "CosineDecayRestarts",
     "LinearModel",
     "LossScaleOptimizer",
     "Mean",

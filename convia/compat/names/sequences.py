@@ -1,6 +1,7 @@
 """Texts and series: the parts of ``keras.preprocessing`` that programs with images meet."""
 
 import collections
+import hashlib
 import math
 from typing import Any
 
@@ -15,6 +16,23 @@ def text_to_word_sequence(text: str, filters: str = _FILTERS, lower: bool = True
     """Return the words of a text."""
     text = (text.lower() if lower else text).translate(str.maketrans(filters, split * len(filters)))
     return [word for word in text.split(split) if word]
+
+
+def one_hot(text: str, n: int, filters: str = _FILTERS, lower: bool = True, split: str = " ") -> list[int]:
+    """Return a number from 1 to n − 1 for each word; different words may share one."""
+    return hashing_trick(text, n, hash, filters, lower, split)
+
+
+def hashing_trick(
+    text: str, n: int, hash_function: Any = None, filters: str = _FILTERS, lower: bool = True, split: str = " "
+) -> list[int]:
+    """Return a number from 1 to n − 1 for each word, by a hash function: None for Python's, "md5", or one's own."""
+
+    def md5(word: str) -> int:
+        return int(hashlib.md5(word.encode(), usedforsecurity=False).hexdigest(), 16)
+
+    number = {None: hash, "md5": md5}.get(hash_function, hash_function)
+    return [number(word) % (n - 1) + 1 for word in text_to_word_sequence(text, filters, lower, split)]
 
 
 class Tokenizer:
@@ -93,8 +111,4 @@ class TimeseriesGenerator(Sequence):
         return x[:, ::-1] if self.reverse else x, self.targets[rows]
 
 
-__all__ = [
-    "TimeseriesGenerator",
-    "Tokenizer",
-    "text_to_word_sequence",
-]
+__all__ = ["TimeseriesGenerator", "Tokenizer", "hashing_trick", "one_hot", "text_to_word_sequence"]

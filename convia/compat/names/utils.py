@@ -15,6 +15,7 @@ from convia.callbacks import Progbar
 from convia.compat.report import note
 from convia.images import load_img as _load_img
 from convia.models import Model
+from convia.models.plot import plot_model
 from convia.models.summary import print_summary
 from convia.numerical import to_categorical as _to_categorical
 from convia.training.data import PyDataset
@@ -216,6 +217,8 @@ def func_dump(func: Any) -> Any:
 
 get_custom_objects = registry.get_custom_objects
 
+plot = plot_model
+
 __all__ = [
     "GeneratorEnqueuer",
     "HDF5Matrix",
@@ -237,6 +240,7 @@ __all__ = [
     "multi_gpu_model",
     "normalize_data_format",
     "normalize_tuple",
+    "plot",
     "print_summary",
     "probas_to_classes",
     "serialize_keras_object",

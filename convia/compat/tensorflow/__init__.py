@@ -16,6 +16,7 @@ from convia.compat.tensorflow import control as _control
 from convia.compat.tensorflow import data as _data
 from convia.compat.tensorflow import devices as _devices
 from convia.compat.tensorflow import dtypes as _dtypes
+from convia.compat.tensorflow import examples as _examples
 from convia.compat.tensorflow import extras as _extras
 from convia.compat.tensorflow import files as _files
 from convia.compat.tensorflow import image as _image
@@ -62,7 +63,7 @@ def _image_names() -> dict[str, Any]:
 
 def _spaces() -> dict[str, Any]:
     experimental_random = _space("random.experimental", _randomness.EXPERIMENTAL)
-    io = {**_files.IO, "TFRecordWriter": _TFRecordWriter, "gfile": _space("io.gfile", _files.GFILE)}
+    io = {**_files.IO, **_examples.IO, "TFRecordWriter": _TFRecordWriter, "gfile": _space("io.gfile", _files.GFILE)}
     cluster = _space("distribute.cluster_resolver", _devices.RESOLVERS)
     distribute = {
         "cluster_resolver": cluster,
@@ -107,7 +108,7 @@ def _spaces() -> dict[str, Any]:
             "summary", {**_summary.SUMMARY, "experimental": _space("summary.experimental", _summary.EXPERIMENTAL)}
         ),
         "test": _space("test", _devices.TEST),
-        "train": _space("train", {**train, **_v1.OLD_TRAIN}),
+        "train": _space("train", {**train, **_examples.TRAIN, **_v1.OLD_TRAIN}),
         **{name: _space(name, members) for name, members in _v1.OLD_SPACES.items()},
         **_extras.EXTRAS,
     }

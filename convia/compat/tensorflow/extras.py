@@ -2,6 +2,7 @@
 
 import io
 import wave
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,12 +10,14 @@ import numpy as np
 import torch
 
 from convia import initializers, ops
+from convia.compat.grafts.models import load_model, save_model
 from convia.compat.tensorflow import control, devices, v1
 from convia.compat.tensorflow.door import api, given, numbers
 from convia.compat.tensorflow.files import GFile
 from convia.compat.tensorflow.names import Namespace
 from convia.compat.tensorflow.texts import StringTensor
 from convia.errors import explain
+from convia.models import Model
 
 
 def _refused(who: str, remedy: str) -> Any:
@@ -61,7 +64,24 @@ def encode_wav(audio: Any, sample_rate: Any) -> Any:
 
 _MODEL = "Use model.save('model.keras'), or model.export for ONNX and others."
 _LITE = "There is no TensorFlow Lite here; export to ONNX with model.export."
-_SAVED = {name: _refused(f"tf.saved_model.{name}", _MODEL) for name in ("save", "load", "contains_saved_model")}
+
+
+def _save_model(obj: Any, export_dir: Any, signatures: Any = None, options: Any = None) -> None:
+    """Write a model to a folder, as ``model.save`` does.
+
+    Raises:
+        NotImplementedError: not a model of Keras.
+    """
+    if not isinstance(obj, Model):
+        _refused("tf.saved_model.save", _MODEL)()
+    save_model(obj, export_dir)
+
+
+_SAVED = {
+    "contains_saved_model": lambda export_dir: Path(export_dir, "config.json").is_file(),
+    "load": lambda export_dir, tags=None, options=None: load_model(export_dir, compile=False),
+    "save": _save_model,
+}
 _RAGGED = "There are no ragged tensors here; fill rows up to one length, as keras.utils.pad_sequences does."
 _SPARSE = "There are no sparse tensors here; use dense ones."
 

@@ -28,6 +28,7 @@ from convia.variable import Variable
 
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"]
 _COMPARISONS = {"lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge, "ne": operator.ne}
+_REDUCTIONS = ("all", "any", "max", "mean", "min", "prod", "std", "sum", "var")
 _FOREIGN = (list, tuple, np.ndarray)
 _KEEP = ("torch", "convia")
 _base: Any = Tensor.__mro__[1]  # where torch's own methods are
@@ -62,6 +63,18 @@ def _in_place(name: str) -> Callable[..., Any]:
 def _numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     plain = self.detach().cpu()
     return _base.numpy((plain.float() if plain.dtype is torch.bfloat16 else plain).resolve_conj())
+
+
+def _reduction(name: str) -> Callable[..., Any]:
+    """``np.max(x)`` calls ``x.max(axis=…, out=…)``, which means a function of NumPy, as for TensorFlow's tensors."""
+    plain, of_numpy = getattr(_base, name), getattr(np, name)
+
+    def reduce(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if "axis" in kwargs and "out" in kwargs:
+            return of_numpy(self.numpy(), *args, **kwargs)
+        return plain(self, *args, **kwargs)
+
+    return reduce
 
 
 def _index(self: Tensor, key: Any) -> Any:
@@ -160,6 +173,7 @@ _TENSOR: dict[str, Any] = {
     "experimental_ref": lambda self: Reference(self),
     "set_shape": _set_shape,
     "eval": lambda self, feed_dict=None, session=None: self.numpy(),
+    **{name: _reduction(name) for name in _REDUCTIONS},
     **{f"__{name}__": _operator(f"__{name}__") for name in (*_BINARY, *_COMPARISONS)},
     **{f"__r{name}__": _operator(f"__r{name}__") for name in _BINARY},
     **{f"__i{name}__": _in_place(name) for name in _BINARY if hasattr(Tensor, f"__i{name}__")},

@@ -212,7 +212,7 @@ def checkpoints_of(folder: Any) -> list[str]:
     if not state.exists():
         return []
     listed = re.findall(r'^all_model_checkpoint_paths: "(.*)"$', state.read_text(), re.MULTILINE)
-    return [name for name in listed if (Path(folder) / (name + _SUFFIX)).exists()]
+    return [name for name in listed if any((Path(folder) / (name + end)).exists() for end in (_SUFFIX, ""))]
 
 
 def latest_checkpoint(checkpoint_dir: Any, latest_filename: str | None = None) -> str | None:

@@ -182,7 +182,7 @@ class Flow:
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """Yield the elements with NumPy arrays in place of tensors."""
-        return map(elements.plain, iter(self))
+        return DatasetIterator(map(elements.plain, iter(self)), self)
 
     def get_single_element(self, name: str | None = None) -> Any:
         """Return the only element.
@@ -241,6 +241,8 @@ class DatasetIterator:
             StopIteration: there is none.
         """
         return next(self._source)
+
+    next = get_next
 
     @property
     def element_spec(self) -> Any:
