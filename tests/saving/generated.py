@@ -39,7 +39,9 @@ def _plan(rng: random.Random, depth: int) -> list[tuple[str, Any]]:
     """Steps that a tensor goes through."""
     steps: list[tuple[str, Any]] = []
     for _ in range(rng.randint(1, 4)):
-        kind = rng.choices(("layer", "branches", "shared", "nested", "operator"), (6, 2, 1, 2 * (depth > 0), 1))[0]
+        kind = rng.choices(
+            ("layer", "branches", "shared", "nested", "operator"), (6, 2 * (depth > -4), 1, 2 * (depth > 0), 1)
+        )[0]
         if kind == "branches":
             join = rng.choice(("Add", "Concatenate", "Maximum", "Multiply", "Average", "Subtract"))
             steps.append((kind, (join, [_plan(rng, depth - 1) for _ in range(2)])))
