@@ -54,7 +54,7 @@ def _marked(path: Path) -> Any:
     return pytest.param(path, id=str(path.relative_to(FOLDER).with_suffix("")), marks=marks)
 
 
-@pytest.mark.parametrize("path", map(_marked, PROGRAMS))
+@pytest.mark.parametrize("path", [*map(_marked, PROGRAMS)])
 def test_a_program_runs_unchanged(path, prepared, tmp_path, monkeypatch, capfd):
     shutil.copytree(prepared / "data", tmp_path / "data")
     monkeypatch.chdir(tmp_path)
