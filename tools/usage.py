@@ -42,8 +42,8 @@ OWN = {
     *(
         f"Model.compile({name})"
         for name in "g_optimizer d_optimizer c_optimizer loss_fn temperature student_loss_fn "  # noqa: SIM905
-        "distillation_loss_fn alpha learning_rate gen_loss_fn gen_G_optimizer gen_F_optimizer g_loss_fn disc_loss_fn disc_Y_optimizer "
-        "disc_X_optimizer d_loss_fn".split()
+        "distillation_loss_fn alpha learning_rate gen_loss_fn gen_G_optimizer gen_F_optimizer g_loss_fn disc_loss_fn "
+        "disc_Y_optimizer disc_X_optimizer d_loss_fn".split()
     ),
     *(f"Model.build({name})" for name in ["weightsPath", "numClasses", "numChannels", "imgRows", "imgCols", "classes"]),
 }  # fmt: skip
