@@ -83,10 +83,10 @@ class Builder:
         numbers = np.arange(np.prod(self.shape(tensor), dtype=int)).reshape(channels, *spatial)
         return numbers if tensor in self.first else np.moveaxis(numbers, 0, -1)
 
-    def over_channels(self, axis: int, tensor: int) -> bool:
+    def over_channels(self, axis: Any, tensor: int) -> bool:
         """Return whether an axis of the user's (batch included) is that of the channels."""
         rank = len(self.shape(tensor))
-        return axis % (rank + 1) == (1 if tensor in self.first else rank)
+        return isinstance(axis, int) and axis % (rank + 1) == (1 if tensor in self.first else rank)
 
     def laid_out(self, tensor: int, channels_first: bool) -> int:
         """Return the tensor in a layout, a copy where it has the other one."""
