@@ -18,13 +18,13 @@ static inline bool same_sizes(const Tensor& a, const Tensor& b) {
     return a.c == b.c && a.d == b.d && a.h == b.h && a.w == b.w;
 }
 
-// A row of a tensor whose axes of size 1 are stretched: where it begins, and how far its elements are apart.
+// A row of a tensor whose axes are stretched to those of a result: where it begins, and how far its elements are apart.
 struct Row { Int at, step; };
-static inline Row row_of(const Tensor& t, Int c, Int z, Int y) {
-    return {at(t, t.c > 1 ? c : 0, t.d > 1 ? z : 0, t.h > 1 ? y : 0), t.w > 1 ? L : 0};
+static inline Row row_of(const Tensor& t, const Tensor& result, Int c, Int z, Int y) {
+    return {at(t, t.c > 1 ? c : 0, t.d > 1 ? z : 0, t.h > 1 ? y : 0), t.w == result.w ? L : 0};
 }
-static inline Row grad_row_of(const Tensor& t, Int c, Int z, Int y) {
-    return {grad_at(t, t.c > 1 ? c : 0, t.d > 1 ? z : 0, t.h > 1 ? y : 0), t.w > 1 ? L : 0};
+static inline Row grad_row_of(const Tensor& t, const Tensor& result, Int c, Int z, Int y) {
+    return {grad_at(t, t.c > 1 ? c : 0, t.d > 1 ? z : 0, t.h > 1 ? y : 0), t.w == result.w ? L : 0};
 }
 
 // Visit the rows of the result: whole planes where no input is stretched and nothing has a halo.
@@ -48,8 +48,8 @@ static void join_forward(const Plan& plan, const Step& s, Block& b) {
     each_joined_row(plan, s, [&](Int c, Int z, Int row, Int n) {
         float* r = b.act + at(y, c, z, row);
         for (std::size_t k = 1; k < s.ins.size(); k++) {
-            Row p = k == 1 ? row_of(plan.tensors[s.ins[0]], c, z, row) : Row{at(y, c, z, row), L};
-            Row q = row_of(plan.tensors[s.ins[k]], c, z, row);
+            Row p = k == 1 ? row_of(plan.tensors[s.ins[0]], y, c, z, row) : Row{at(y, c, z, row), L};
+            Row q = row_of(plan.tensors[s.ins[k]], y, c, z, row);
             float scale = k + 1 == s.ins.size() ? share : 1.f;
             for (Int i = 0; i < n; i++)
                 store(r + i * L, joined(s.join, load(b.act + p.at + i * p.step), load(b.act + q.at + i * q.step)) * scale);
@@ -67,7 +67,7 @@ static void join_backward(const Plan& plan, const Step& s, Block& b) {
         if (s.fresh[k] && stretched) zero_gradient(x, b);
         each_joined_row(plan, s, [&](Int c, Int z, Int row, Int n) {
             const float* g = b.grad + grad_at(y, c, z, row);
-            Row target = grad_row_of(x, c, z, row), mine = row_of(x, c, z, row);
+            Row target = grad_row_of(x, y, c, z, row), mine = row_of(x, y, c, z, row);
             for (Int i = 0; i < n; i++) {
                 V v = load(g + i * L);
                 switch (s.join) {
@@ -75,13 +75,13 @@ static void join_backward(const Plan& plan, const Step& s, Block& b) {
                     case Join::average: v = v * (1.f / s.ins.size()); break;
                     case Join::multiply:
                         for (std::size_t o = 0; o < s.ins.size(); o++) {
-                            Row other = row_of(plan.tensors[s.ins[o]], c, z, row);
+                            Row other = row_of(plan.tensors[s.ins[o]], y, c, z, row);
                             if (o != k) v = v * load(b.act + other.at + i * other.step);
                         }
                         break;
                     case Join::maximum:
                     case Join::minimum: {
-                        Row other = row_of(plan.tensors[s.ins[1 - k]], c, z, row);
+                        Row other = row_of(plan.tensors[s.ins[1 - k]], y, c, z, row);
                         V a = load(b.act + mine.at + i * mine.step), o = load(b.act + other.at + i * other.step);
                         VI wins = s.join == Join::maximum ? a > o : a < o;
                         v = wins ? v : a == o ? 0.5f * v : zero();

@@ -77,7 +77,7 @@ def test_the_configuration_repeats_the_run():
     config = Path("out", "config.toml")
     written = tomllib.loads(config.read_text())
     assert (written["epochs"], written["seed"], written["model"], written["data"]) == (2, 3, "course", "digits")
-    assert config.read_text().startswith("# convia ")
+    assert config.read_text().startswith("# convia")
     assert run("train", "--config", config, "--output", "again").exit_code == 0
     assert facts("again")["test"] == facts()["test"]
     assert run("train", "--config", config, "--output", "other", "--epochs", 1).exit_code == 0

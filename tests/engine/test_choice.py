@@ -328,3 +328,14 @@ def test_a_refusal_is_remembered(monkeypatch):
     model.train_on_batch(np.ones((2, 3)), np.ones((2, 1)))
     monkeypatch.setattr("convia.engine.lower", lambda *args: pytest.fail("it is lowered again"))
     model.train_on_batch(np.ones((2, 3)), np.ones((2, 1)))
+
+
+@pytest.mark.parametrize("name", ["Add", "Multiply", "Maximum"])
+@pytest.mark.parametrize("shape", [(5, 1, 3), (2, 3, 1, 4), (1, 4, 2)])
+def test_joins_of_narrow_tensors(name, shape):
+    x, z = k.Input(shape), k.Input(shape)
+    model = k.Model([x, z], getattr(kl, name)([kl.Dense(shape[-1])(x), z]))
+    a, b = (np.random.rand(20, *shape).astype("float32") for _ in range(2))
+    expected = model([torch.from_numpy(a), torch.from_numpy(b)]).detach().numpy()
+    assert model.engine.startswith("native")
+    np.testing.assert_allclose(model.predict([a, b], verbose=0), expected, rtol=1e-5, atol=1e-6)
