@@ -334,7 +334,7 @@ def test_a_refusal_is_remembered(monkeypatch):
 @pytest.mark.parametrize("shape", [(5, 1, 3), (2, 3, 1, 4), (1, 4, 2)])
 def test_joins_of_narrow_tensors(name, shape):
     x, z = k.Input(shape), k.Input(shape)
-    model = k.Model([x, z], getattr(kl, name)([kl.Dense(shape[-1])(x), z]))
+    model = k.Model([x, z], getattr(kl, name)()([kl.Dense(shape[-1])(x), z]))
     a, b = (np.random.rand(20, *shape).astype("float32") for _ in range(2))
     expected = model([torch.from_numpy(a), torch.from_numpy(b)]).detach().numpy()
     assert model.engine.startswith("native")
