@@ -385,7 +385,7 @@ def test_yaml_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
         (("BatchNormalization", {"mode": 2, "name": "bn"}), r"BatchNormalization 'bn': received mode=2 of Keras 1"),
         (("Merge", {"mode": "4wEA", "mode_type": "lambda", "name": "m"}), r"Merge 'm': .*never run.*load its weights"),
         (("Lambda", {"function": ["4wEA", None, None], "name": "l"}), r"Lambda layer 'l'.*never run"),
-        (("MaxoutDense", {"output_dim": 3, "name": "x"}), r"unknown name 'MaxoutDense'"),
+        (("NeverSeen", {"output_dim": 3, "name": "x"}), r"unknown name 'NeverSeen'"),
     ],
 )
 def test_what_has_no_successor(layer: Any, text: str, tmp_path: Path) -> None:
