@@ -158,7 +158,11 @@ def test_class_names_go_along():
         (lambda: Dataset.from_tensor_slices(([1, 2], [1])), ValueError, r"arrays of lengths \[1, 2\]"),
         (lambda: Dataset.from_tensor_slices(3), ValueError, "a number; expected arrays"),
         (
-            lambda: [*Dataset.from_generator(lambda: [[1.0], [1.0, 2.0]]).batch(2)],
+            lambda: [
+                *Dataset.from_generator(lambda: [[1.0], [1.0, 2.0]])
+                .map(lambda row: np.array([float(v) for v in row]))
+                .batch(2)
+            ],
             ValueError,
             r"elements of shapes \[\(1,\), \(2,\)\]; expected the same shape",
         ),
