@@ -72,12 +72,13 @@ def test_learning_rate_and_augmentation():
     assert "found by a range test" in result.output
 
 
-def test_the_configuration_repeats_the_run():
+def test_the_configuration_repeats_the_run(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["convia", "train", "digits", "--seed", "3"])  # what the run writes as its command
     assert run(*QUICK, "--epochs", 2, "--seed", 3).exit_code == 0
     config = Path("out", "config.toml")
     written = tomllib.loads(config.read_text())
     assert (written["epochs"], written["seed"], written["model"], written["data"]) == (2, 3, "course", "digits")
-    assert config.read_text().startswith("# convia")
+    assert config.read_text().startswith("# convia train digits --seed 3\n")
     assert run("train", "--config", config, "--output", "again").exit_code == 0
     assert facts("again")["test"] == facts()["test"]
     assert run("train", "--config", config, "--output", "other", "--epochs", 1).exit_code == 0
