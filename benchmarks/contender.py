@@ -1,6 +1,7 @@
 """One library with one network in a process of its own, which does what it is told on standard input and says how long.
 
-Usage: python contender.py LIBRARY NETWORK SAMPLES, LIBRARY one of convia, torch-nchw, torch-nhwc, keras, tensorflow.
+Usage: python contender.py LIBRARY NETWORK SAMPLES, LIBRARY one of convia, convia-torch (without the native engine),
+torch-nchw, torch-nhwc, keras, tensorflow.
 Commands: fit, predict (all samples, batch 32), cell (5 epochs of the samples with a third of them for validation),
 memory (peak, MB), share (of the peak, per kernel), quit. Each answers with one line of JSON.
 """
@@ -63,11 +64,13 @@ def commands(library: str, name: str, x: np.ndarray, y: np.ndarray) -> dict[str,
     """Return command → function of any library."""
     if library.startswith("torch-"):
         return torch_style(name, library.removeprefix("torch-"), x, y)
+    if library == "convia-torch":
+        os.environ["CONVIA_ENGINE"] = "off"
     if library == "tensorflow":
         from tensorflow import keras
 
         return keras_style(keras, name, x, y)
-    return keras_style(__import__(library), name, x, y)
+    return keras_style(__import__(library.removesuffix("-torch")), name, x, y)
 
 
 def main() -> None:

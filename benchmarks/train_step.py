@@ -1,51 +1,33 @@
 """Milliseconds per training step of the course networks: convia (torch executor, engine), torch, Keras on torch.
 
-All run in one process, in turns, over the same arrays, batch 32, Adam, with shuffling, loss and accuracy. Plain torch
-is given in both memory formats; the better one counts. Printed: the median over the rounds, the spread (fastest to
-slowest), and the ratios of medians.
+Each contender is a process of its own; they take turns over the same arrays, batch 32, Adam, with shuffling, loss and
+accuracy. Plain torch is given in both memory formats; the better one counts. Printed: the median over the rounds, the
+spread (fastest to slowest), and the ratios of medians.
 
 Usage: python benchmarks/train_step.py [--rounds 7] [--steps 100] [course lenet deep]
 """
 
 import argparse
-import os
 import statistics
-import time
-from collections.abc import Callable
-from typing import Any
 
-os.environ["KERAS_BACKEND"] = "torch"
-
-import keras
 import networks
-import numpy as np
-import torch
-import torch_networks
-
-import convia
+from contenders import Contender
 
 BATCH = 32
+LIBRARIES = ("convia-torch", "convia", "keras", "torch-nchw", "torch-nhwc")
 
 
-def fit(model: Any, engine: str, x: np.ndarray, y: np.ndarray) -> None:
-    """Train one epoch, convia's models on the given engine."""
-    convia.config.set_engine(engine)
-    model.fit(x, y, batch_size=BATCH, verbose=0)
-
-
-def contenders(name: str, x: np.ndarray, y: np.ndarray) -> dict[str, Callable[[], object]]:
-    """Return label → a function that trains one epoch."""
-    build, build_torch = networks.NETWORKS[name], torch_networks.NETWORKS[name]
-    runs: dict[str, Callable[[], object]] = {}
-    for label, library, engine in (("convia", convia, "torch"), ("engine", convia, "auto"), ("keras", keras, "torch")):
-        model = build(library)
-        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        runs[label] = lambda model=model, engine=engine: fit(model, engine, x, y)
-    images, labels = torch.from_numpy(x).permute(0, 3, 1, 2), torch.from_numpy(y)
-    for label, layout in (("torch nchw", torch.contiguous_format), ("torch nhwc", torch.channels_last)):
-        model = build_torch().to(memory_format=layout)
-        runs[label] = torch_networks.torch_train(model, images.contiguous(memory_format=layout), labels, BATCH)
-    return runs
+def race(network: str, steps: int, rounds: int) -> dict[str, list[float]]:
+    """Return library → ms per step in each round."""
+    contenders = {library: Contender(library, network, BATCH * steps) for library in LIBRARIES}
+    for number in range(rounds + 1):
+        for contender in contenders.values():
+            seconds = contender.tell("fit")["seconds"]
+            if number:  # the first round warms up
+                contender.times["fit"].append(seconds / steps * 1e3)
+    for contender in contenders.values():
+        contender.quit()
+    return {library: contender.times["fit"] for library, contender in contenders.items()}
 
 
 def main() -> None:
@@ -55,28 +37,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("networks", nargs="*", default=list(networks.NETWORKS), metavar="network")
     options = parser.parse_args()
-    print(f"torch {torch.__version__}, keras {keras.__version__}, {torch.get_num_threads()} threads")
-    generator = np.random.default_rng(0)
     for name in options.networks:
         steps = options.steps if name != "deep" else max(options.steps // 5, 5)
-        x = generator.random((BATCH * steps, 28, 28, 1), dtype=np.float32)
-        y = generator.integers(0, 10, BATCH * steps)
-        runs = contenders(name, x, y)
-        times: dict[str, list[float]] = {label: [] for label in runs}
-        for round_number in range(options.rounds + 1):
-            for label, run in runs.items():
-                start = time.perf_counter()
-                run()
-                if round_number:  # the first round warms up
-                    times[label].append((time.perf_counter() - start) / steps * 1e3)
-        medians = {label: statistics.median(values) for label, values in times.items()}
-        best = min(medians["torch nchw"], medians["torch nhwc"])
-        for label, values in times.items():
-            print(f"{name:7s} {label:11s} {medians[label]:8.3f} ms/step  ({min(values):.3f} to {max(values):.3f})")
+        times = race(name, steps, options.rounds)
+        medians = {library: statistics.median(values) for library, values in times.items()}
+        best = min(medians["torch-nchw"], medians["torch-nhwc"])
+        for library, values in times.items():
+            spread = f"({min(values):.3f} to {max(values):.3f})"
+            print(f"{name:7s} {library:12s} {medians[library]:8.3f} ms/step  {spread}")
         print(
-            f"{name:7s} torch executor / best plain torch: {medians['convia'] / best:.2f}   "
-            f"keras / torch executor: {medians['keras'] / medians['convia']:.2f}   "
-            f"best plain torch / engine: {best / medians['engine']:.1f}"
+            f"{name:7s} torch executor / best plain torch: {medians['convia-torch'] / best:.2f}   "
+            f"keras / torch executor: {medians['keras'] / medians['convia-torch']:.2f}   "
+            f"best plain torch / engine: {best / medians['convia']:.1f}"
         )
 
 

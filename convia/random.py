@@ -273,8 +273,22 @@ def dropout(inputs: Any, rate: float, noise_shape: Sequence[int | None] | None =
     if rate == 1:
         return torch.zeros_like(inputs)
     if seed is None and noise_shape is None:
+        if inputs.device.type == "cpu" and inputs.is_floating_point() and inputs.is_contiguous():
+            return inputs * _kept(inputs, rate)
         return torch.nn.functional.dropout(inputs, rate)
     sizes = zip(noise_shape or inputs.shape, inputs.shape, strict=True)
     keep = torch.full([size if own is None else own for own, size in sizes], 1 - rate, device=inputs.device)
     mask = torch.bernoulli(keep, generator=generator(seed, inputs.device)).bool()
     return torch.where(mask, inputs / (1 - rate), 0)
+
+
+def _kept(inputs: Tensor, rate: float) -> Tensor:
+    """Return 0 with probability ``rate``, to 2⁻³², and 1 / (1 − rate) elsewhere, from torch's global generator.
+
+    Comparing the halves of whole random words takes a third of the time of torch's draws of floats.
+    """
+    words = torch.empty((inputs.numel() + 1) // 2, dtype=torch.int64).random_(-(1 << 63), None)
+    halves = words.view(torch.int32)[: inputs.numel()].view(inputs.shape)
+    kept = torch.empty_like(inputs, requires_grad=False)
+    threshold = min(round(rate * (1 << 32)), (1 << 32) - 1) - (1 << 31)
+    return torch.ge(halves, threshold, out=kept).mul_(1 / (1 - rate))

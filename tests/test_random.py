@@ -108,6 +108,33 @@ def test_dropout_keeps_the_mean_and_its_mask_has_the_noise_shape() -> None:
     assert all(len(row.unique()) == 1 for row in rows)
 
 
+@pytest.mark.parametrize("rate", [0.2, 0.5, 1 - 2**-20])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_from_the_global_generator(rate: float, dtype: torch.dtype) -> None:
+    x = torch.ones(301, 1001, dtype=dtype, requires_grad=True)
+    torch.manual_seed(3)
+    y = random.dropout(x, rate)
+    spread = 5 * (rate * (1 - rate) / y.numel()) ** 0.5
+    assert float((y != 0).double().mean()) == pytest.approx(1 - rate, abs=spread)
+    assert set(y.unique().tolist()) <= {0, torch.tensor(1 / (1 - rate), dtype=dtype).item()}
+    y.sum().backward()
+    assert torch.equal(x.grad, y)
+    torch.manual_seed(3)
+    assert torch.equal(random.dropout(x, rate), y)
+    assert not torch.equal(random.dropout(x, rate), y)
+
+
+def test_neighbours_are_dropped_independently() -> None:
+    kept = random.dropout(torch.ones(1 << 18), 0.5) != 0
+    for distance in (1, 2, 3):
+        both = float((kept[:-distance] & kept[distance:]).double().mean())
+        assert both == pytest.approx(0.25, abs=0.006)
+
+
+def test_a_rate_that_rounds_to_one_drops_nearly_everything() -> None:
+    assert not random.dropout(torch.ones(1000), 1 - 2**-40).any()
+
+
 def test_shuffle_takes_negative_axes() -> None:
     assert torch.equal(random.shuffle(IMAGES, -2, seed=1), random.shuffle(IMAGES, 1, seed=1))
 

@@ -55,11 +55,14 @@ class Adam(Optimizer):
         if type(self).update_step is not Adam.update_step or not all(map(_fusable, gradients, variables)):
             super().update_steps(gradients, variables, learning_rate)
             return
-        means, squares, *largest = zip(*(self.slots(variable) for variable in variables), strict=True)
+        rows = [
+            (variable, gradient, *self.slots(variable)) for variable, gradient in zip(variables, gradients, strict=True)
+        ]
+        values, slopes, means, squares, *largest = map(list, zip(*map(_in_memory_order, rows), strict=True))
         step = self.local_step
         torch._fused_adam_(  # type: ignore[call-overload]
-            list(variables),
-            gradients,
+            values,
+            slopes,
             means,
             squares,
             largest[0] if largest else [],
@@ -72,6 +75,14 @@ class Adam(Optimizer):
             amsgrad=self.amsgrad,
             maximize=False,
         )
+
+
+def _in_memory_order(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """View tensors of equal strides as contiguous ones: torch copies what is not."""
+    if tensors[0].is_contiguous():
+        return tensors
+    order = sorted(range(tensors[0].ndim), key=tensors[0].stride, reverse=True)
+    return [tensor.permute(order) for tensor in tensors]
 
 
 def _fusable(gradient: Tensor, variable: Any) -> bool:

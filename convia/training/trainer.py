@@ -13,7 +13,7 @@ from torch import Tensor
 from convia import config, distributed, tree
 from convia.callbacks import CallbackList, History
 from convia.errors import explain
-from convia.training import advice, features, interruption, native, plans
+from convia.training import advice, features, interruption, memory, native, plans
 from convia.training.compiled import Compiled
 from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack
 
@@ -164,8 +164,8 @@ class Trainer(Compiled):
                 logs = self._whole_epoch(epoch, batches, validation if due else None, hooks, notice)
                 if distributed.any_of_us(self.stop_training):
                     break
-            if self._learned:
-                self.optimizer.finalize_variable_values(self._learned)
+            if self._learned or self._resume_epoch:
+                self.optimizer.finalize_variable_values(self._learned_variables())
             hooks.on_train_end(logs)
         return self.history
 
@@ -204,6 +204,7 @@ class Trainer(Compiled):
         """Take one step per batch and tell the callbacks that want to know; on the native engine where it can."""
         if step in (self._learn, self._measure) and native.walk(self, batches, hooks, mode):
             return None
+        memory.keep_freed()
         wants = getattr(hooks, f"wants_{mode}_batches")
         begin, end = getattr(hooks, f"on_{mode}_batch_begin"), getattr(hooks, f"on_{mode}_batch_end")
         progress = hooks.progress if mode == "train" or not hooks.inside_fit else None

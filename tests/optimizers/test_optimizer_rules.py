@@ -196,6 +196,20 @@ def test_state_memory_runs_as_the_variable_s(name):
     assert torch.isfinite(variable).all()
 
 
+@pytest.mark.parametrize("name", RULES)
+def test_the_order_of_memory_changes_no_number(name):
+    generator = np.random.default_rng(0)
+    start, gradients = generator.normal(size=(3, 3, 2, 4)), generator.normal(size=(4, 3, 3, 2, 4))
+    results = []
+    for order in (None, (3, 2, 0, 1)):
+        variable = Variable(lambda shape, **_: torch.from_numpy(start).float(), (3, 3, 2, 4), order=order)
+        optimizer = getattr(optimizers, name)(0.1)
+        for gradient in torch.from_numpy(gradients).float():
+            optimizer.apply([torch.empty_like(variable).copy_(gradient)], [variable])
+        results.append(variable.detach())
+    torch.testing.assert_close(results[1], results[0], rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize("name", [*RULES, "ScheduleFreeAdamW"])
 def test_a_quadratic_goes_down(name):
     variable = torch.nn.Parameter(torch.tensor([[1.0, -2.0], [0.5, 3.0]]))
