@@ -1,4 +1,4 @@
-"""Compare every variant's outputs with Keras's for the same random weights: too slow for the suite, so by hand.
+"""Compare every variant with Keras's: layers, weights, outputs for the same weights. Too slow for the suite, so by hand.
 
 python tests/applications/compare_variants.py [TITLE ...]
 """
@@ -6,39 +6,52 @@ python tests/applications/compare_variants.py [TITLE ...]
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ["KERAS_BACKEND"] = "torch"
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import numpy as np  # noqa: E402
-from test_published import TABLE, build, build_theirs, shaken  # noqa: E402
+from make_golden import VARIANTS, build_theirs, facts, label  # noqa: E402
+from test_published import TITLES, build, shaken  # noqa: E402
 
 SMALLEST = {"Xception": 71, "InceptionV3": 75, "InceptionResNetV2": 75}
 LIMIT = 1e-4
 
 
-def difference(title: str, side: int, **arguments: object) -> float:
-    """Return the largest difference, relative to the largest output."""
-    shape = (side, side + 3, 3)
-    theirs, ours = (make(title, input_shape=shape, **arguments) for make in (build_theirs, build))
+def shapes(title: str) -> dict[str, dict[str, Any]]:
+    """Return what is tried of a network: of several sizes, without top and with."""
+    side = SMALLEST.get(title, 32)
+    return {
+        "bare": {"include_top": False, "input_shape": (side, side + 3, 3)},
+        "pooled": {"include_top": False, "input_shape": (side + 33, side + 16, 3), "pooling": "avg"},
+        "with top": {"input_shape": (side + 5, side + 5, 3), "classes": 7, "classifier_activation": None},
+    }
+
+
+def difference(title: str, **arguments: Any) -> float:
+    """Return the largest difference, relative to the largest output; nan where the outputs tell nothing."""
+    theirs, ours = (make(title, **arguments) for make in (build_theirs, build))
+    assert facts(ours) == facts(theirs), facts(theirs)
     values = shaken(theirs)
     theirs.set_weights(values)
     ours.set_weights(values)
-    x = np.random.default_rng(0).uniform(0, 255, (2, *shape)).astype("float32")
+    x = np.random.default_rng(0).uniform(0, 255, (2, *arguments["input_shape"])).astype("float32")
     expected = theirs.predict(x, verbose=0)
-    return float(np.abs(ours.predict(x, verbose=0) - expected).max() / np.abs(expected).max())
+    unlike = float(np.abs(ours.predict(x, verbose=0) - expected).max() / np.abs(expected).max())
+    return unlike if np.ptp(expected) > 0 else float("nan")
 
 
 def main() -> int:
     """Print a line per variant; return 1 if one differs by more than the limit."""
-    worst = 0.0
-    for title in sys.argv[1:] or TABLE:
-        side = SMALLEST.get(title, 32)
-        bare = difference(title, side, include_top=False)
-        top = difference(title, side + 5, classes=7, classifier_activation=None)
-        worst = max(worst, bare, top)
-        print(f"{title:20} without top {bare:.1e}, with top {top:.1e}", flush=True)
-    return int(worst > LIMIT)
+    right = True
+    for title in sys.argv[1:] or TITLES:
+        for arguments in ({}, *VARIANTS.get(title, ())):
+            found = {name: difference(title, **arguments, **more) for name, more in shapes(title).items()}
+            right = right and all(value <= LIMIT for value in found.values())
+            line = ", ".join(f"{name} {value:.1e}" for name, value in found.items())
+            print(f"{label(title, arguments):35} {line}", flush=True)
+    return int(not right)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 python tests/applications/make_golden.py
 """
 
+import contextlib
 import hashlib
 import inspect
 import json
@@ -14,6 +15,23 @@ from unittest import mock
 os.environ["KERAS_BACKEND"] = "torch"
 
 GOLDEN = Path(__file__).with_name("golden.json")
+_RAW = {"include_preprocessing": False}
+_NARROW = tuple({"alpha": alpha} for alpha in (0.25, 0.5, 0.75))
+_MODERN = ({"alpha": 0.75}, {"minimalistic": True}, _RAW)
+VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {  # besides the one with default arguments
+    "MobileNet": (*_NARROW, {"depth_multiplier": 2}),
+    "MobileNetV2": tuple({"alpha": alpha} for alpha in (0.35, 0.5, 0.75, 1.3, 1.4)),
+    "MobileNetV3Small": _MODERN,
+    "MobileNetV3Large": _MODERN,
+    "EfficientNetV2B0": (_RAW,),
+    "EfficientNetV2S": (_RAW,),
+    "ConvNeXtTiny": (_RAW,),
+}
+
+
+def label(title: str, arguments: dict[str, Any]) -> str:
+    """Return the key of a variant: ``MobileNet alpha=0.5``."""
+    return " ".join([title, *(f"{key}={value}" for key, value in arguments.items())])
 
 
 def digest(value: Any) -> str:
@@ -50,31 +68,57 @@ def asked(build: Any, get_file: Any, **arguments: Any) -> list[Any]:
     raise AssertionError(build)
 
 
+def files(build: Any, title: str, get_file: Any, **arguments: Any) -> list[list[Any]]:
+    """Return what :func:`asked` does for the official weights with top and without."""
+    shape = (224, 224, 3) if title.startswith("Mobile") else None
+    return [asked(build, get_file, include_top=top, input_shape=shape, **arguments) for top in (True, False)]
+
+
+def their_mobile_nasnet(name: str = "nasnet_mobile", **arguments: Any) -> Any:
+    """Return Keras's NASNetMobile, which Keras itself refuses to make on torch."""
+    from keras.src.applications import nasnet
+
+    options = {"penultimate_filters": 1056, "num_blocks": 4, "stem_block_filters": 32, "skip_reduction": False}
+    if not arguments.get("include_top", True):
+        arguments = {"input_shape": (224, 224, 3), **arguments}
+    return nasnet.NASNet(**options, filter_multiplier=2, default_size=224, name=name, **arguments)
+
+
+def build_theirs(title: str, **arguments: Any) -> Any:
+    """Return a network of Keras with random weights, its layers named as in a new program."""
+    import keras
+
+    keras.backend.clear_session()
+    function = their_mobile_nasnet if title == "NASNetMobile" else getattr(keras.applications, title)
+    return function(**{"weights": None, **arguments})
+
+
 def main() -> None:
     """Build all of Keras's networks and write what they are made of."""
     import keras
-    from keras.src.applications import nasnet
-    from keras.src.initializers.random_initializers import VarianceScaling
+    from keras.src.initializers.random_initializers import RandomInitializer
     from keras.src.utils import file_utils
 
-    def mobile(name: str = "nasnet_mobile", **arguments: Any) -> Any:  # Keras refuses it on torch
-        options = {"penultimate_filters": 1056, "num_blocks": 4, "stem_block_filters": 32, "skip_reduction": False}
-        return nasnet.NASNet(**options, filter_multiplier=2, default_size=224, name=name, **arguments)
-
-    table = {}
+    functions = {title: f for title, f in sorted(vars(keras.applications).items()) if inspect.isfunction(f)}
+    starts = [
+        start for start in vars(keras.initializers).values() if RandomInitializer in getattr(start, "__mro__", ())
+    ]
     zeros = lambda self, shape, dtype=None: keras.ops.zeros(shape, dtype)  # noqa: E731
-    with mock.patch.object(file_utils, "get_file") as get_file, mock.patch.object(VarianceScaling, "__call__", zeros):
-        for title, function in sorted(vars(keras.applications).items()):
-            if not inspect.isfunction(function):
-                continue
-            build = mobile if title == "NASNetMobile" else function
-            keras.backend.clear_session()
-            table[title] = facts(build(weights=None))
-            shape = (224, 224, 3) if title.startswith("Mobile") else None
-            tops = [asked(build, get_file, include_top=top, input_shape=shape) for top in (True, False)]
-            table[title]["files"] = tops
-            print(title, table[title], flush=True)
-    rows = [f"  {json.dumps(title)}: {json.dumps(row)}" for title, row in table.items()]
+    table = {}
+    with contextlib.ExitStack() as stack:
+        get_file = stack.enter_context(mock.patch.object(file_utils, "get_file"))
+        for start in starts:  # zeros are made faster
+            stack.enter_context(mock.patch.object(start, "__call__", zeros))
+        for title, function in functions.items():
+            build = their_mobile_nasnet if title == "NASNetMobile" else function
+            for arguments in ({}, *VARIANTS.get(title, ())):
+                row = facts(build_theirs(title, **arguments))
+                row["bare"] = facts(build_theirs(title, include_top=False, **arguments))
+                if "depth_multiplier" not in arguments:
+                    row["files"] = files(build, title, get_file, **arguments)
+                table[label(title, arguments)] = {"arguments": arguments, **row}
+                print(label(title, arguments), row, flush=True)
+    rows = [f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in table.items()]
     GOLDEN.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 

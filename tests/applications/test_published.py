@@ -14,7 +14,6 @@ import pytest
 import torch
 from keras.src import applications as their_networks
 from keras.src.applications import convnext, inception_resnet_v2  # noqa: F401
-from keras.src.applications import nasnet as their_nasnet
 from keras.src.legacy.saving import legacy_h5_format
 from oracle import assert_close
 
@@ -23,44 +22,37 @@ from convia import Input, applications, config, fetch, initializers, layers
 from convia.applications import _published
 
 sys.path.insert(0, str(Path(__file__).parent))
-from make_golden import GOLDEN, Asked, asked, facts
+from make_golden import GOLDEN, Asked, build_theirs, facts, files
 
 TABLE = json.loads(GOLDEN.read_text())
-ROWS = pytest.mark.parametrize("title", TABLE)
+TITLES = [label for label in TABLE if not TABLE[label]["arguments"]]
+WITH_FILES = [label for label in TABLE if "files" in TABLE[label]]
 
 
 def build(title, **arguments):
+    convia.backend.clear_session()
     return getattr(applications, title)(**{"weights": None, **arguments})
-
-
-def their_mobile_nasnet(name="nasnet_mobile", **arguments):  # Keras refuses it on torch
-    options = {"penultimate_filters": 1056, "num_blocks": 4, "stem_block_filters": 32, "skip_reduction": False}
-    return their_nasnet.NASNet(**options, filter_multiplier=2, default_size=224, name=name, **arguments)
-
-
-def build_theirs(title, **arguments):
-    keras.backend.clear_session()
-    function = their_mobile_nasnet if title == "NASNetMobile" else getattr(keras.applications, title)
-    return function(**{"weights": None, **arguments})
 
 
 @pytest.fixture
 def quick_start(monkeypatch):
     """Weights start as zeros."""
-    monkeypatch.setattr(initializers.VarianceScaling, "__call__", lambda self, shape, dtype=None: torch.zeros(shape))
+    for start in (initializers.VarianceScaling, initializers.TruncatedNormal):
+        monkeypatch.setattr(start, "__call__", lambda self, shape, dtype=None: torch.zeros(shape))
 
 
-@ROWS
-def test_layers_and_weights_equal_keras(title, quick_start):
-    assert facts(build(title)) == {key: value for key, value in TABLE[title].items() if key != "files"}
+@pytest.mark.parametrize("variant", TABLE)
+def test_layers_and_weights_equal_keras(variant, quick_start):
+    row, title = TABLE[variant], variant.split()[0]
+    found = facts(build(title, **row["arguments"]))
+    found["bare"] = facts(build(title, include_top=False, **row["arguments"]))
+    assert found == {key: row[key] for key in found}
 
 
-@ROWS
-def test_files_equal_keras(title, get_file):
-    shape = (224, 224, 3) if title.startswith("Mobile") else None
-    function = getattr(applications, title)
-    tops = [asked(function, get_file, include_top=top, input_shape=shape) for top in (True, False)]
-    assert tops == TABLE[title]["files"]
+@pytest.mark.parametrize("variant", WITH_FILES)
+def test_files_equal_keras(variant, get_file):
+    row, title = TABLE[variant], variant.split()[0]
+    assert files(getattr(applications, title), title, get_file, **row["arguments"]) == row["files"]
 
 
 @pytest.fixture
@@ -70,7 +62,7 @@ def get_file(monkeypatch):
     return double
 
 
-@ROWS
+@pytest.mark.parametrize("title", TITLES)
 def test_signature(title):
     ours = inspect.signature(getattr(applications, title)).parameters
     theirs = inspect.signature(getattr(keras.applications, title)).parameters
