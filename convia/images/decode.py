@@ -7,12 +7,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from convia.images.files import centre, fit_img, load_img, read_bytes
+from convia.images.kernels import native
 
-_LONGEST = 2**15 - 1  # side of an image whose pixels have places of 16 bits
-_NO_FRACTIONS = np.empty(0, np.uint16)
+Array = npt.NDArray[Any]
 DECODINGS = ("exact", "fast")
 _MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 
@@ -32,54 +33,59 @@ def decode(
         OSError, PIL.Image.DecompressionBombError, ValueError: see there.
     """
     content = read_bytes(path)
-    photograph = content[:2] == b"\xff\xd8"
-    if photograph and not fast and (pixels := _photograph(content)) is not None:
-        if color_mode == "rgb" and interpolation == "nearest":
-            pixels = _nearest(pixels, size, keep_aspect_ratio)
-            return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-        img = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels))
-        return fit_img(img, color_mode, size, interpolation, keep_aspect_ratio)
-    source = _reduced(content, _MODES[color_mode], size) if photograph and fast else None
-    return load_img(source or path, color_mode, size, interpolation, keep_aspect_ratio)
+    if content[:2] == b"\xff\xd8":
+        if fast:
+            reduced = _reduced(content, _MODES[color_mode], size)
+            return load_img(reduced or path, color_mode, size, interpolation, keep_aspect_ratio)
+        if (own := _size_of_photograph(content)) is not None:
+            picks = interpolation == "nearest" and size is not None
+            pixels = _nearest(content, own, size, keep_aspect_ratio) if picks else _photograph(content, own)
+            if pixels is not None:
+                if color_mode == "rgb" and pixels.shape[:2] == (size or own):
+                    return pixels
+                return fit_img(Image.fromarray(pixels), color_mode, size, interpolation, keep_aspect_ratio)
+    return load_img(path, color_mode, size, interpolation, keep_aspect_ratio)
 
 
-def _photograph(content: bytes) -> Any:
-    """Return the pixels (height, width, BGR) of a whole JPEG in colours by OpenCV: Pillow's, in less time.
-
-    None for all that is out of the ordinary.
-    """
+def _size_of_photograph(content: bytes) -> tuple[int, int] | None:
+    """Return (height, width) of a whole JPEG in colours that Pillow would not refuse; None for others."""
     size = _size_of_jpeg(content)
-    if (
-        size is None
-        or content[-2:] != b"\xff\xd9"
-        or max(size) > 32767
-        or math.prod(size) > (Image.MAX_IMAGE_PIXELS or math.inf)
-    ):
+    if size is None or content[-2:] != b"\xff\xd9":
         return None
+    return size if math.prod(size) <= (Image.MAX_IMAGE_PIXELS or math.inf) else None
+
+
+def _photograph(content: bytes, size: tuple[int, int]) -> Any:
+    """Return all pixels (height, width, RGB) by OpenCV: Pillow's, in less time; None for what it cannot read."""
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         return None
-    return None if pixels is None or pixels.shape[:2] != size else pixels
+    return None if pixels is None or pixels.shape[:2] != size else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
 
 
-def _nearest(pixels: Any, size: tuple[int, int] | None, keep_aspect_ratio: bool) -> Any:
-    """Return the pixels that Pillow's nearest-neighbour resizing picks."""
-    height, width = pixels.shape[:2]
-    if size is None or size == (height, width):
-        return pixels
-    box = centre((width, height), size) if keep_aspect_ratio else (0, 0, width, height)
-    return cv2.remap(pixels, _picked(box, size), _NO_FRACTIONS, cv2.INTER_NEAREST)
+def _nearest(content: bytes, own: tuple[int, int], size: tuple[int, int], keep_aspect_ratio: bool) -> Any:
+    """Return the pixels that Pillow's nearest-neighbour resizing picks: only these are computed where that can be."""
+    box = centre(own[::-1], size) if keep_aspect_ratio else (0, 0, own[1], own[0])
+    rows, columns = _picked(box, size)
+    kernels = native()
+    if kernels is not None:
+        picked = np.empty((*size, 3), np.uint8)
+        if kernels.pick(content, rows, columns, picked):
+            return picked
+    pixels = _photograph(content, own)
+    return None if pixels is None else pixels.take(rows, 0).take(columns, 1)
 
 
 @functools.lru_cache(64)
-def _picked(box: tuple[int, int, int, int], size: tuple[int, int]) -> Any:
-    """Return the (x, y) in a box (left, top, right, bottom) of each pixel of the result, rounded as Pillow does."""
+def _picked(box: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[Array, Array]:
+    """Return the rows and columns in a box (left, top, right, bottom) of the result's, rounded as Pillow does."""
+    sides = (box[1], box[3], size[0]), (box[0], box[2], size[1])
     rows, columns = (
-        np.cumsum([first + (last - first) / count / 2, *[(last - first) / count] * (count - 1)]).astype(np.int16)
-        for first, last, count in ((box[1], box[3], size[0]), (box[0], box[2], size[1]))
+        np.cumsum([first + (last - first) / count / 2, *[(last - first) / count] * (count - 1)]).astype(np.int64)
+        for first, last, count in sides
     )
-    return np.stack(np.broadcast_arrays(columns, rows[:, None]), axis=-1)
+    return rows, columns
 
 
 def _size_of_jpeg(content: bytes) -> tuple[int, int] | None:

@@ -1,25 +1,20 @@
 """Batches of images warped, flipped, shifted in value and brightened: by native kernels, or else in NumPy."""
 
-import contextlib
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from convia.engine.loading import chosen_engine
 from convia.errors import explain
 from convia.images import splines
+from convia.images.kernels import native
 from convia.images.transforms import LINEAR, affine_maps, apply_brightness_shift
 
 Array = npt.NDArray[Any]
 Columns = Mapping[str, Array]  # parameter → (N,), NaN where an image has none
 _MOVES, _FLIPS_COLUMNS, _FLIPS_ROWS, _SHIFTS = 1, 2, 4, 8  # as in engine/warp.hpp
 _NONE = np.zeros((0, 256), np.float32)
-_pixels: Any = None
-with contextlib.suppress(ImportError):  # not built: NumPy does it
-    _pixels = importlib.import_module("convia.engine._pixels")
 
 
 def columns_of(parameters: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
@@ -80,8 +75,9 @@ def change(
         raise ValueError(explain("apply_transforms", f"images of the shapes {sorted(shapes)}", "the same for all"))
     plan = _settings(images, drawn, (order, fill_mode, cval), last)
     fits = order < 2 and out.dtype == np.float32 and out.flags.c_contiguous and out.size
-    if _pixels is not None and fits and chosen_engine() != "torch" and not _is_mixed(plan.factors):
-        _change_natively(images, plan, scale, out)
+    kernels = native()
+    if kernels is not None and fits and not _is_mixed(plan.factors):
+        _change_natively(kernels, images, plan, scale, out)
         return
     floats = [np.asarray(image, image.dtype if image.dtype.kind == "f" else out.dtype) for image in images]
     for k, x in enumerate(_changed(floats, plan)):
@@ -122,7 +118,7 @@ def _addresses(images: Sequence[Array] | Array) -> tuple[Any, Array]:
     return whole, whole.ctypes.data + np.arange(len(whole), dtype=np.uint64) * np.uint64(whole[0].nbytes)
 
 
-def _change_natively(images: Sequence[Array] | Array, plan: _Settings, scale: float, out: Array) -> None:
+def _change_natively(kernels: Any, images: Sequence[Array] | Array, plan: _Settings, scale: float, out: Array) -> None:
     pictures, sources = _addresses(images)
     matrices, offsets, moves = plan.maps
     has_shift = ~np.isnan(plan.shifts)
@@ -132,7 +128,7 @@ def _change_natively(images: Sequence[Array] | Array, plan: _Settings, scale: fl
     is_odd = shines and channels not in (1, 3, 4)  # Pillow has no such images: brightness says so
     beyond = np.full(len(images), is_odd, np.uint8)
     order, fill_mode, cval = plan.fill
-    _pixels.change(
+    kernels.change(
         sources,
         pictures[0].dtype == np.uint8,
         out[:, None] if plan.last else out[..., None],

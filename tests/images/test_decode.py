@@ -1,22 +1,45 @@
 """Photographs are decoded to Pillow's pixels, whichever library does it; the unusual goes Pillow's way."""
 
+import functools
 import io
+import itertools
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from convia.images import decode as module
+from convia.images import kernels
 from convia.images.decode import decode
-from convia.images.files import load_img
+from convia.images.files import UNREADABLE, load_img
+
+native = pytest.mark.skipif(kernels._pixels is None, reason="the native engine was not built")
 
 
 def picture(mode="RGB", size=(61, 47)):
     smooth = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
     return Image.fromarray(smooth).resize(size, Image.Resampling.BICUBIC).convert(mode)
+
+
+def noise(size):
+    return Image.fromarray(np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), np.uint8))
+
+
+@functools.cache
+def contents():
+    """Some small photographs."""
+    made = []
+    for sampling, options in itertools.product((0, 1, 2), ({}, {"restart_marker_blocks": 2})):
+        buffer = io.BytesIO()
+        picture(size=(45, 37)).save(buffer, "JPEG", subsampling=sampling, **options)
+        made.append(buffer.getvalue())
+    return made
 
 
 def saved(tmp_path, img, **options):
@@ -53,12 +76,95 @@ def test_the_nearest_pixels_are_pillows(tmp_path, size, keep):
     np.testing.assert_array_equal(np.asarray(decode(path, "rgb", size, "nearest", keep)), expected)
 
 
+KINDS = {  # of photographs whose nearest pixels the kernels take
+    "4:4:4": {"subsampling": 0, "quality": 95},
+    "4:2:2": {"subsampling": 1, "quality": 60},
+    "4:2:0": {"subsampling": 2, "quality": 85},
+    "coarse": {"subsampling": 2, "quality": 4},
+    "fine": {"subsampling": 0, "quality": 100},
+    "restarts": {"subsampling": 2, "quality": 80, "restart_marker_blocks": 3},
+    "own codes": {"subsampling": 1, "quality": 70, "optimize": True},
+    "comment": {"quality": 70, "comment": b"x" * 999, "exif": b"Exif\0\0" + b"y" * 99},
+}
+
+
+@native
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("size", [(8, 8), (13, 7), (130, 33), (301, 222)])
+def test_kernels_pick_pillows_pixels(tmp_path, options, size, monkeypatch):
+    monkeypatch.setattr(module, "_photograph", None)
+    for name, img in (("smooth", picture(size=size)), ("noise", noise(size))):
+        path = saved(tmp_path, img, **options)
+        for target in (size[::-1], (5, 9), (40, 300)):
+            expected = by_pillow(path, target_size=target)
+            np.testing.assert_array_equal(decode(path, "rgb", target, "nearest", False), expected, name)
+
+
+def test_odd_photographs_are_left_to_others(tmp_path):
+    for options in ({"progressive": True}, {"subsampling": "4:1:1"}, {"quality": 0, "size": (2, 2)}):
+        path = saved(tmp_path, picture(size=options.pop("size", (61, 47))), **options)
+        mine = np.asarray(decode(path, "rgb", (10, 12), "nearest", False))
+        np.testing.assert_array_equal(mine, by_pillow(path, target_size=(10, 12)))
+
+
+@native
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_of_damaged_photographs_kernels_pick_pillows_pixels_or_none(data):
+    content = bytearray(data.draw(st.sampled_from(contents())))
+    changes = st.lists(st.tuples(st.integers(2, len(content) - 1), st.integers(0, 255)), max_size=3)
+    for place, value in data.draw(changes):
+        content[place] = value
+    content = bytes(content[: data.draw(st.sampled_from([None, 20, 300, 700, -2, -30]))])
+    try:
+        expected = np.asarray(load_img(io.BytesIO(content)))
+    except UNREADABLE:
+        expected = np.empty((40, 40, 3), np.uint8)
+        is_whole = False
+    else:
+        is_whole = True
+    if expected.size > 10**6:
+        return
+    rows, columns = (np.arange(0, n, 2) for n in expected.shape[:2])
+    picked = np.empty((len(rows), len(columns), 3), np.uint8)
+    if kernels._pixels.pick(content, rows, columns, picked):
+        assert is_whole
+        np.testing.assert_array_equal(picked, expected[rows][:, columns])
+
+
+@native
+@pytest.mark.parametrize("rows, columns", [([5, 4], [0]), ([-1], [0]), ([47], [0]), ([0], [61]), ([0], [-1])], ids=str)
+def test_kernels_pick_within_a_photograph_only(rows, columns):
+    buffer = io.BytesIO()
+    picture().save(buffer, "JPEG")
+    out = np.empty((len(rows), len(columns), 3), np.uint8)
+    assert not kernels._pixels.pick(buffer.getvalue(), np.array(rows), np.array(columns), out)
+
+
+@native
+@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512"])
+def test_all_instruction_sets_pick_the_same(isa, tmp_path):
+    path = saved(tmp_path, noise((131, 77)), quality=60)
+    program = f"""if True:
+        import importlib.util, sys, numpy as np
+        spec = importlib.util.spec_from_file_location("_pixels", {kernels._pixels.__file__!r})
+        pixels = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(pixels)
+        out = np.empty((77, 131, 3), np.uint8)
+        content = open({path!r}, "rb").read()
+        assert pixels.pick(content, np.arange(77), np.arange(131), out)
+        sys.stdout.buffer.write(out.tobytes())"""
+    environment = os.environ | {"CONVIA_ISA": isa}  # where a machine lacks it, its best
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env=environment).stdout
+    assert out == by_pillow(path).tobytes()
+
+
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 50))
 def test_places_of_the_nearest_pixels(length, count, first):
     row = Image.fromarray(np.arange(350, dtype=np.int32)[None])
     picked = np.asarray(row.resize((count, 1), Image.Resampling.NEAREST, box=(first, 0, first + length, 1)))
-    places = module._picked((first, 0, first + length, 1), (1, count))
-    np.testing.assert_array_equal(places[0, :, 0], picked[0])
+    _, columns = module._picked((first, 0, first + length, 1), (1, count))
+    np.testing.assert_array_equal(columns, picked[0])
 
 
 def test_rotation_notes_are_ignored_as_by_keras(tmp_path):

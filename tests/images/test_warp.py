@@ -7,11 +7,11 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from convia import config
-from convia.images import splines, warp
+from convia.images import kernels, splines, warp
 from convia.images.generator import ImageDataGenerator
 
 RNG = np.random.default_rng(0)
-native = pytest.mark.skipif(warp._pixels is None, reason="the native engine was not built")
+native = pytest.mark.skipif(kernels._pixels is None, reason="the native engine was not built")
 DRAWN = {
     "theta": RNG.uniform(-180, 180, 6),
     "tx": RNG.uniform(-9, 9, 6),
