@@ -1,15 +1,15 @@
-# One word each: setup · demo · check · test · bench · soak · audit · api · usage · neon · sanitize. Everything lives in .venv; only Python, make and a C++ compiler are needed.
+# One word each: setup · demo · check · test · docs · bench · tensorflow · soak · audit · api · usage · neon · sanitize. Everything lives in .venv; only Python, make and a C++ compiler are needed.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo check test bench soak audit api usage neon sanitize clean
+.PHONY: setup demo check test docs bench tensorflow soak audit api usage neon sanitize programs clean
 
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,dev,docs]"
 	touch $@
 
 demo: setup
@@ -23,8 +23,22 @@ check: setup
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+docs: setup
+	$(BIN)/python tools/notebooks.py --check
+	$(BIN)/python tools/imports_picture.py
+	$(BIN)/python tools/pages.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "build/site/index.html"
+
 bench: setup
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python tools/bench.py $(NAMES)
+
+tensorflow: .venv-tensorflow/.ready
+
+.venv-tensorflow/.ready:
+	$(PYTHON) -m venv .venv-tensorflow
+	.venv-tensorflow/bin/python -m pip install --quiet --disable-pip-version-check tensorflow-cpu numpy
+	touch $@
 
 soak: setup
 	$(BIN)/python tools/soak.py
@@ -49,4 +63,4 @@ programs: setup
 	$(BIN)/python -m pytest -q -n 2 tests/compat/test_era_programs.py
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-tensorflow build dist .pytest_cache .mypy_cache .ruff_cache
