@@ -78,6 +78,9 @@ void add_step(Network& n, const nb::dict& d) {
     s.index = take(d, "index", std::vector<std::int32_t>{});
     s.member = take(d, "member", std::vector<std::int32_t>{});
     s.key = take(d, "key", 0);
+    s.axis = take(d, "axis", 0);
+    s.factors = take(d, "factors", std::vector<float>{});
+    s.rectifier = {take(d, "slope", 0.f), take(d, "threshold", 0.f), take(d, "low", 0.f), take(d, "most", 0.f)};
     if (s.kind == Kind::copy) {
         auto from = nb::cast<std::vector<Int>>(d["from"]), to = nb::cast<std::vector<Int>>(d["to"]);
         const Tensor &x = n.plan.tensors[s.ins[0]], &y = n.plan.tensors[s.out];
@@ -91,9 +94,11 @@ void add_step(Network& n, const nb::dict& d) {
 }
 
 int add_param(Network& n, std::uintptr_t data, Int size, bool learns, float l1, float l2, float decay,
-              const std::vector<std::uintptr_t>& slots) {
+              const std::vector<std::uintptr_t>& slots, std::uintptr_t sum, std::uintptr_t average) {
     Param p{reinterpret_cast<float*>(data), size, -1, l1, l2, decay, {nullptr, nullptr, nullptr}};
     for (std::size_t i = 0; i < slots.size() && i < 3; i++) p.slots[i] = reinterpret_cast<float*>(slots[i]);
+    p.sum = reinterpret_cast<float*>(sum);
+    p.average = reinterpret_cast<float*>(average);
     if (learns) {
         p.grad = n.plan.weight_size;
         n.plan.weight_size += (size + 15) / 16 * 16;
@@ -129,6 +134,9 @@ void set_optimizer(Network& n, const nb::dict& d) {
     o.clip_value = take(d, "clip_value", 0.f);
     o.clip_norm = take(d, "clip_norm", 0.f);
     o.clip_global = take(d, "clip_global", 0.f);
+    o.every = take(d, "every", Int(1));
+    o.average_momentum = take(d, "average_momentum", 0.f);
+    o.overwrite = take(d, "overwrite", Int(0));
 }
 
 using Address = std::uintptr_t;
@@ -180,7 +188,8 @@ NB_MODULE(_native, m) {
         })
         .def("input", [](Network& n, int tensor) { n.plan.inputs.push_back(tensor); })
         .def("output", [](Network& n, int tensor) { n.plan.outputs.push_back({tensor, n.plan.tensors[tensor].size()}); })
-        .def("param", &add_param)
+        .def("param", &add_param, nb::arg("data"), nb::arg("size"), nb::arg("learns"), nb::arg("l1"), nb::arg("l2"),
+             nb::arg("decay"), nb::arg("slots"), nb::arg("sum") = 0, nb::arg("average") = 0)
         .def("step", &add_step)
         .def("loss", &add_loss)
         .def("optimizer", &set_optimizer)

@@ -1,4 +1,4 @@
-// Layers that look at each element by itself, or at the channels of one pixel; and those that only move elements.
+// Layers that look at each element by itself, and those that only move elements.
 #pragma once
 #include "vec.hpp"
 
@@ -36,6 +36,11 @@ static inline V activate(V x, float a) {
         case Act::squareplus: return 0.5f * (x + vsqrt(x * x + a));
         case Act::sparse_plus: return x <= -1.f ? zero() : x < 1.f ? 0.25f * (x + 1.f) * (x + 1.f) : x;
         case Act::sparse_sigmoid: return x <= -1.f ? zero() : x < 1.f ? 0.5f * (x + 1.f) : all(1);
+        case Act::absolute: return vabs(x);
+        case Act::square: return x * x;
+        case Act::root: return vsqrt(x);
+        case Act::logarithm: return x > 0.f ? vlog(x) : x == 0.f ? all(-__builtin_inff()) : all(__builtin_nanf(""));
+        case Act::reciprocal: return 1.f / x;
         default: return x;
     }
 }
@@ -71,6 +76,11 @@ static inline V derivative(V y, float a) {
         case Act::squareplus: return 0.5f + 0.5f * y / vsqrt(y * y + a);
         case Act::sparse_plus: return y <= -1.f ? zero() : y < 1.f ? 0.5f * (y + 1.f) : all(1);
         case Act::sparse_sigmoid: return vabs(y) < 1.f ? all(0.5f) : zero();
+        case Act::absolute: return y > 0.f ? all(1) : y < 0.f ? all(-1) : zero();
+        case Act::square: return 2.f * y;
+        case Act::root: return 0.5f / vsqrt(y);
+        case Act::logarithm: return 1.f / y;
+        case Act::reciprocal: return -1.f / (y * y);
         default: return all(1);
     }
 }
@@ -83,7 +93,8 @@ static inline void with_act(Act act, F f) {
         CASE(linear) CASE(relu) CASE(leaky_relu) CASE(elu) CASE(selu) CASE(tanh) CASE(sigmoid) CASE(softplus)
         CASE(exponential) CASE(capped_relu) CASE(hard_sigmoid) CASE(hard_tanh) CASE(softsign) CASE(silu) CASE(gelu)
         CASE(gelu_tanh) CASE(mish) CASE(hard_silu) CASE(log_sigmoid) CASE(tanh_shrink) CASE(soft_shrink)
-        CASE(hard_shrink) CASE(squareplus) CASE(sparse_plus) CASE(sparse_sigmoid)
+        CASE(hard_shrink) CASE(squareplus) CASE(sparse_plus) CASE(sparse_sigmoid) CASE(absolute) CASE(square) CASE(root)
+        CASE(logarithm) CASE(reciprocal)
     }
 #undef CASE
 }
@@ -144,39 +155,31 @@ static void unary_backward(const Plan& plan, const Step& s, Block& b) {
     });
 }
 
-// Over the channels of each pixel.
-static void softmax_forward(const Plan& plan, const Step& s, Block& b) {
+// x between θ and M; below, a line of a slope through a value at θ: low + slope·(x − θ); from M on, M.
+static void rectifier_forward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
-    for (Int z = 0; z < x.d; z++)
-        for (Int row = 0; row < x.h; row++)
-            for (Int i = 0; i < x.w; i++) {
-                const float* p = b.act + at(x, 0, z, row) + i * L;
-                float* q = b.act + at(y, 0, z, row) + i * L;
-                V most = load(p), sum = zero();
-                for (Int c = 1; c < x.c; c++) most = vmax(most, load(p + c * x.cs * L));
-                for (Int c = 0; c < x.c; c++) {
-                    V e = vexp(load(p + c * x.cs * L) - most);
-                    store(q + c * y.cs * L, e);
-                    sum += e;
-                }
-                sum = 1.f / sum;
-                for (Int c = 0; c < x.c; c++) store(q + c * y.cs * L, load(q + c * y.cs * L) * sum);
-            }
+    const Rectifier& r = s.rectifier;
+    each_row([&](Int c, Int z, Int row, Int n, Int) {
+        const float* p = b.act + at(x, c, z, row);
+        float* q = b.act + at(y, c, z, row);
+        for (Int i = 0; i < n; i++) {
+            V v = load(p + i * L), below = r.slope != 0 ? r.low + r.slope * (v - r.threshold) : all(r.low);
+            store(q + i * L, v <= r.threshold ? below : v >= r.most ? all(r.most) : v);
+        }
+    }, x, y);
 }
 
-static void softmax_backward(const Plan& plan, const Step& s, Block& b) {
+static void rectifier_backward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
-    for (Int z = 0; z < x.d; z++)
-        for (Int row = 0; row < x.h; row++)
-            for (Int i = 0; i < x.w; i++) {
-                const float* p = b.act + at(y, 0, z, row) + i * L;
-                const float* g = b.grad + grad_at(y, 0, z, row) + i * L;
-                float* q = b.grad + grad_at(x, 0, z, row) + i * L;
-                V sum = zero();
-                for (Int c = 0; c < x.c; c++) sum += load(p + c * y.cs * L) * load(g + c * y.gcs * L);
-                for (Int c = 0; c < x.c; c++)
-                    give(q + c * x.gcs * L, load(p + c * y.cs * L) * (load(g + c * y.gcs * L) - sum), s.fresh[0]);
-            }
+    const Rectifier& r = s.rectifier;
+    each_row([&](Int c, Int z, Int row, Int n, Int) {
+        const float *p = b.act + at(x, c, z, row), *g = b.grad + grad_at(y, c, z, row);
+        float* q = b.grad + grad_at(x, c, z, row);
+        for (Int i = 0; i < n; i++) {
+            V v = load(p + i * L), slope = v <= r.threshold ? all(r.slope) : v >= r.most ? zero() : all(1);
+            give(q + i * L, load(g + i * L) * slope, s.fresh[0]);
+        }
+    }, x, y);
 }
 
 // Flatten, reshape, permute, pad, crop, repeat, concatenate: out[to] = in[from].

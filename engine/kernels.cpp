@@ -8,9 +8,11 @@
 #include "group.hpp"
 #include "join.hpp"
 #include "loss.hpp"
+#include "mix.hpp"
 #include "noise.hpp"
 #include "norm.hpp"
 #include "pool.hpp"
+#include "softmax.hpp"
 
 #define NAME_(prefix, isa) prefix##isa
 #define NAME(prefix, isa) NAME_(prefix, isa)
@@ -36,6 +38,10 @@ static void forward(const Plan& plan, const Step& s, Block& b) {
         case Kind::prelu: return prelu_forward(plan, s, b);
         case Kind::penalty: return penalty_forward(plan, s, b);
         case Kind::norm_group: return group_forward(plan, s, b);
+        case Kind::log_softmax: return log_softmax_forward(plan, s, b);
+        case Kind::sparsemax: return sparsemax_forward(plan, s, b);
+        case Kind::rectifier: return rectifier_forward(plan, s, b);
+        case Kind::mix: return mix_forward(plan, s, b);
     }
 }
 
@@ -56,10 +62,15 @@ static void backward(const Plan& plan, const Step& s, Block& b) {
         case Kind::prelu: return prelu_backward(plan, s, b);
         case Kind::penalty: return penalty_backward(plan, s, b);
         case Kind::norm_group: return group_backward(plan, s, b);
+        case Kind::log_softmax: return log_softmax_backward(plan, s, b);
+        case Kind::sparsemax: return sparsemax_backward(plan, s, b);
+        case Kind::rectifier: return rectifier_backward(plan, s, b);
+        case Kind::mix: return mix_backward(plan, s, b);
     }
 }
 
-static void reduce(const Param& p, float* const* grads, int threads, Int from, Int to, double* penalty, double* norm) {
+static void reduce(const Optimizer& o, const Param& p, float* const* grads, int threads, bool due, Int from, Int to,
+                   double* penalty, double* norm) {
     float* g = grads[0] + p.grad;
     for (int k = 1; k < threads; k++) {
         const float* other = grads[k] + p.grad;
@@ -70,6 +81,13 @@ static void reduce(const Param& p, float* const* grads, int threads, Int from, I
             float w = p.data[i];
             *penalty += p.l1 * __builtin_fabsf(w) + p.l2 * w * w;
             g[i] += p.l1 * float((w > 0) - (w < 0)) + 2 * p.l2 * w;
+        }
+    if (p.sum)
+        for (Int i = from; i < to; i++) {
+            p.sum[i] += g[i];
+            if (!due) continue;
+            g[i] = p.sum[i] / float(o.every);
+            p.sum[i] = 0;
         }
     if (norm)
         for (Int i = from; i < to; i++) *norm += double(g[i]) * g[i];
@@ -138,6 +156,16 @@ static void update(const Optimizer& o, const Param& p, float* grad, float scale,
     }
 }
 
+// Moving averages of the weights, at update t; at the first they are the weights.
+static void average(const Optimizer& o, const Param& p, Int t, Int from, Int to) {
+    float *w = p.data, *a = p.average, share = t > 1 ? 1 - o.average_momentum : 1.f;
+    bool overwrite = o.overwrite && t % o.overwrite == 0;
+    for (Int i = from; i < to; i++) {
+        a[i] += (w[i] - a[i]) * share;
+        if (overwrite) w[i] = a[i];
+    }
+}
+
 static volatile float pinned_result;  // or the compiler would leave the work out
 
 static double peak(int rounds) {
@@ -154,7 +182,7 @@ static double peak(int rounds) {
 }
 
 static const Kernels table{TEXT(CONVIA_ISA), L, ACCUMULATORS, WIDEST, WEIGHT_ROWS, MOST_ROWS, CHUNK, peak, load_block, forward,
-                           backward, norm_sums, compute_loss, store_block, pack, reduce, update};
+                           backward, norm_sums, compute_loss, store_block, pack, reduce, update, average};
 
 }  // namespace convia::CONVIA_ISA
 

@@ -218,6 +218,7 @@ void Network::plan_phases(Phases& phases, bool training) {
             add(Pass::sums, i);
             phases.emplace_back();
         }
+        if (plan.steps[i].kind == Kind::norm_frozen && learns(plan.steps[i])) add(Pass::sums, i);
         add(Pass::backward, i);
     }
 }
@@ -235,7 +236,8 @@ void Network::finish(Int largest_batch, bool training) {
             for (int p : s.params) vectors += p < 0 ? 0 : plan.params[p].size;
             plan.scratch_size = std::max(plan.scratch_size, vectors * kernels->lanes);
         }
-        if (s.kind == Kind::norm_stats) {
+        bool own = s.kind == Kind::norm_frozen && training && learns(s);  // γ and β learn, the statistics do not
+        if (s.kind == Kind::norm_stats || own) {
             s.stats = plan.stats_size;
             plan.stats_size += blocks * plan.tensors[s.ins[0]].c * 4;
         }
@@ -397,11 +399,12 @@ void Network::update(int thread, int active, double rate, Int t, Int samples) {
     Memory& own = memory_[thread];
     std::vector<float*> grads;
     for (int k = 0; k < active; k++) grads.push_back(memory_[k].wgrad.get());
-    bool norms = o.clip_norm > 0 || o.clip_global > 0;
+    bool due = t % o.every == 0, norms = due && (o.clip_norm > 0 || o.clip_global > 0);
+    t = (t - 1) / o.every + 1;  // steps become updates
     std::fill(own.norms.begin(), own.norms.end(), 0.0);
     double penalty = 0;
     each_share(thread, [&](std::size_t i, Int from, Int to) {
-        kernels->reduce(plan.params[i], grads.data(), active, from, to, &penalty, norms ? &own.norms[i] : nullptr);
+        kernels->reduce(o, plan.params[i], grads.data(), active, due, from, to, &penalty, norms ? &own.norms[i] : nullptr);
     });
     own.penalty += penalty * samples;
     if (norms) barrier_.wait();
@@ -417,7 +420,9 @@ void Network::update(int thread, int active, double rate, Int t, Int samples) {
             double most = o.clip_global > 0 ? o.clip_global : o.clip_norm;
             scale = most / std::max(norm, most) + (norm - norm);
         }
-        kernels->update(o, plan.params[i], grads[0], float(scale), rate, t, from, to);
+        const Param& p = plan.params[i];
+        if (due) kernels->update(o, p, grads[0], float(scale), rate, t, from, to);
+        if (p.average) kernels->average(o, p, t, from, to);
     });
 }
 

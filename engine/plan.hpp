@@ -10,10 +10,11 @@ namespace convia {
 using Int = std::int64_t;
 
 enum class Kind { conv, pool_max, pool_average, unary, softmax, copy, join, noise, norm_frozen, norm_stats, norm_batch,
-                  conv_transpose, prelu, penalty, norm_group };
+                  conv_transpose, prelu, penalty, norm_group, log_softmax, sparsemax, rectifier, mix };
 enum class Act { linear, relu, leaky_relu, elu, selu, tanh, sigmoid, softplus, exponential, capped_relu, hard_sigmoid,
                  hard_tanh, softsign, silu, gelu, gelu_tanh, mish, hard_silu, log_sigmoid, tanh_shrink, soft_shrink,
-                 hard_shrink, squareplus, sparse_plus, sparse_sigmoid };  // from silu on: derivative from the input
+                 hard_shrink, squareplus, sparse_plus, sparse_sigmoid, absolute, square, root, logarithm,
+                 reciprocal };  // from silu on: derivative from the input
 enum class Join { add, subtract, multiply, average, maximum, minimum };
 enum class LossKind { none, softmax_crossentropy, sigmoid_crossentropy, mean_squared, mean_absolute, mean_percentage,
                       mean_logarithmic, huber, log_cosh, poisson };
@@ -35,6 +36,7 @@ struct Param {
     Int grad;  // offset in the buffer of gradients, -1 where nothing learns
     float l1, l2, decay;
     float* slots[3];
+    float *sum = nullptr, *average = nullptr;  // of gradients that wait for an update; of the weight over time
 };
 
 // One of the three convolutions of a step by Winograd's algorithm: tiles of 2 × 2 results, how many of them are worked on
@@ -45,6 +47,8 @@ struct Winograd {
     int tiles = 1;
     std::vector<std::int32_t> taps;
 };
+
+struct Rectifier { float slope = 0, threshold = 0, low = 0, most = 0; };
 
 struct Step {
     Kind kind;
@@ -60,6 +64,9 @@ struct Step {
     bool skip_backward = false;  // the loss has differentiated this step together with itself
     bool centered = true;        // normalization of groups: subtract the mean
     int key = 0;                 // of the random numbers
+    Rectifier rectifier;
+    int axis = 0;                // mix: 0 depth, 1 height, 2 width
+    std::vector<float> factors;  // mix: of its terms, whose places are in index (input) and member (output)
     std::vector<std::int32_t> from, to, grad_from, grad_to;  // copy: elements, in vectors
     std::vector<std::int32_t> index;   // per element: its parameter (PReLU, γ and β of groups) or its random number
     std::vector<std::int32_t> member;  // per element: the group that it is normalized with
@@ -94,6 +101,9 @@ struct Optimizer {
     double a = 0, b = 0, epsilon = 1e-7;  // momentum; β₁ and β₂; ρ and momentum
     bool variant = false;                 // nesterov, amsgrad, centered
     float clip_value = 0, clip_norm = 0, clip_global = 0;
+    Int every = 1;                        // steps whose mean gradient makes an update
+    float average_momentum = 0;           // of the weights' averages
+    Int overwrite = 0;                    // updates after which averages take the weights' place, 0: never
 };
 
 struct Output {
@@ -153,9 +163,12 @@ struct Kernels {
     void (*loss)(const Plan&, int, Block&);
     void (*store)(const Plan&, Block&);
     void (*pack)(const Plan&, const Step&, float* packed, int part, int parts, bool backward);
-    // add the threads' gradients and the penalties' up into the first one; return the penalty and the squared norm
-    void (*reduce)(const Param&, float* const* grads, int threads, Int from, Int to, double* penalty, double* norm);
+    // add the threads' gradients and the penalties' up into the first one; return the penalty and the squared norm;
+    // gradients that wait for an update are summed up, and their mean is returned when it is due
+    void (*reduce)(const Optimizer&, const Param&, float* const* grads, int threads, bool due, Int from, Int to,
+                   double* penalty, double* norm);
     void (*update)(const Optimizer&, const Param&, float* grad, float scale, double rate, Int t, Int from, Int to);
+    void (*average)(const Optimizer&, const Param&, Int t, Int from, Int to);
 };
 
 const Kernels* kernels_portable();

@@ -6,38 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from convia import activations
-from convia.engine.plan import ACTS, IN_PLACE, Parameter, Plan, Shape, Unsupported
+from convia import tree
+from convia.engine.functions import OVER_AXIS, Activation, activation_of
+from convia.engine.plan import ACTS, IN_PLACE, JOINS, Parameter, Plan, Shape, Unsupported
 from convia.regularizers import L1, L1L2, L2
-
-_ACTIVATIONS: dict[Any, tuple[str, float]] = {
-    activations.linear: ("linear", 0.0),
-    activations.relu: ("relu", 0.0),
-    activations.leaky_relu: ("leaky_relu", 0.2),
-    activations.elu: ("elu", 1.0),
-    activations.celu: ("elu", 1.0),
-    activations.selu: ("selu", 0.0),
-    activations.tanh: ("tanh", 0.0),
-    activations.sigmoid: ("sigmoid", 0.0),
-    activations.softplus: ("softplus", 0.0),
-    activations.exponential: ("exponential", 0.0),
-    activations.relu6: ("capped_relu", 6.0),
-    activations.hard_sigmoid: ("hard_sigmoid", 0.0),
-    activations.hard_tanh: ("hard_tanh", 0.0),
-    activations.softsign: ("softsign", 0.0),
-    activations.silu: ("silu", 0.0),
-    activations.gelu: ("gelu", 0.0),
-    activations.mish: ("mish", 0.0),
-    activations.hard_silu: ("hard_silu", 0.0),
-    activations.log_sigmoid: ("log_sigmoid", 0.0),
-    activations.tanh_shrink: ("tanh_shrink", 0.0),
-    activations.soft_shrink: ("soft_shrink", 0.5),
-    activations.hard_shrink: ("hard_shrink", 0.5),
-    activations.squareplus: ("squareplus", 4.0),
-    activations.sparse_plus: ("sparse_plus", 0.0),
-    activations.sparse_sigmoid: ("sparse_sigmoid", 0.0),
-    activations.softmax: ("softmax", 0.0),
-}
 
 
 class Builder:
@@ -55,6 +27,7 @@ class Builder:
         self.first: set[int] = set()
         self.channels_first = False  # whether the layer at hand works channels first
         self.ends_here = False  # whether its output is one of the model's
+        self.frozen = False  # whether it is called with training=False
         self._learned = {id(variable) for variable in learned}
         self._parameters: dict[int, int] = {}
         self._turned: dict[tuple[int, bool], int] = {}
@@ -123,7 +96,7 @@ class Builder:
 
     def constant(self, value: Any, size: int) -> int:
         """Return the number of a parameter that never changes."""
-        data = torch.as_tensor(value, dtype=torch.float32).expand(size).contiguous()
+        data = torch.tensor(value, dtype=torch.float32).expand(size).contiguous()
         self.plan.parameters.append(Parameter(data, False))
         return len(self.plan.parameters) - 1
 
@@ -141,28 +114,150 @@ class Builder:
         once = numbers.size == count and len(np.unique(numbers)) == count
         self.plan.step("copy", [source], out, **{"from": _flat(numbers), "to": _flat(places)}, covers=once)
 
-    def activation(self, function: Any) -> tuple[str, float]:
-        """Return the engine's name of an activation function and its argument."""
-        try:
-            return _ACTIVATIONS[function]
-        except (KeyError, TypeError):
-            raise Unsupported(f"the activation {getattr(function, '__name__', function)!r}") from None
+    def move(self, run: Callable[..., Any], sources: list[int], shapes: list[Shape]) -> list[int]:
+        """Copy elements as a function of tensors (batch first) moves them; what it pads with must be 0.
 
-    def activated(self, name: str, alpha: float, source: int) -> int:
+        It is run on the numbers of the elements of two samples, both of which it must treat alike.
+
+        Raises:
+            Unsupported: it does something else.
+        """
+        counts = [int(np.prod(self.shape(source))) for source in sources]
+        starts, total = np.cumsum([1, *counts]), sum(counts)
+        parts = [self.numbers(source) + start for source, start in zip(sources, starts, strict=False)]
+        kind = torch.float32 if 2 * total < 2**24 else torch.float64
+        samples = [torch.from_numpy(np.stack([part, part + total])).to(kind) for part in parts]
+        outs = []
+        for result, shape in zip(tree.flatten(run(*samples)), shapes, strict=True):
+            out = self.tensor(shape)
+            if tuple(result.shape) != (2, *self.seen(out)):
+                raise Unsupported("elements that move from sample to sample")
+            first, second = result.long().numpy()
+            if (second != np.where(first > 0, first + total, 0)).any():
+                raise Unsupported("other values than its inputs' elements and 0")
+            for source, start, count in zip(sources, starts, counts, strict=False):
+                here = (first >= start) & (first < start + count)
+                if here.any():
+                    self.copy(source, out, first[here] - start, self.numbers(out)[here])
+            outs.append(out)
+        return outs
+
+    def rows(self, source: int, axes: list[int], turned: bool = False) -> int:
+        """Copy to a table: a row per place on all other axes, a column per place on some of the user's (no batch)."""
+        self.channels_first = False
+        others = [axis for axis in range(len(self.seen(source))) if axis not in axes]
+        numbers = self.numbers(source).transpose(*others, *axes)
+        table = numbers.reshape(int(np.prod(numbers.shape[: len(others)], dtype=int)), -1)
+        table = table.T if turned else table
+        out = self.tensor(table.shape)
+        self.copy(source, out, table, self.numbers(out))
+        return out
+
+    def activation(self, function: Any) -> Activation:
+        """Return what the engine calls an activation function."""
+        return activation_of(function)
+
+    def activated(self, act: Activation, source: int) -> int:
         """Add an activation as a step of its own."""
-        if name == "linear":
+        if act.name == "linear":
             return source
-        if name == "softmax":  # over the user's last axis
-            self.channels_first, source = False, self.laid_out(source, False)
-            return self.add("softmax", [source], self.shape(source))
-        return self.add("unary", [source], self.shape(source), act=ACTS.index(name), alpha=alpha)
+        if act.name in OVER_AXIS:
+            return self.over_axes(act.name, source, act.details.get("axis", -1))
+        self.channels_first = source in self.first
+        if act.name == "rectifier":
+            return self.add("rectifier", [source], self.shape(source), **act.details)
+        return self.add("unary", [source], self.shape(source), act=ACTS.index(act.name), alpha=act.alpha)
 
-    def activated_inside(self, function: Any, make: Callable[[dict[str, Any]], int]) -> int:
+    def activated_inside(self, act: Activation, make: Callable[[dict[str, Any]], int]) -> int:
         """Make a step that activates in place where the derivative allows and nobody looks; else activate after it."""
-        name, alpha = self.activation(function)
-        inside = name in IN_PLACE and not self.ends_here
-        out = make({"act": ACTS.index(name), "alpha": alpha} if inside else {})
-        return out if inside else self.activated(name, alpha, out)
+        inside = act.name in IN_PLACE and not self.ends_here
+        out = make({"act": ACTS.index(act.name), "alpha": act.alpha} if inside else {})
+        return out if inside else self.activated(act, out)
+
+    def axes(self, axis: Any, source: int) -> list[int]:
+        """Return some of the user's axes (batch included) as numbers without the batch.
+
+        Raises:
+            Unsupported: the batch is among them.
+        """
+        rank = len(self.shape(source)) + 1
+        given = range(rank) if axis is None else [axis] if isinstance(axis, int) else axis
+        found = [int(each) % rank - 1 for each in given]
+        if -1 in found:
+            raise Unsupported(f"axis={axis}")
+        return found
+
+    def over_axes(self, kind: str, source: int, axis: Any) -> int:
+        """Add a softmax, its logarithm, a sparsemax or a gate over some of the user's axes (batch included)."""
+        axes = self.axes(axis, source)
+        if kind == "glu":
+            return self._gated(source, axes[0])
+        if self.over_channels(axes[0] + 1, source) and len(axes) == 1:
+            self.channels_first = source in self.first
+            return self.add(kind, [source], self.shape(source))
+        table = self.rows(source, axes)
+        return self._back(self.add(kind, [table], self.shape(table)), source, axes)
+
+    def _back(self, table: int, source: int, axes: list[int]) -> int:
+        """Undo ``rows``."""
+        self.channels_first = source in self.first
+        out = self.tensor(self.shape(source))
+        others = [axis for axis in range(len(self.seen(source))) if axis not in axes]
+        self.copy(table, out, self.numbers(table), self.numbers(out).transpose(*others, *axes))
+        return out
+
+    def _gated(self, source: int, axis: int) -> int:
+        """a·σ(b), a and b the halves along an axis."""
+        seen, self.channels_first = self.seen(source), False
+        if seen[axis] % 2:
+            raise Unsupported("an odd axis")
+        half = tuple(size // 2 if place == axis else size for place, size in enumerate(seen))
+        a, b = self.move(lambda x: torch.chunk(x, 2, axis + 1), [source], [half, half])
+        return self.joined("multiply", [a, self.activated(Activation("sigmoid"), b)])
+
+    def joined(self, kind: str, parts: list[int]) -> int:
+        """Combine tensors element by element; sizes of 1 are stretched, missing axes are put after the batch's."""
+        if kind in ("maximum", "minimum") and len(parts) > 2:
+            return self.joined(kind, [self.joined(kind, parts[:2]), *parts[2:]])
+        if len(parts) < 2:
+            return parts[0]
+        rank = max(len(self.shape(part)) for part in parts)
+        sizes = zip(*((1,) * (rank - len(self.shape(part))) + self.shape(part) for part in parts), strict=True)
+        return self.add("join", parts, tuple(map(max, sizes)), join=JOINS.index(kind))
+
+    def affine(self, source: int, scale: Any, offset: Any) -> int:
+        """Add x·scale + offset with numbers, or arrays that can be stretched to a sample as the user sees it."""
+        seen = self.seen(source)
+        try:
+            values = [np.broadcast_to(np.asarray(value, np.float32), seen) for value in (scale, offset)]
+        except ValueError:
+            raise Unsupported("an array of such a shape") from None
+        last = [np.moveaxis(value, 0, -1) if source in self.first else value for value in values]
+        tables = [value.reshape(-1, value.shape[-1]) for value in last]
+        if all((table == table[:1]).all() for table in tables):  # one number per channel
+            self.channels_first = source in self.first
+            return self._scaled(source, *(table[0] for table in tables))
+        axes = list(range(len(seen)))
+        line = self._scaled(self.rows(source, axes), *(value.ravel() for value in values))
+        return self._back(line, source, axes)
+
+    def _scaled(self, source: int, scale: np.ndarray, offset: np.ndarray) -> int:
+        shape = self.shape(source)
+        params = [self.constant(value, shape[-1]) for value in (scale, offset, 0.0, 1.0)]
+        return self.add("norm_frozen", [source], shape, params=params)
+
+    def reduced(self, kind: str, source: int, axes: list[int], keepdims: bool) -> int:
+        """Add the maximum or the average ("pool_max", "pool_average") over some of the user's axes."""
+        seen = self.seen(source)
+        kept = tuple(size for axis, size in enumerate(seen) if axis not in axes)
+        spatial = list(range(1, len(seen)) if source in self.first else range(len(seen) - 1))
+        if sorted(axes) != spatial:
+            source = self.rows(source, axes, turned=True)
+        self.channels_first = False
+        window = three(self.shape(source)[:-1], 1)
+        out = self.add(kind, [source], self.shape(source)[-1:], kernel=window, strides=window, pad=[0, 0, 0])
+        shape = tuple(1 if axis in axes else size for axis, size in enumerate(seen)) if keepdims else kept
+        return self.move(lambda x: x.reshape(2, *shape), [out], [shape])[0] if shape != self.shape(out) else out
 
     def penalized(self, regularizer: Any, source: int) -> int:
         """Add a penalty on a tensor to the loss."""

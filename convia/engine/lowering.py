@@ -4,9 +4,12 @@ from typing import Any
 
 from convia import layers
 from convia.engine.builder import Builder
+from convia.engine.functions import name_of
 from convia.engine.plan import Plan, Shape, Unsupported
-from convia.engine.rules import RULES
+from convia.engine.rules import FUNCTIONS, RULES
+from convia.engine.rules.functions import Call
 from convia.graph import Graph
+from convia.symbolic import FunctionCall
 
 
 class Lowering(Builder):
@@ -27,18 +30,22 @@ class Lowering(Builder):
                 raise Unsupported(f"input {tensor.name!r} of type {tensor.dtype} is not supported by the engine")
             self.plan.inputs.append(self.plan.tensor(_known(tensor.shape, f"input {tensor.name!r}")))
         self._ends = {id(tensor) for tensor in graph.outputs}
-        self.plan.outputs = [self.laid_out(tensor, False) for tensor in self.run(graph, self.plan.inputs)]
+        self.plan.outputs = [self.laid_out(tensor, False) for tensor in self.run(graph, self.plan.inputs, False)]
 
-    def run(self, graph: Graph, inputs: list[int]) -> list[int]:
-        """Lower the calls of a graph on given tensors; return its outputs."""
+    def run(self, graph: Graph, inputs: list[int], frozen: bool) -> list[int]:
+        """Lower the calls of a graph on given tensors, ``frozen`` where it is called with training=False."""
         values = {id(tensor): number for tensor, number in zip(graph.inputs, inputs, strict=True)}
         for step in graph.steps:
             node, layer = step.node, step.operation
             inner = getattr(layer, "graph", None)
             ins = [values[id(tensor)] for tensor in node.inputs]
-            if isinstance(inner, Graph) and type(layer).__module__.startswith("convia.models"):
-                outs = self.run(inner, ins)
+            if isinstance(layer, FunctionCall):
+                outs = self.function(layer, node, ins)
+            elif isinstance(inner, Graph) and type(layer).__module__.startswith("convia.models"):
+                _check_call(layer, node, inner)
+                outs = self.run(inner, ins, frozen or node.kwargs.get("training") is False)
             else:
+                self.frozen = frozen or node.kwargs.get("training") is False
                 outs = [self.layer(layer, node, ins)]
             values |= {id(tensor): number for tensor, number in zip(node.outputs, outs, strict=True)}
         return [values[id(tensor)] for tensor in graph.outputs]
@@ -47,11 +54,9 @@ class Lowering(Builder):
         """Lower the call of one layer; return the number of its output."""
         who = f"layer {layer.name!r} ({type(layer).__name__})"
         rule = RULES.get(type(layer))
-        plain = not node.kwargs and len(node.args) == 1 and len(node.outputs) == 1
-        if rule is None or not plain:
-            raise Unsupported(
-                f"{who} is not supported by the engine" + ("" if rule is None else " with such arguments")
-            )
+        if rule is None:
+            raise Unsupported(f"{who} is not supported by the engine")
+        _check_call(layer, node)
         if layer.compute_dtype != "float32" or layer.variable_dtype != "float32":
             raise Unsupported(f"{who} computes in {layer.compute_dtype}, the engine in float32")
         if getattr(layer, "lora_enabled", False):
@@ -66,7 +71,26 @@ class Lowering(Builder):
             shape = (*shape[1:], shape[0])
         try:
             out = rule(self, layer, ins, shape)
+            if self.shape(out) != shape and self.seen(out) != shape:
+                raise Unsupported(f"an output of shape {self.seen(out)} where {shape} is announced")
             return out if layer.activity_regularizer is None else self.penalized(layer.activity_regularizer, out)
+        except Unsupported as error:
+            raise Unsupported(f"{who}: {error}, which the engine does not know") from None
+
+    def function(self, call: FunctionCall, node: Any, ins: list[int]) -> list[int]:
+        """Lower the call of a function; return its outputs."""
+        name = name_of(call.function)
+        who = f"function {call.name!r} ({getattr(call.function, '__name__', call.function)})"
+        rule = FUNCTIONS.get(name or "")
+        if rule is None:
+            raise Unsupported(f"{who} is not supported by the engine")
+        others = {tensor.dtype for tensor in (*node.inputs, *node.outputs)} - {"float32"}
+        if others:
+            raise Unsupported(f"{who} computes in {others.pop()}, the engine in float32")
+        shapes = [_known(tensor.shape, who) for tensor in node.outputs]
+        self.ends_here, self.channels_first = False, False
+        try:
+            return rule(self, Call(name or "", call.function, node.args, node.kwargs, node.inputs), ins, shapes)
         except Unsupported as error:
             raise Unsupported(f"{who}: {error}, which the engine does not know") from None
 
@@ -80,6 +104,15 @@ class Lowering(Builder):
             return rank > 2 and axis % rank == 1
         different = len({len(self.shape(tensor)) for tensor in ins}) > 1
         return ins[0] in self.first and not different
+
+
+def _check_call(layer: Any, node: Any, inner: Graph | None = None) -> None:
+    """Refuse a call with other arguments than inputs in their order and perhaps training=False or None."""
+    alike = inner is None or isinstance(node.args[0], dict) == isinstance(inner.input_tree, dict)
+    plain = len(node.args) == 1 and node.kwargs.keys() <= {"training"} and node.kwargs.get("training") in (None, False)
+    if not plain or not alike or (inner is None and len(node.outputs) != 1):
+        who = f"layer {layer.name!r} ({type(layer).__name__})"
+        raise Unsupported(f"{who} is not supported by the engine with such arguments")
 
 
 def _known(shape: Any, who: str) -> Shape:

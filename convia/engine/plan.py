@@ -27,6 +27,10 @@ KINDS = (
     "prelu",
     "penalty",
     "norm_group",
+    "log_softmax",
+    "sparsemax",
+    "rectifier",
+    "mix",
 )
 ACTS = (
     "linear",
@@ -54,6 +58,11 @@ ACTS = (
     "squareplus",
     "sparse_plus",
     "sparse_sigmoid",
+    "absolute",
+    "square",
+    "root",
+    "logarithm",
+    "reciprocal",
 )
 IN_PLACE = frozenset(ACTS[: ACTS.index("silu")])  # their derivative follows from their value
 NOISES = ("dropout", "add", "multiply", "alpha")
@@ -88,7 +97,9 @@ class Parameter:
     l1: float = 0.0
     l2: float = 0.0
     decay: float = 0.0
-    slots: tuple[Tensor, ...] = ()
+    slots: tuple[Tensor | None, ...] = ()
+    sum: Tensor | None = None  # of gradients that wait for an update
+    average: Tensor | None = None  # of the weight over time
 
 
 @dataclass
@@ -151,9 +162,9 @@ class Plan:
         for tensor in self.outputs:
             network.output(tensor)
         for each in self.parameters:
-            slots = [slot.data_ptr() for slot in each.slots]
-            learns = training and each.learns
-            network.param(each.tensor.data_ptr(), each.tensor.numel(), learns, each.l1, each.l2, each.decay, slots)
+            state = [_address(tensor) for tensor in (*each.slots, each.sum, each.average)]
+            learns, size = training and each.learns, each.tensor.numel()
+            network.param(each.tensor.data_ptr(), size, learns, each.l1, each.l2, each.decay, state[:-2], *state[-2:])
         for step in self.steps:
             network.step(step)
         for loss in self.losses:
@@ -163,9 +174,9 @@ class Plan:
         network.finish(batch, training)
         return network
 
-    def addresses(self) -> tuple[int, ...]:
-        """Where the parameters lie: a plan is stale once one has moved."""
-        return tuple(tensor.data_ptr() for each in self.parameters for tensor in (each.tensor, *each.slots))
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
 
 
 def _canonical(shape: Shape) -> list[int]:

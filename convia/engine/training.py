@@ -106,30 +106,44 @@ def add_optimizer(plan: Plan, optimizer: Any, learned: list[Any]) -> None:
     who = f"optimizer {type(optimizer).__name__}"
     if rule is None:
         raise Unsupported(f"{who} is not supported by the engine")
-    for option in ("use_ema", "gradient_accumulation_steps", "loss_scale_factor"):
-        if getattr(optimizer, option):
-            raise Unsupported(f"{who} with {option} is not supported by the engine")
     name, details = rule(optimizer)
-    clips = {"clip_value": "clipvalue", "clip_norm": "clipnorm", "clip_global": "global_clipnorm"}
-    details |= {key: float(getattr(optimizer, option) or 0.0) for key, option in clips.items()}
-    plan.optimizer = {"rule": RULES.index(name), **details}
+    plan.optimizer = {"rule": RULES.index(name), **details, **_shared(optimizer)}
     known = {id(parameter.tensor): parameter for parameter in plan.parameters}
     for variable in learned:
         parameter = known.get(id(variable))
         if parameter is None:
             raise Unsupported(f"a weight outside the graph ({variable.path}) is not supported by the engine")
-        slots = optimizer.slots(variable)
-        if any(slot.stride() != variable.stride() and slot.numel() > 1 for slot in slots):
+        parameter.slots = _slots(optimizer, variable)
+        parameter.average, parameter.sum = (
+            kept[optimizer._get_variable_index(variable)] if used else None
+            for used, kept in (
+                (optimizer.use_ema, getattr(optimizer, "_averages", ())),
+                (optimizer.gradient_accumulation_steps, getattr(optimizer, "_sums", ())),
+            )
+        )
+        kept = [each for each in (*parameter.slots, parameter.average, parameter.sum) if each is not None]
+        if any(each.stride() != variable.stride() and each.numel() > 1 for each in kept):
             raise Unsupported(f"state of {who} in another order of memory is not supported by the engine")
         decay = optimizer._decay_of(variable)
         parameter.decay = float(decay) if decay is not None and optimizer._use_weight_decay(variable) else 0.0
-        parameter.slots = _placed(optimizer, slots)
 
 
-def _placed(optimizer: Any, slots: tuple[Any, ...]) -> tuple[Any, ...]:
-    """RMSprop's slots are v, the sum of steps and the mean gradient, the last two only where they are used."""
+def _shared(optimizer: Any) -> dict[str, Any]:
+    """Return the options of every optimizer; a factor of the loss, which float32 does not need, is left out."""
+    clips = {"clip_value": "clipvalue", "clip_norm": "clipnorm", "clip_global": "global_clipnorm"}
+    return {
+        **{key: float(getattr(optimizer, option) or 0.0) for key, option in clips.items()},
+        "every": int(optimizer.gradient_accumulation_steps or 1),
+        "average_momentum": float(optimizer.ema_momentum),
+        "overwrite": int(optimizer.ema_overwrite_frequency or 0),
+    }
+
+
+def _slots(optimizer: Any, variable: Any) -> tuple[Any, ...]:
+    """Return an optimizer's state in the engine's order; RMSprop's is v, the sum of steps and the mean gradient."""
+    slots = optimizer.slots(variable)
     if isinstance(optimizer, optimizers.RMSprop) and optimizer.centered and not optimizer.momentum:
-        raise Unsupported("RMSprop that is centered without momentum is not supported by the engine")
+        return slots[0], None, slots[1]
     return slots
 
 

@@ -131,7 +131,9 @@ def check(model: Any) -> None:
 def prepared(model: Any, batch: int, mode: int) -> Ready:
     """Return the network for a mode, made anew when weights have moved or anything else has changed."""
     learned = list(model._learned_variables()) if mode == TRAIN else []
-    weights = [*model.weights, *(slot for v in learned for slot in model.optimizer.slots(v))]
+    state = (slot for v in learned for slot in model.optimizer.slots(v))
+    kept = (getattr(model.optimizer, name, ()) for name in ("_averages", "_sums") if learned)
+    weights = [*model.weights, *state, *(each for part in kept for each in part)]
     key = (
         id(model.graph),
         id(model.objective) if mode != PREDICT else 0,

@@ -5,9 +5,11 @@ import inspect
 import pytest
 import torch
 
-from convia import engine
+from convia import engine, tree
 from convia.engine.plan import Plan
 from convia.engine.training import add_losses, add_optimizer
+from convia.graph import _filled
+from convia.symbolic import FunctionCall
 from convia.training.objective import Objective
 
 ISAS = [name for name, _ in engine.native().instruction_sets()] if engine.native() else []
@@ -90,20 +92,40 @@ def by_torch(model, objective, x, y, weight=None):
 
 def run_training(model, xs):
     """Run the graph with the layers' ``call``, which takes any type; return the outputs and the activities' penalty."""
-    values, penalty = {id(tensor): x for tensor, x in zip(model.graph.inputs, xs, strict=True)}, 0.0
-    for step in model.graph.steps:
-        given = [values[id(tensor)] for tensor in step.node.inputs]
-        argument = given if isinstance(step.node.args[0], (list, tuple)) else given[0]
-        trains = "training" in inspect.signature(step.operation.call).parameters
-        if hasattr(step.operation, "_input_dtype"):
-            object.__setattr__(step.operation, "_input_dtype", torch.float64)
-        result = step.operation.call(argument, **({"training": True} if trains else {}))
-        object.__setattr__(step.operation, "_input_dtype", torch.float32)
-        values[id(step.node.outputs[0])] = result
-        if step.operation.activity_regularizer is not None:
-            penalty = penalty + step.operation.activity_regularizer(result) / len(result)
-    outputs = [values[id(tensor)] for tensor in model.graph.outputs]
+    outputs, penalty = run_graph(model.graph, xs, True)
     return (outputs[0] if len(outputs) == 1 else outputs), penalty
+
+
+def run_graph(graph, xs, training):
+    values, penalty = [None] * graph._size, 0.0
+    for slot, x in zip(graph.input_slots, xs, strict=True):
+        values[slot] = x
+    for step in graph.steps:
+        operation, args, kwargs = step.operation, _filled(step.args, values), _filled(step.kwargs, values)
+        trains = training and kwargs.pop("training", None) is not False
+        if isinstance(operation, FunctionCall):
+            result = tree.map_structure(torch.Tensor.double, operation.function(*args, **kwargs))
+        elif getattr(operation, "graph", None) is not None:
+            result, more = run_graph(operation.graph, tree.flatten(args), trains)
+            penalty = penalty + more
+        else:
+            result = run_layer(operation, args, trains)
+            if operation.activity_regularizer is not None:
+                penalty = penalty + operation.activity_regularizer(result) / len(result)
+        for slot, each in zip(step.results, tree.flatten(result), strict=True):
+            values[slot] = each
+    return [values[slot] for slot in graph.output_slots], penalty
+
+
+def run_layer(layer, args, trains):
+    takes = "training" in inspect.signature(layer.call).parameters
+    typed = [each for each in layer.modules() if hasattr(each, "_input_dtype")]
+    for each in typed:
+        object.__setattr__(each, "_input_dtype", torch.float64)
+    result = layer.call(*args, **({"training": trains} if takes else {}))
+    for each in typed:
+        object.__setattr__(each, "_input_dtype", torch.float32)
+    return result
 
 
 def flat(gradient, variable):

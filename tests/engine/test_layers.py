@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import convia as k
-from convia import engine
+from convia import engine, ops
 from convia import layers as kl
 from convia.engine.plan import KINDS
 
@@ -146,6 +146,37 @@ MOVING = {
     "instance norm": ((3, 4, 6), lambda: kl.GroupNormalization(-1, scale=False)),
     "rms norm": ((3, 4, 5), kl.RMSNormalization),
     "unit norm": ((3, 4, 5), kl.UnitNormalization),
+    "enlarge, bilinear": ((3, 4, 2), lambda: kl.UpSampling2D((2, 3), interpolation="bilinear")),
+    "enlarge, bicubic": ((3, 4, 2), lambda: kl.UpSampling2D(2, interpolation="bicubic")),
+    "enlarge steps": ((5, 2), lambda: kl.UpSampling1D(3)),
+    "enlarge voxels": ((2, 3, 2, 2), lambda: kl.UpSampling3D((1, 2, 3))),
+    "crop steps": ((6, 2), lambda: kl.Cropping1D((1, 2))),
+    "crop voxels": ((4, 5, 3, 2), lambda: kl.Cropping3D(((1, 1), (0, 2), (1, 0)))),
+    "pad steps": ((4, 2), lambda: kl.ZeroPadding1D((2, 1))),
+    "permute steps": ((4, 3), lambda: kl.Permute((2, 1))),
+    "permute volumes": ((2, 3, 4, 2), lambda: kl.Permute((4, 2, 1, 3))),
+    "reshape to a vector": ((2, 3, 2), lambda: kl.Reshape((12,))),
+    "reshape to a volume": ((12, 2), lambda: kl.Reshape((2, 3, 2, -1))),
+    "adaptive average": ((7, 5, 2), lambda: kl.AdaptiveAveragePooling2D((3, 2))),
+    "adaptive average of steps": ((7, 2), lambda: kl.AdaptiveAveragePooling1D(3)),
+    "adaptive average of voxels": ((5, 4, 3, 2), lambda: kl.AdaptiveAveragePooling3D(2)),
+    "softmax of rows": ((3, 4, 2), lambda: kl.Softmax(1)),
+    "softmax of pixels": ((3, 4, 2), lambda: kl.Softmax([1, 2])),
+    "gate": ((3, 4, 6), lambda: kl.Activation("glu")),
+    "rectifier": ((3, 4, 2), lambda: kl.ReLU(1.0, 0.2, 0.3)),
+    "rectifier, threshold": ((3, 4, 2), lambda: kl.ReLU(threshold=0.3)),
+    "rectifier, slope and maximum": ((3, 4, 2), lambda: kl.ReLU(0.5, 0.1)),
+    "activation of torch": ((3, 4, 2), lambda: kl.Activation(torch.nn.functional.leaky_relu)),
+    "activation of ops": ((3, 4, 2), lambda: kl.Activation(ops.gelu)),
+    "layer as activation": ((3, 4, 2), lambda: kl.Conv2D(3, 2, activation=kl.LeakyReLU(0.2))),
+    "weights as activation": ((3, 4, 2), lambda: kl.Dense(3, activation=kl.PReLU())),
+    "gated convolution": ((3, 4, 2), lambda: kl.SeparableConv2D(6, 2, activation="glu")),
+    "normalization of elements": (
+        (3, 4, 2),
+        lambda: kl.Normalization(
+            (1, 2, 3), np.linspace(-1, 1, 24).reshape(3, 4, 2), np.linspace(0.5, 2, 24).reshape(3, 4, 2)
+        ),
+    ),
 }
 
 
@@ -197,8 +228,16 @@ ACTIVATIONS = [
     "sparse_plus",
     "sparse_sigmoid",
     "softmax",
+    "log_softmax",
+    "sparsemax",
     "linear",
 ]
+
+
+def test_every_activation_is_known():
+    known = {*ACTIVATIONS, "glu", "threshold"}  # a gate is tested above; a threshold needs arguments
+    given = set(k.activations.__all__) - {"get", "serialize", "deserialize", "hard_swish", "swish"}
+    assert given == known
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -231,6 +270,25 @@ def test_joins_stretch(name, shape, isa, thread_count, batch, swapped, pad):
     joined = getattr(kl, name)()(parts[::-1] if swapped else parts)
     joined = kl.Conv2D(2, 3, padding="same")(joined) if pad else joined
     check(k.Model([x, z], kl.Add()([kl.Dense(2)(joined), kl.Dense(2)(parts[0])])), isa, thread_count, batch)
+
+
+DOTS = {
+    "vectors": ((5,), (5,), {"axes": 1}),
+    "cosines": ((5,), (5,), {"axes": -1, "normalize": True}),
+    "sequences": ((3, 5), (4, 5), {"axes": 2}),
+    "matrices": ((3, 5), (5, 4), {"axes": (2, 1)}),
+    "a sequence and a vector": ((3, 5), (5,), {"axes": (2, 1)}),
+}
+
+
+@CASES
+@given(isas, threads, batches)
+@pytest.mark.parametrize("name", DOTS)
+def test_dot_products(name, isa, thread_count, batch):
+    first, second, options = DOTS[name]
+    x, z = k.Input(first), k.Input(second)
+    parts = [kl.Dense(first[-1])(x), kl.Dense(second[-1], activation="tanh")(z)]
+    check(k.Model([x, z], kl.Dense(2)(kl.Dot(**options)(parts))), isa, thread_count, batch)
 
 
 def test_squeeze_and_excitation():
@@ -299,6 +357,25 @@ def test_several_inputs_and_outputs(isa, thread_count, batch):
     h = kl.Concatenate()([h, kl.Dense(3)(z)])
     model = k.Model([x, z], [kl.Dense(2)(h), kl.Dense(3, activation="tanh")(h)])
     check(model, isa, thread_count, batch, loss=["mse", "mae"], loss_weights=[0.5, 2.0])
+
+
+@CASES
+@given(isas, threads, batches)
+def test_calls_without_training(isa, thread_count, batch):
+    """Normalization by the stored statistics, whose γ and β learn, and no dropout: the usual way to use a trained base."""
+    base = chain((6, 5, 4), kl.BatchNormalization(), kl.Dropout(0.5), kl.Conv2D(3, 2, activation="relu"))
+    x = k.Input((6, 5, 4))
+    h = kl.BatchNormalization()(base(kl.Dense(4)(x), training=False), training=False)
+    h = kl.Dropout(0.2)(kl.Flatten()(h), training=False)
+    check(k.Model(x, kl.Dense(2)(h)), isa, thread_count, batch)
+
+
+def test_calls_that_always_train_are_refused():
+    x = k.Input((6, 4))
+    with pytest.raises(
+        engine.Unsupported, match=r"layer 'd' \(Dropout\) is not supported by the engine with such argu"
+    ):
+        engine.lower(k.Model(x, kl.Dropout(0.5, name="d")(x, training=True)).graph, [])
 
 
 def test_nested_models():

@@ -1,8 +1,11 @@
-"""The rules by which layers become steps, by the layers' classes."""
+"""The rules by which layers, by their classes, and functions, by their names, become steps."""
 
 from convia import layers
 from convia.engine.builder import Rule
 from convia.engine.rules import convolution, elements, moving, norm
+from convia.engine.rules.functions import FUNCTIONS
+
+__all__ = ["FUNCTIONS", "RULES"]
 
 RULES: dict[type, Rule] = {
     getattr(layers, name): rule

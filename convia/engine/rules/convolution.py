@@ -4,13 +4,15 @@ from typing import Any
 
 from convia import activations, layout
 from convia.engine.builder import Builder, Rule, three
+from convia.engine.functions import Activation
 from convia.engine.plan import Shape
+from convia.engine.rules import elements
 
 
 def _convolution(
     to: Builder, source: int, shape: Shape, params: list[int], groups: int, activation: Any, spatial: Any
 ) -> int:
-    """Add a convolution; ``spatial`` are its windows (size, stride, dilation) and paddings, axis by axis."""
+    """Add a convolution; ``shape`` is before the activation, ``spatial`` windows (size, stride, dilation) and sides."""
     windows, sides = spatial
     size, strides, dilation = (three([window[i] for window in windows], 1) for i in range(3))
     before = three([side[0] for side in sides], 0)
@@ -18,9 +20,18 @@ def _convolution(
     after = [max((n - 1) * s + (k - 1) * d + 1 - w - p, 0) for n, s, k, d, w, p in spans]
     to.plan.widen(source, before, after)
     window = {"kernel": size, "strides": strides, "dilation": dilation, "pad": before}
-    return to.activated_inside(
-        activation, lambda act: to.add("conv", [source], shape, params=params, groups=groups, **window, **act)
+    return _activated(
+        to, activation, lambda act: to.add("conv", [source], shape, params=params, groups=groups, **window, **act)
     )
+
+
+def _activated(to: Builder, activation: Any, make: Any) -> int:
+    """Activate what ``make`` makes, with a function or with a layer."""
+    rule = elements.RULES.get(type(activation).__name__)
+    if rule is None:
+        return to.activated_inside(to.activation(activation), make)
+    out = to.activated_inside(Activation("linear"), make)
+    return rule(to, activation, [out], to.shape(out))
 
 
 def _sizes(shape: Shape) -> list[int]:
@@ -37,12 +48,13 @@ def _point(rank: int) -> Any:
 
 
 def _conv(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
-    params = [to.parameter(layer.kernel, layer._order), to.parameter(layer.bias)]
+    params, shape = [to.parameter(layer.kernel, layer._order), to.parameter(layer.bias)], (*shape[:-1], layer.filters)
     return _convolution(to, ins[0], shape, params, layer.groups, layer.activation, _geometry(layer, to.shape(ins[0])))
 
 
 def _depthwise(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     params = [to.parameter(layer.kernel, layer._depthwise_order), to.parameter(layer.bias)]
+    shape = (*shape[:-1], layer._groups * layer.depth_multiplier)
     return _convolution(to, ins[0], shape, params, layer._groups, layer.activation, _geometry(layer, to.shape(ins[0])))
 
 
@@ -51,12 +63,12 @@ def _separable(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     second = [to.parameter(layer.pointwise_kernel, layer._order), to.parameter(layer.bias)]
     spatial, middle = _geometry(layer, to.shape(ins[0])), (*shape[:-1], layer._groups * layer.depth_multiplier)
     between = _convolution(to, ins[0], middle, first, layer._groups, activations.linear, spatial)
-    return _convolution(to, between, shape, second, 1, layer.activation, _point(layer.rank))
+    return _convolution(to, between, (*shape[:-1], layer.filters), second, 1, layer.activation, _point(layer.rank))
 
 
 def _dense(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     params = [to.parameter(layer.kernel, (1, 0)), to.parameter(layer.bias)]
-    return _convolution(to, ins[0], shape, params, 1, layer.activation, _point(len(shape) - 1))
+    return _convolution(to, ins[0], (*shape[:-1], layer.units), params, 1, layer.activation, _point(len(shape) - 1))
 
 
 def _transposed(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
@@ -67,8 +79,9 @@ def _transposed(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
         "dilation": three(layer.dilation_rate, 1),
         "pad": three(layer._cut, 0),
     }
-    return to.activated_inside(
-        layer.activation, lambda act: to.add("conv_transpose", ins, shape, params=params, **window, **act)
+    shape = (*shape[:-1], layer.filters)
+    return _activated(
+        to, layer.activation, lambda act: to.add("conv_transpose", ins, shape, params=params, **window, **act)
     )
 
 

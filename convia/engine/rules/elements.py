@@ -5,24 +5,21 @@ from typing import Any
 import numpy as np
 
 from convia.engine.builder import Builder, Rule
+from convia.engine.functions import Activation, rectified
 from convia.engine.plan import NOISES, Shape, Unsupported
 
 
 def _activation(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
-    return to.activated(*to.activation(layer.activation), ins[0])
+    return to.activated(to.activation(layer.activation), ins[0])
 
 
 def _relu(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
-    slope, most = float(layer.negative_slope), getattr(layer, "max_value", None)
-    if getattr(layer, "threshold", 0.0) or (most is not None and slope):
-        raise Unsupported("a threshold, or max_value with negative_slope")
-    if most is not None:
-        return to.activated("capped_relu", float(most), ins[0])
-    return to.activated("leaky_relu" if slope else "relu", slope, ins[0])
+    more = getattr(layer, "max_value", None), getattr(layer, "threshold", 0.0)
+    return to.activated(rectified(layer.negative_slope, *more), ins[0])
 
 
 def _elu(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
-    return to.activated("elu", float(layer.alpha), ins[0])
+    return to.activated(Activation("elu", float(layer.alpha)), ins[0])
 
 
 def _prelu(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
@@ -39,15 +36,13 @@ def _by_element(to: Builder, tensor: int, values: np.ndarray) -> list[int]:
 
 
 def _softmax(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
-    if not to.over_channels(layer.axis, ins[0]):
-        raise Unsupported(f"axis={layer.axis}")
-    return to.add("softmax", ins, shape)
+    return to.over_axes("softmax", ins[0], layer.axis)
 
 
 def _noise(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     kind, rate = _NOISES[type(layer).__name__]
     amount = float(rate(layer))
-    if not amount:
+    if not amount or to.frozen:
         return ins[0]
     masks = getattr(layer, "noise_shape", None) or getattr(layer, "_noise_shape", None)
     index = {}
@@ -78,10 +73,12 @@ def _identity(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
 
 RULES: dict[str, Rule] = {
     "Activation": _activation,
-    "ReLU LeakyReLU": _relu,
+    "ReLU": _relu,
+    "LeakyReLU": _relu,
     "ELU": _elu,
     "PReLU": _prelu,
     "Softmax": _softmax,
-    " ".join(_NOISES): _noise,
-    "Identity ActivityRegularization": _identity,
+    **dict.fromkeys(_NOISES, _noise),
+    "Identity": _identity,
+    "ActivityRegularization": _identity,
 }

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import torch
 
 from convia import config
 from convia.engine.builder import Builder, Rule
@@ -15,39 +14,31 @@ def _batch_norm(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
         raise Unsupported("renorm" if layer.renorm else f"axis={layer.axis}")
     weights = (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)
     params = [to.parameter(weight) for weight in weights]
-    if layer.trainable:
+    learns = layer.trainable and not to.frozen
+    if learns:
         to.plan.step("norm_stats", [ins[0]])
-    kind = "norm_batch" if layer.trainable else "norm_frozen"
+    kind = "norm_batch" if learns else "norm_frozen"
     return to.add(kind, ins, shape, params=params, epsilon=layer.epsilon, momentum=layer.momentum)
-
-
-def _scaled(to: Builder, source: int, scale: Any, offset: Any) -> int:
-    """Add x·scale + offset with constants, one or one per channel."""
-    shape = to.shape(source)
-    params = [to.constant(value, shape[-1]) for value in (scale, offset, 0.0, 1.0)]
-    return to.add("norm_frozen", [source], shape, params=params)
 
 
 def _rescaling(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     source = ins[0]
-    scale, offset = (torch.as_tensor(value, dtype=torch.float32) for value in (layer.scale, layer.offset))
-    if scale.ndim or offset.ndim:
-        to.channels_first = config.image_data_format() == "channels_first"
-        source = to.laid_out(source, to.channels_first)
-    if any(value.ndim and tuple(value.shape) != to.shape(source)[-1:] for value in (scale, offset)):
-        raise Unsupported("a scale or offset of such a shape")
-    return _scaled(to, source, scale, offset)
+    scale, offset = (np.asarray(value, np.float32) for value in (layer.scale, layer.offset))
+    if scale.ndim or offset.ndim:  # of the channels, wherever the configuration has them
+        source = to.laid_out(source, config.image_data_format() == "channels_first")
+        places = [1] * (len(shape) - 1)
+        scale, offset = (
+            value.reshape(-1, *places) if value.ndim == 1 and source in to.first else value for value in (scale, offset)
+        )
+    return to.affine(source, scale, offset)
 
 
 def _normalization(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
-    mean, variance = layer.mean.double(), layer.variance.double()
-    sizes = mean.shape[1:]
-    if mean.numel() not in (1, shape[-1]) or (mean.numel() > 1 and sizes[0 if to.channels_first else -1] != shape[-1]):
-        raise Unsupported("statistics that are not one per channel")
-    deviation = variance.sqrt().clamp(min=config.epsilon()).ravel()
-    scale, offset = (deviation, mean.ravel()) if layer.invert else (1 / deviation, -mean.ravel() / deviation)
+    mean, variance = (getattr(layer, name).double().numpy()[0] for name in ("mean", "variance"))
+    deviation = np.maximum(np.sqrt(variance), config.epsilon())
+    scale, offset = (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
     to.plan.constants.extend((layer, name, getattr(layer, name).clone()) for name in ("mean", "variance"))
-    return _scaled(to, ins[0], scale, offset)
+    return to.affine(ins[0], scale, offset)
 
 
 def _groups(
@@ -61,11 +52,10 @@ def _groups(
     return to.add("norm_group", [source], to.shape(source), params=params, **more)
 
 
-def _over_axes(axis: Any, seen: Shape) -> tuple[np.ndarray, np.ndarray]:
+def _over_axes(to: Builder, axis: Any, source: int) -> tuple[np.ndarray, np.ndarray]:
     """Number the elements by their place on some axes (batch included), and by that on the others."""
-    chosen = {each % (len(seen) + 1) - 1 for each in ([axis] if isinstance(axis, int) else axis)}
-    if -1 in chosen:
-        raise Unsupported("normalization over the batch")
+    chosen = set(to.axes(axis, source))
+    seen = to.seen(source)
     inside = [size if i in chosen else 1 for i, size in enumerate(seen)]
     outside = [1 if i in chosen else size for i, size in enumerate(seen)]
     return np.arange(np.prod(inside)).reshape(inside), np.arange(np.prod(outside)).reshape(outside)
@@ -75,18 +65,23 @@ def _layer_norm(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     if layer.rms_scaling:
         raise Unsupported("rms_scaling")
     params = [to.parameter(layer.gamma), to.parameter(layer.beta)]
-    return _groups(to, ins[0], params, layer.epsilon, *_over_axes(layer.axis, to.seen(ins[0])))
+    return _groups(to, ins[0], params, layer.epsilon, *_over_axes(to, layer.axis, ins[0]))
 
 
 def _rms_norm(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
-    params, places = [to.parameter(layer.scale), -1], _over_axes(layer.axis, to.seen(ins[0]))
+    params, places = [to.parameter(layer.scale), -1], _over_axes(to, layer.axis, ins[0])
     return _groups(to, ins[0], params, layer.epsilon, *places, centered=False)
 
 
 def _unit_norm(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
-    index, member = _over_axes(layer.axis, to.seen(ins[0]))
+    return unit(to, ins[0], layer.axis, 1e-12)
+
+
+def unit(to: Builder, source: int, axis: Any, epsilon: float) -> int:
+    """Divide by the Euclidean length over some of the user's axes (batch included), which counts as at least ε."""
+    index, member = _over_axes(to, axis, source)
     params = [to.constant(index.size**-0.5, 1), -1]
-    return _groups(to, ins[0], params, 1e-24 / index.size, np.zeros_like(index), member, centered=False)
+    return _groups(to, source, params, epsilon**2 / index.size, np.zeros_like(index), member, centered=False)
 
 
 def _group_norm(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
