@@ -37,7 +37,7 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
-        server.requests.append(dict(self.headers))
+        server.requests.append({**self.headers, "path": self.path})
         act = server.script.pop(0) if server.script else "serve"
         if isinstance(act, int):
             self.send_error(act)

@@ -20,6 +20,7 @@ from convia.training.advice import Published
 P = ParamSpec("P")
 R = TypeVar("R")
 ORIGIN = "https://storage.googleapis.com/tensorflow/keras-applications/"
+OLDER_ORIGIN = "https://storage.googleapis.com/keras-applications/"
 IMAGENET, IMAGENET_CLASSES = "imagenet", 1000
 
 
@@ -43,8 +44,9 @@ class WeightFile:
         The environment's CONVIA_MIRRORS may name further places, separated by spaces, that have the official files in
         the same folders; they are tried in turn when the official place fails.
         """
-        places = os.environ.get("CONVIA_MIRRORS", "").split() if self.url.startswith(ORIGIN) else []
-        mirrors = [f"{place.rstrip('/')}/{self.url.removeprefix(ORIGIN)}" for place in places]
+        below = self.url.removeprefix(ORIGIN).removeprefix(OLDER_ORIGIN)
+        places = os.environ.get("CONVIA_MIRRORS", "").split() if below != self.url else []
+        mirrors = [f"{place.rstrip('/')}/{below}" for place in places]
         options: dict[str, Any] = {"mirrors": mirrors} if mirrors else {}
         return fetch.get_file(self.name, self.url, cache_subdir="models", file_hash=self.file_hash, **options)
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from convia.applications._published import (
-    ORIGIN,
+    OLDER_ORIGIN,
     Network,
     Options,
     WeightFile,
@@ -187,7 +187,7 @@ _ROWS = {
 
 def _variant(key: str) -> Callable[..., Model]:
     width, depth, size, dropout, top, no_top = _ROWS[key]
-    stem = f"{ORIGIN.replace('tensorflow/', '')}efficientnet{key.lower()}"
+    stem = f"{OLDER_ORIGIN}efficientnet{key.lower()}"
     files = Weights(WeightFile(f"{stem}.h5", top), WeightFile(f"{stem}_notop.h5", no_top))
     title, body = f"EfficientNet{key}", partial(_body, width=width, depth=depth)
     pools = ("avg_pool", "max_pool")

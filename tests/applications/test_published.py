@@ -1,5 +1,6 @@
 """The published networks: made of the same as Keras's, computing the same, with the same files and checks."""
 
+import hashlib
 import inspect
 import json
 import pickle
@@ -16,6 +17,7 @@ from keras.src import applications as their_networks
 from keras.src.applications import convnext, inception_resnet_v2  # noqa: F401
 from keras.src.legacy.saving import legacy_h5_format
 from oracle import assert_close
+from test_fetch import Server
 
 import convia
 from convia import Input, applications, config, fetch, initializers, layers
@@ -38,7 +40,7 @@ def build(title, **arguments):
 def quick_start(monkeypatch):
     """Weights start as zeros."""
     for start in (initializers.VarianceScaling, initializers.TruncatedNormal):
-        monkeypatch.setattr(start, "__call__", lambda self, shape, dtype=None: torch.zeros(shape))
+        monkeypatch.setattr(start, "__call__", lambda self, shape, dtype=None: torch.zeros(()).expand(shape))
 
 
 @pytest.mark.parametrize("variant", TABLE)
@@ -203,12 +205,9 @@ def test_without_network_the_error_says_which_file_to_put_where(tmp_path, monkey
     assert str(tmp_path / "models") in str(caught.value)
 
 
-def test_mirrors_are_tried_when_the_official_place_fails(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
-    file = tmp_path / "mirror" / "vgg16" / "weights.h5"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"weights")
-    monkeypatch.setenv("CONVIA_MIRRORS", f"{(tmp_path / 'nothing').as_uri()} {(tmp_path / 'mirror').as_uri()}/")
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A mirror on this machine, where the official place cannot be reached."""
     bring = fetch._bring
 
     def without_network(url, *args):
@@ -217,9 +216,40 @@ def test_mirrors_are_tried_when_the_official_place_fails(tmp_path, monkeypatch):
         bring(url, *args)
 
     monkeypatch.setattr(fetch, "_bring", without_network)
-    found = _published.WeightFile(f"{_published.ORIGIN}vgg16/weights.h5", fetch.hash_file(file)).path()
+    monkeypatch.setattr(fetch, "_PAUSE", 0.001)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    server = Server()
+    monkeypatch.setenv("CONVIA_MIRRORS", f"{server.url('nothing')} {server.url('')}")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("origin", [_published.ORIGIN, _published.OLDER_ORIGIN])
+def test_mirrors_are_tried_when_the_official_place_fails(origin, server, tmp_path):
+    server.script = [404]
+    found = _published.WeightFile(f"{origin}vgg16/weights.h5", hashlib.md5(server.body).hexdigest()).path()
     assert found == str(tmp_path / "home" / "models" / "weights.h5")
-    assert Path(found).read_bytes() == b"weights"
+    assert Path(found).read_bytes() == server.body
+    assert [request["path"] for request in server.requests] == [
+        "/some/nothing/vgg16/weights.h5",
+        "/some/vgg16/weights.h5",
+    ]
+
+
+def test_downloaded_weights_after_interruptions(server, tmp_path, monkeypatch):
+    theirs = build_theirs("MobileNetV2", include_top=False, alpha=0.35, input_shape=(96, 96, 3))
+    theirs.set_weights(shaken(theirs))
+    server.body = Path(official(theirs, tmp_path / "notop.h5")).read_bytes()
+    server.script = [404, 503, "cut"]
+    digest = hashlib.sha256(server.body).hexdigest()
+    monkeypatch.setattr(_published.WeightFile, "file_hash", property(lambda self: digest))
+    arguments = {"include_top": False, "alpha": 0.35, "input_shape": (96, 96, 3), "weights": "imagenet"}
+    ours, again = (build("MobileNetV2", **arguments) for _ in range(2))
+    assert [request.get("Range") for request in server.requests] == [None, None, None, "bytes=100000-"]
+    x = np.random.uniform(-1, 1, (2, 96, 96, 3)).astype("float32")
+    assert_close(again.predict(x, verbose=0), theirs.predict(x, verbose=0), tolerance=1e-4)
+    assert all(np.array_equal(a, b) for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True))
 
 
 def with_own_layers(api, networks):
