@@ -28,7 +28,7 @@ docs: setup
 	$(BIN)/python tools/imports_picture.py
 	$(BIN)/python tools/pages.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
-	@echo "build/site/index.html"
+	@echo "build/site/index.html; with search: $(BIN)/python -m http.server --directory build/site"
 
 bench: setup
 	$(BIN)/python tools/bench.py $(NAMES)

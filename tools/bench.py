@@ -1,0 +1,197 @@
+"""Run the benchmarks and write docs/benchmarks.md: machine, versions, ratios, spreads and plots.
+
+    python tools/bench.py                       # all of benchmarks/, about an hour
+    python tools/bench.py overhead distributed  # some; what was measured before of the others stays
+    python tools/bench.py --page                # none: only write the page again
+
+What a benchmark prints is kept in benchmarks/results/. TensorFlow is measured, too, where `make tensorflow` has put it.
+"""
+
+import argparse
+import ast
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BENCHMARKS = ROOT / "benchmarks"
+RESULTS = BENCHMARKS / "results"
+PAGE = ROOT / "docs" / "benchmarks.md"
+PICTURES = ROOT / "docs" / "pictures" / "benchmarks"
+TENSORFLOW = ROOT / ".venv-tensorflow" / "bin" / "python"
+LIBRARIES = ("convia", "torch", "keras", "openvino", "tensorflow", "loop")
+COLOURS = dict(zip(LIBRARIES, ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#999999"), strict=True))
+_TIME = re.compile(rf"\b((?:{'|'.join(LIBRARIES)})[\w-]*)\s+([\d.]+) ms", re.I)
+_RATIO = re.compile(r"×|\bratio\b|[a-z] / [a-z]")
+
+ABOUT = """# Benchmarks
+
+`make bench` runs everything in `benchmarks/` and writes this page. Every benchmark measures peers beside convia, in
+the same run and in turns, so that what else the machine does meets all of them. Ratios count; times are one machine's.
+
+"""
+
+
+def runnable() -> dict[str, str]:
+    """Return the name of each benchmark → what it says about itself."""
+    found = {}
+    for path in sorted(BENCHMARKS.glob("*.py")):
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        if f"benchmarks/{path.name}" in docstring:  # its usage; the others are parts
+            found[path.stem] = docstring
+    return found
+
+
+def command(name: str, docstring: str) -> list[str]:
+    """Return how a benchmark is run."""
+    words = [sys.executable, str(BENCHMARKS / f"{name}.py")]
+    if "--tensorflow" in docstring and TENSORFLOW.exists():
+        words += ["--tensorflow", str(TENSORFLOW)]
+    return words
+
+
+def measure(name: str, docstring: str) -> None:
+    """Run one benchmark; show and keep what it prints."""
+    print(f"== {name}", flush=True)
+    lines = []
+    with subprocess.Popen(
+        command(name, docstring), stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode:
+        raise SystemExit(f"benchmarks/{name}.py ended with {process.returncode}")
+    RESULTS.mkdir(exist_ok=True)
+    head = f"{datetime.date.today()} · convia {metadata.version('convia')}\n"
+    (RESULTS / f"{name}.txt").write_text(head + "".join(lines), encoding="utf-8")
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = re.search(r"model name\s*: (.*)", text)
+    return found.group(1) if found else platform.machine()
+
+
+def installed(package: str, python: Path | None = None) -> str:
+    """Return the version of a package, here or in another Python."""
+    if python is not None:
+        code = f"from importlib import metadata; print(metadata.version({package!r}))"
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+        return done.stdout.strip() or "not installed"
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def machine() -> str:
+    """Return a table of machine and versions."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0
+    rows = {
+        "processor": f"{processor()}, {os.cpu_count()} cores",
+        "memory": f"{memory:.0f} GiB",
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+    }
+    rows |= {name: installed(name) for name in ("convia", "torch", "keras", "openvino", "numpy")}
+    if TENSORFLOW.exists():
+        rows["tensorflow"] = next(
+            (v for p in ("tensorflow", "tensorflow-cpu") if (v := installed(p, TENSORFLOW)) != "not installed"), "?"
+        )
+    return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+
+
+def times(text: str) -> dict[str, dict[str, float]]:
+    """Return what was measured → library → milliseconds, from the lines that a benchmark printed."""
+    found: dict[str, dict[str, float]] = {}
+    for line in text.splitlines():
+        for match in _TIME.finditer(line):
+            what = " ".join(line[: next(_TIME.finditer(line)).start()].split())
+            found.setdefault(what, {})[match.group(1)] = float(match.group(2))
+    return {what: libraries for what, libraries in found.items() if len(libraries) > 1}
+
+
+def plot(name: str, measured: dict[str, dict[str, float]]) -> None:
+    """Draw bars: one group for each thing that was measured, as multiples of convia's time."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    rows = [
+        (f"{what}: {library}" if what else library, value / ours, value, library)
+        for what, libraries in measured.items()
+        if (ours := next((v for key, v in libraries.items() if key == "convia"), 0))
+        for library, value in libraries.items()
+    ]
+    if not rows:
+        return
+    figure, axis = plt.subplots(figsize=(7.5, 0.4 + 0.24 * len(rows)), layout="constrained")
+    for place, (_, ratio, value, library) in enumerate(rows):
+        colour = next(c for key, c in COLOURS.items() if library.lower().startswith(key))
+        axis.barh(-place, ratio, color=colour, height=0.75)
+        axis.text(ratio, -place, f" {value:g} ms", va="center", fontsize=7)
+    axis.set_yticks([-place for place in range(len(rows))], [row[0] for row in rows], fontsize=7)
+    axis.set_xlabel("time, convia = 1", fontsize=8)
+    axis.axvline(1, color="#68717c", linewidth=0.8)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_xlim(right=1.15 * max(row[1] for row in rows))
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURES / f"{name}.png", dpi=90)
+    plt.close(figure)
+
+
+def section(name: str, docstring: str) -> str:
+    """Return the part of the page about one benchmark."""
+    summary = " ".join(docstring.partition("\n\n")[0].replace("``", "`").split())
+    path = RESULTS / f"{name}.txt"
+    made = f"## {name}\n\n{summary} (`python benchmarks/{name}.py`)\n\n"
+    if not path.exists():
+        return made + "Not measured yet.\n"
+    head, _, text = path.read_text(encoding="utf-8").partition("\n")
+    measured = times(text)
+    plot(name, measured)
+    if (PICTURES / f"{name}.png").exists():
+        made += f"![Times of {name}, as multiples of convia's](pictures/benchmarks/{name}.png)\n\n"
+    return made + f'```text title="{head}"\n{text.rstrip()}\n```\n'
+
+
+def ratios(names: list[str]) -> str:
+    """Return a list of the lines that compare."""
+    lines = []
+    for name in names:
+        path = RESULTS / f"{name}.txt"
+        if path.exists():
+            text = path.read_text(encoding="utf-8").partition("\n")[2]
+            lines += [f"{name:13} {' '.join(line.split())}" for line in text.splitlines() if _RATIO.search(line)]
+    return "## All ratios\n\n```text\n" + "\n".join(lines) + "\n```\n" if lines else ""
+
+
+def main() -> None:
+    """Measure and write."""
+    known = runnable()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--page", action="store_true", help="measure nothing")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}")
+    options = parser.parse_args()
+    if unknown := sorted(set(options.names) - set(known)):
+        parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
+    for name in [] if options.page else options.names or known:
+        measure(name, known[name])
+    parts = [ABOUT + machine(), ratios(list(known)), *(section(name, text) for name, text in known.items())]
+    PAGE.write_text("\n".join(filter(None, parts)), encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
