@@ -25,7 +25,7 @@ methods = {
     "Grad-CAM": keras.explain.grad_cam,
     "Grad-CAM++": keras.explain.grad_cam_plus_plus,
     "saliency": keras.explain.saliency,
-    "occlusion": lambda model, image: keras.explain.occlusion(model, image, size=3, stride=1),
+    "occlusion": lambda model, image: keras.explain.occlusion(model, image, patch=3, stride=1),
 }
 figure, axes = plt.subplots(len(methods), 6, figsize=(8, 6))
 for row, (name, method) in zip(axes, methods.items(), strict=True):

@@ -7,6 +7,7 @@ Usage: python tools/imports_picture.py [FILE]
 """
 
 import sys
+from functools import cache
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -19,6 +20,7 @@ CELL, LABELS = 11, 118
 INK, FAINT, BLUE, BAND = "#22272e", "#68717c", "#0072b2", "#e3ebf1"
 
 
+@cache
 def edges() -> set[tuple[str, str]]:
     """Return (importer, imported) of different parts: files and folders directly within convia."""
     found = {(unit(name), unit(other)) for name, tree in PARSED.items() for other in imports(tree)}
@@ -30,6 +32,7 @@ def order() -> list[str]:
     known = {one for one, _ in edges()} | {other for _, other in edges()}
     below = {part: {other for one, other in edges() if one == part} for part in known}
 
+    @cache
     def depth(part: str) -> int:
         same = [other for other in below[part] if FLOOR[other] == FLOOR[part]]
         return 1 + max(map(depth, same), default=0)
@@ -45,7 +48,7 @@ def picture() -> str:
     """Return the SVG."""
     parts = order()
     place = {part: LABELS + CELL * number for number, part in enumerate(parts)}
-    side = LABELS + CELL * len(parts) + 6
+    side = LABELS + CELL * len(parts) + 44  # room for the last floor's name
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" font-family="sans-serif" font-size="9">',
         f'<rect width="{side}" height="{side}" fill="#ffffff"/>',

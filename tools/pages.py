@@ -3,8 +3,9 @@
     python tools/pages.py [--write] [PAGE …]     # run; --write puts results and pictures where they belong
 
 A page is Markdown. Of its fenced blocks, ``python`` runs, all of a page in one namespace and in a folder of its own;
-``python title="FILE"`` is written to that file; ``sh`` holds ``convia`` commands, which run; ``shell`` is shown only.
-What a block must print follows it in lines that begin with ``#>``, in which ``...`` stands for anything.
+``python title="FILE"`` is written to that file; ``sh`` holds ``convia`` commands, which run; all others, such as ``py``
+and ``shell``, are shown only. What a block must print follows it in lines that begin with ``#>``, in which ``...``
+stands for anything.
 
 The two languages of the course share their code: a page that says ``code: NAME`` at its top takes ``{{ cell }}`` from
 ``NAME.py`` in the course's folder of code, whose cells begin with ``# %% cell``; ``{{ cell folded }}`` is shown closed.
@@ -37,7 +38,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 CODE = DOCS / "course" / "code"
 SPANISH = "curso"  # the folder of the pages in Spanish
-TITLES = {"en": ("Code of the picture", "Result"), "es": ("Código de la imagen", "Resultado")}
+TITLES = {"en": ("Code", "Result"), "es": ("Código", "Resultado")}
 INCLUDED = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}  # page → file beside docs/
 WIDTH = "80"  # of tables that are printed
 
@@ -231,8 +232,8 @@ def language(path: str) -> str:
 
 
 def shown(text: str, lang: str) -> str:
-    """Return Markdown in which results stand in blocks of their own and the code of pictures is closed."""
-    picture, result = TITLES[lang]
+    """Return Markdown in which results stand in blocks of their own and folded code is closed."""
+    folded_code, result = TITLES[lang]
 
     def block(found: re.Match[str]) -> str:
         margin, kind, options, body = found.groups()
@@ -242,7 +243,7 @@ def shown(text: str, lang: str) -> str:
         if printed is not None:
             parts.append(f'```text title="{result}"\n{printed.rstrip()}\n```')
         made = "\n\n".join(parts)
-        closed = f'??? example "{picture}"\n\n' + textwrap.indent(made, "    ")
+        closed = f'??? example "{folded_code}"\n\n' + textwrap.indent(made, "    ")
         return textwrap.indent(closed if folded else made, margin)
 
     return _FENCE.sub(block, text)

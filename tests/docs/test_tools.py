@@ -1,0 +1,77 @@
+"""The tools that write parts of the documentation: reference, picture of the imports, page of benchmarks."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import bench
+import imports_picture
+import reference
+
+import convia
+from convia import layers
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_reference_has_every_public_name_with_its_arguments():
+    text = reference.reference("convia.layers")
+    assert all(f"### {name} {{ #convia.layers.{name} }}" in text for name in layers.__all__ if name != "conv")
+    part = text.partition("### Conv2D {")[2].partition("\n### ")[0]
+    assert "    kernel_size,\n    strides=(1, 1),\n" in part and "* `kernel_size`:" in part
+    assert "self" not in part.partition("\n\n")[2][:200] and "0x" not in text and "``" not in text.replace("```", "")
+
+
+def test_reference_of_one_object_and_of_methods():
+    assert reference.reference("convia.transfer").startswith("## transfer { #convia.transfer }")
+    assert "#### fit { #convia.Model.fit }" in reference.reference("convia.Model")
+
+
+def test_reference_finds_what_a_docstring_says():
+    def example(size, *, steps=1):
+        """Do it.
+
+        Args:
+            size, steps: in pixels,
+                or so.
+
+        Raises:
+            ValueError: no ``size``.
+
+        ::
+
+            example(3)
+        """
+
+    text = "\n\n".join(reference.entry("m.example", "example", example))
+    assert "example(size, *, steps=1)" in text
+    assert "* `size`, `steps`: in pixels, or so." in text
+    assert "**Raises:** ValueError: no `size`." in text
+
+
+def test_picture_of_the_imports_has_all_parts_and_no_upward_import():
+    parts = imports_picture.order()
+    place = {part: number for number, part in enumerate(parts)}
+    assert {"layers", "graph", "ops", "cli"} <= set(parts)
+    assert all(place[one] > place[other] for one, other in imports_picture.edges())
+    circles = ElementTree.fromstring(imports_picture.picture()).iter("{http://www.w3.org/2000/svg}circle")
+    spots = [(float(circle.get("cx")), float(circle.get("cy"))) for circle in circles]
+    assert len(spots) == len(imports_picture.edges()) > 100
+    assert all(x < y for x, y in spots), "a dot above the diagonal"
+    assert imports_picture.FILE.exists()
+
+
+def test_page_of_benchmarks(monkeypatch, tmp_path):
+    for name in ("RESULTS", "PICTURES"):
+        monkeypatch.setattr(bench, name, tmp_path / name.lower())
+    (tmp_path / "results").mkdir()
+    printed = "course fit  convia  0.5 ms  median 1\ncourse fit  keras  2.0 ms\ncourse fit → 4.0× the best\n"
+    (tmp_path / "results" / "engine.txt").write_text("2030-01-01\n" + printed)
+    known = bench.runnable()
+    assert {"engine", "overhead", "hall_of_fame"} <= set(known) and not {"contender", "networks"} & set(known)
+    assert bench.times(printed) == {"course fit": {"convia": 0.5, "keras": 2.0}}
+    text = bench.section("engine", known["engine"])
+    assert "pictures/benchmarks/engine.png" in text and printed in text and "2030-01-01" in text
+    assert (tmp_path / "pictures" / "engine.png").stat().st_size > 1000
+    assert bench.ratios(["engine", "overhead"]).count("\n") == 5 and "4.0×" in bench.ratios(["engine"])
+    assert "Not measured yet" in bench.section("overhead", known["overhead"])
+    assert convia.__name__ in bench.machine() and "torch" in bench.machine()
