@@ -201,8 +201,5 @@ NB_MODULE(_native, m) {
             return rows;
         })
         .def("run", &run)
-        .def("gradient", [](const Network& n, int param) {  // of the last step, as it was applied
-            const float* g = n.gradient(param);
-            return std::vector<float>(g, g + n.plan.params[param].size);
-        });
+        .def("gradient", &Network::gradient);
 }

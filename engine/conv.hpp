@@ -53,6 +53,37 @@ static inline Samples gathered(const Plan& plan, const Step& s, Samples far, Int
     return {scratch, plan.near.data(), L};
 }
 
+// One pixel: O channels of accumulators; kernels are read as they lie, a row of inputs for each output.
+using Rows = void (*)(const float* in, Int n, const float* w, float* out, const float* bias, bool relu);
+template <int O>
+static void rows(const float* in, Int n, const float* w, float* out, const float* bias, bool relu) {
+    V c[O];
+    UNROLL for (int o = 0; o < O; o++) c[o] = all(bias[o]);
+    for (Int t = 0; t < n; t++) {
+        V v = pinned(load(in + t * L));
+        UNROLL for (int o = 0; o < O; o++) c[o] += w[o * n + t] * v;
+    }
+    UNROLL for (int o = 0; o < O; o++) store(out + o * L, relu ? rectified(c[o]) : c[o]);
+}
+template <int... I>
+static Rows choose_rows(Int o, std::integer_sequence<int, I...>) {
+    static constexpr Rows table[] = {rows<I + 1>...};
+    return table[o - 1];
+}
+
+static void dense_forward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    const float *w = plan.params[s.params[0]].data, *bias = s.params[1] < 0 ? nullptr : plan.params[s.params[1]].data;
+    Int parts = tiles_of(y.c, MOST_ROWS);
+    float* out = b.act + y.at * L;
+    for (Int k = 0; k < parts; k++) {
+        Int o = cut(y.c, parts, k), n = cut(y.c, parts, k + 1) - o;
+        choose_rows(n, std::make_integer_sequence<int, MOST_ROWS>())(b.act + x.at * L, x.c, w + o * x.c, out + o * L,
+                                                                     bias ? bias + o : no_bias, s.act == Act::relu);
+    }
+    if (s.act != Act::linear && s.act != Act::relu) activate_row(s.act, s.alpha, out, y.c);
+}
+
 static void direct_forward(const Plan& plan, const Step& s, Block& b) {
     const Tensor& x = plan.tensors[s.ins[0]];
     const Tensor& y = plan.tensors[s.out];
@@ -183,6 +214,7 @@ static void dense_backward_weights(const Plan& plan, const Step& s, Block& b, fl
     const Tensor& x = plan.tensors[s.ins[0]];
     const Tensor& y = plan.tensors[s.out];
     V r[L];
+    bool first = s.stores && b.foremost;
     for (Int i = 0; i < x.c; i += L) {
         Int m = smallest(L, x.c - i);
         for (int j = 0; j < L; j++) r[j] = j < m ? load(b.act + (x.at + (i + j) * x.cs) * L) : zero();
@@ -196,8 +228,8 @@ static void dense_backward_weights(const Plan& plan, const Step& s, Block& b, fl
                 odd += g[j + 1] * r[j + 1];
             }
             even += odd;
-            if (m == L) storeu(w, loadu(w) + even);
-            else for (int j = 0; j < m; j++) w[j] += even[j];
+            if (m == L) storeu(w, first ? even : loadu(w) + even);
+            else for (int j = 0; j < m; j++) w[j] = first ? even[j] : w[j] + even[j];
         }
     }
 }
@@ -215,6 +247,7 @@ static void bias_gradient(const Tensor& y, Block& b, float* target) {
 }
 
 static void pack(const Plan& plan, const Step& s, float* packed, int part, int parts, bool backward) {
+    if (s.dense) return;
     const float* w = plan.params[s.params[0]].data;
     Int outs = plan.tensors[s.out].c, ins = plan.tensors[s.ins[0]].c;
     if (s.forward.used) winograd_pack(w, s.forward, packed, outs, ins, false, part, parts);
@@ -223,17 +256,16 @@ static void pack(const Plan& plan, const Step& s, float* packed, int part, int p
 }
 
 static void conv_forward(const Plan& plan, const Step& s, Block& b) {
-    (s.forward.used ? winograd_forward : direct_forward)(plan, s, b);
+    (s.dense ? dense_forward : s.forward.used ? winograd_forward : direct_forward)(plan, s, b);
 }
 
 static void conv_backward(const Plan& plan, const Step& s, Block& b) {
-    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    const Tensor& y = plan.tensors[s.out];
     if (s.act != Act::linear && !s.derived) derive_activation(plan, s, b);
     const Param& kernel = plan.params[s.params[0]];
     const Param* bias = s.params[1] < 0 ? nullptr : &plan.params[s.params[1]];
     if (bias && bias->grad >= 0) bias_gradient(y, b, b.wgrad + bias->grad);
-    bool dense = x.size() == x.c && Int(s.taps.size()) == x.c && y.size() == y.c;
-    auto to_weights = dense ? dense_backward_weights : s.weights.used ? winograd_backward_weights : direct_backward_weights;
+    auto to_weights = s.dense ? dense_backward_weights : s.weights.used ? winograd_backward_weights : direct_backward_weights;
     if (kernel.grad >= 0) to_weights(plan, s, b, b.wgrad + kernel.grad);
     if (s.wanted[0]) (s.back.used ? winograd_backward_data : direct_backward_data)(plan, s, b);
 }

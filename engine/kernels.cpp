@@ -69,12 +69,30 @@ static void backward(const Plan& plan, const Step& s, Block& b) {
     }
 }
 
-static void reduce(const Optimizer& o, const Param& p, float* const* grads, int threads, bool due, Int from, Int to,
-                   double* penalty, double* norm) {
-    float* g = grads[0] + p.grad;
-    for (int k = 1; k < threads; k++) {
-        const float* other = grads[k] + p.grad;
-        for (Int i = from; i < to; i++) g[i] += other[i];
+// f(i, take, put) for vectors of elements; the last one may have fewer than L.
+template <class F>
+static inline void each_vector(Int from, Int to, F f) {
+    Int i = from;
+    for (; i + L <= to; i += L) f(i, loadu, storeu);
+    Int rest = to - i;
+    if (rest <= 0) return;
+    f(i, [&](const float* p) { V v{}; __builtin_memcpy(&v, p, rest * sizeof(float)); return v; },
+      [&](float* p, V v) { __builtin_memcpy(p, &v, rest * sizeof(float)); });
+}
+
+static void reduce(const Optimizer& o, const Param& p, float* sum, const float* const* grads, int threads, bool due, Int from,
+                   Int to, double* penalty, double* norm) {
+    float* g = sum + p.grad;
+    constexpr Int PART = 1024;  // or else what lies in `sum`, which is one of the gradients, would be lost
+    float part[PART];
+    for (Int start = from; start < to; start += PART) {
+        Int n = smallest(PART, to - start);
+        __builtin_memcpy(part, grads[0] + p.grad + start, n * sizeof(float));
+        for (int k = 1; k < threads; k++) {
+            const float* other = grads[k] + p.grad + start;
+            for (Int i = 0; i < n; i++) part[i] += other[i];
+        }
+        __builtin_memcpy(g + start, part, n * sizeof(float));
     }
     if (p.l1 != 0 || p.l2 != 0)
         for (Int i = from; i < to; i++) {
@@ -123,13 +141,16 @@ static void update(const Optimizer& o, const Param& p, float* grad, float scale,
         case Rule::adam: {
             double correction = __builtin_sqrt(1 - __builtin_pow(o.b, double(t))) / (1 - __builtin_pow(o.a, double(t)));
             const float alpha = float(rate * correction), one_a = float(1 - o.a), one_b = float(1 - o.b);
-            for (Int i = from; i < to; i++) {
-                m[i] += (g[i] - m[i]) * one_a;
-                v[i] = b * v[i] + one_b * g[i] * g[i];
-                float largest = v[i];
-                if (u) largest = u[i] = u[i] > largest ? u[i] : largest;
-                w[i] -= alpha * m[i] / (__builtin_sqrtf(largest) + epsilon);
-            }
+            each_vector(from, to, [&](Int i, auto take, auto put) {
+                V slope = take(g + i), mean = take(m + i), square = take(v + i);
+                mean += (slope - mean) * one_a;
+                square = b * square + one_b * slope * slope;
+                V largest = u ? vmax(take(u + i), square) : square;
+                put(m + i, mean);
+                put(v + i, square);
+                if (u) put(u + i, largest);
+                put(w + i, take(w + i) - alpha * mean * reciprocal(root(largest) + epsilon));
+            });
             break;
         }
         case Rule::rmsprop: {

@@ -24,6 +24,8 @@ std::uint64_t mixed(std::uint64_t x) {  // splitmix64
 
 Int tiles(Int n, Int most) { return (n + most - 1) / most; }
 
+constexpr Int PACKED_ALONE = 65536;  // floats of kernels that each thread packs for itself rather than wait for others
+
 }  // namespace
 
 Network::~Network() {
@@ -72,6 +74,8 @@ void Network::cut_convolution(Step& s) {
     Int rows = std::min<Int>(kernels->most_rows, kernels->accumulators / columns);
     s.out_tiles = tiles(og, rows);
     s.in_tiles = tiles(ig, rows);
+    s.dense = x.size() == x.c && Int(s.taps.size()) == x.c && y.size() == y.c;
+    if (s.dense) return;
     Int size = y.c * Int(s.taps.size());
     s.packed = plan.packed_size;
     s.back_packed = plan.packed_size + size;
@@ -200,6 +204,20 @@ int Network::readers(int tensor) const {
     return count;
 }
 
+// Kernels of dense layers are large and their gradients are written whole, so those need not be zero before.
+void Network::plan_zeros() {
+    std::vector<std::uint8_t> written(plan.params.size());
+    for (std::size_t i = plan.steps.size(); i-- > 0;)
+        for (int p : plan.steps[i].params)
+            if (p >= 0 && graded_[i]) {
+                bool kernel = plan.steps[i].dense && p == plan.steps[i].params[0];
+                if (kernel) plan.steps[i].stores = !written[p];
+                written[p] = written[p] ? written[p] : kernel ? 1 : 2;
+            }
+    for (std::size_t p = 0; p < plan.params.size(); p++)
+        if (plan.params[p].grad >= 0 && written[p] != 1) zeros_.emplace_back(plan.params[p].grad, plan.params[p].size);
+}
+
 void Network::plan_phases(Phases& phases, bool training) {
     phases.assign(1, {{Pass::load, 0}});
     auto add = [&](Pass pass, std::size_t index) { phases.back().push_back({pass, int(index)}); };
@@ -246,6 +264,7 @@ void Network::finish(Int largest_batch, bool training) {
     if (training) {
         plan_gradients();
         plan_derivatives();
+        plan_zeros();
     }
     plan_phases(inference_, false);
     evaluation_ = inference_;
@@ -254,8 +273,8 @@ void Network::finish(Int largest_batch, bool training) {
     evaluation_.back().push_back({Pass::store, 0});
     if (training) plan_phases(training_, true);
     Int lanes = kernels->lanes;
-    packed_ = allocate(plan.packed_size);
     stats_.assign(plan.stats_size, 0.0);
+    packs_alone_ = plan.packed_size <= PACKED_ALONE;
     memory_.resize(threads);
     for (Memory& m : memory_) {
         m.act = allocate(plan.act_size * lanes);
@@ -264,6 +283,7 @@ void Network::finish(Int largest_batch, bool training) {
             m.wgrad = allocate(plan.weight_size);
         }
         m.scratch = allocate(plan.scratch_size);
+        if (packs_alone_ || &m == &memory_[0]) m.packed = allocate(plan.packed_size);
         m.norms.resize(plan.params.size());
     }
     if (training_.size() > 1) {
@@ -328,11 +348,12 @@ void Network::run_block(int thread, int index, int blocks, Int first, Int sample
     b.wgrad = own.wgrad.get();
     b.scratch = own.scratch.get();
     b.stats = stats_.data();
-    b.packed = packed_.get();
+    b.packed = packed(thread);
     b.data = &job_->data;
     b.tally = own.tallies.data();
     b.penalty = &own.penalty;
     b.index = index;
+    b.foremost = index == thread;
     b.blocks = blocks;
     b.batch = int(samples);
     b.first = Int(index) * lanes;
@@ -384,7 +405,7 @@ std::vector<Timing> Network::timings() const {
 
 // The share of a thread in all learned numbers, parameter by parameter: f(index, from, to).
 template <class F>
-void Network::each_share(int thread, F f) {
+void Network::each_share(int thread, F f) const {
     Int from = cut(plan.weight_size / 16, threads, thread) * 16, to = cut(plan.weight_size / 16, threads, thread + 1) * 16;
     for (std::size_t i = 0; i < plan.params.size(); i++) {
         const Param& p = plan.params[i];
@@ -397,14 +418,15 @@ void Network::each_share(int thread, F f) {
 void Network::update(int thread, int active, double rate, Int t, Int samples) {
     const Optimizer& o = plan.optimizer;
     Memory& own = memory_[thread];
-    std::vector<float*> grads;
+    std::vector<const float*> grads;
     for (int k = 0; k < active; k++) grads.push_back(memory_[k].wgrad.get());
     bool due = t % o.every == 0, norms = due && (o.clip_norm > 0 || o.clip_global > 0);
     t = (t - 1) / o.every + 1;  // steps become updates
     std::fill(own.norms.begin(), own.norms.end(), 0.0);
     double penalty = 0;
     each_share(thread, [&](std::size_t i, Int from, Int to) {
-        kernels->reduce(o, plan.params[i], grads.data(), active, due, from, to, &penalty, norms ? &own.norms[i] : nullptr);
+        kernels->reduce(o, plan.params[i], own.wgrad.get(), grads.data(), active, due, from, to, &penalty,
+                        norms ? &own.norms[i] : nullptr);
     });
     own.penalty += penalty * samples;
     if (norms) barrier_.wait();
@@ -421,9 +443,27 @@ void Network::update(int thread, int active, double rate, Int t, Int samples) {
             scale = most / std::max(norm, most) + (norm - norm);
         }
         const Param& p = plan.params[i];
-        if (due) kernels->update(o, p, grads[0], float(scale), rate, t, from, to);
+        if (due) kernels->update(o, p, own.wgrad.get(), float(scale), rate, t, from, to);
         if (p.average) kernels->average(o, p, t, from, to);
     });
+}
+
+std::vector<float> Network::gradient(int param) const {
+    std::vector<float> result(plan.params[param].size);
+    for (int k = 0; k < threads; k++)
+        each_share(k, [&](std::size_t i, Int from, Int to) {
+            const float* g = memory_[k].wgrad.get() + plan.params[i].grad;
+            if (int(i) == param) std::copy(g + from, g + to, result.begin() + from);
+        });
+    return result;
+}
+
+void Network::pack(int thread, bool training) {
+    int part = packs_alone_ ? 0 : thread, parts = packs_alone_ ? 1 : threads;
+    for (const Step& s : plan.steps) {
+        if (s.kind == Kind::conv) kernels->pack(plan, s, packed(thread), part, parts, training && s.wanted[0]);
+        if (s.kind == Kind::conv_transpose) kernels->pack(plan, s.mirror[0], packed(thread), part, parts, true);
+    }
 }
 
 void Network::work(int thread) {
@@ -439,17 +479,12 @@ void Network::work(int thread) {
     for (Int step = 0; step < steps; step++) {
         Int first = step * job.batch, samples = std::min(job.batch, job.data.samples - first);
         int blocks = int(tiles(samples, kernels->lanes)), active = std::min(threads, blocks);
-        if (training || step == 0) timed(thread, {Pass::pack, -1}, [&] {
-            for (const Step& s : plan.steps) {
-                if (s.kind == Kind::conv) kernels->pack(plan, s, packed_.get(), thread, threads, training && s.wanted[0]);
-                if (s.kind == Kind::conv_transpose) kernels->pack(plan, s.mirror[0], packed_.get(), thread, threads, true);
-            }
-        });
+        if (training || step == 0) timed(thread, {Pass::pack, -1}, [&] { pack(thread, training); });
         if (training) {
-            std::memset(own.wgrad.get(), 0, sizeof(float) * plan.weight_size);
+            for (auto [start, size] : zeros_) std::memset(own.wgrad.get() + start, 0, sizeof(float) * size);
             for (std::size_t i = 0; i < keys.size(); i++) keys[i] = mixed(job.keys[i] + mixed(job.t + step));
         }
-        meet();
+        if (!packs_alone_) meet();
         for (std::size_t k = 0; k < phases.size(); k++) {
             if (k) meet();
             for (int index = thread; index < blocks; index += threads)

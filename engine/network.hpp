@@ -79,7 +79,7 @@ public:
     std::vector<Timing> timings() const;  // of the runs since `profiling` was set
     bool profiling = false;
     double profiled = 0;  // samples
-    const float* gradient(int param) const { return memory_[0].wgrad.get() + plan.params[param].grad; }
+    std::vector<float> gradient(int param) const;  // of the last step, as it was applied
     Int bytes() const { return bytes_; }
 
 private:
@@ -88,7 +88,7 @@ private:
     using Phases = std::vector<std::vector<Op>>;
     struct Free { void operator()(float* p) const { operator delete(p, ALIGNMENT); } };
     using Floats = std::unique_ptr<float, Free>;
-    struct Memory { Floats act, grad, wgrad, scratch; std::vector<Tally> tallies; std::vector<double> norms; double penalty;
+    struct Memory { Floats act, grad, wgrad, scratch, packed; std::vector<Tally> tallies; std::vector<double> norms; double penalty;
                     std::map<std::pair<Pass, int>, double> seconds; };
 
     Floats allocate(Int count);
@@ -106,14 +106,18 @@ private:
     void work(int thread);
     void run_block(int thread, int index, int blocks, Int first, Int samples, const std::vector<Op>& ops, const std::uint64_t* keys);
     void update(int thread, int active, double rate, Int t, Int samples);
-    template <class F> void each_share(int thread, F f);
+    template <class F> void each_share(int thread, F f) const;
+    void plan_zeros();
+    float* packed(int thread) const { return memory_[packs_alone_ ? thread : 0].packed.get(); }
+    void pack(int thread, bool training);
     template <class F> void timed(int thread, Op op, F f);
 
     Phases training_, inference_, evaluation_;
     std::vector<std::uint8_t> graded_;  // tensors whose gradient is computed
     std::vector<Memory> memory_;        // of the threads
     std::vector<Memory> arenas_;        // of the blocks, where phases wait for each other
-    Floats packed_;
+    std::vector<std::pair<Int, Int>> zeros_;  // (start, size) of the gradients of weights that are added to
+    bool packs_alone_ = false;          // each thread has packed kernels of its own
     std::vector<double> stats_;
     Int bytes_ = 0;
     Job* job_ = nullptr;

@@ -75,6 +75,8 @@ struct Step {
     std::vector<std::int32_t> taps, back_taps;
     Int packed = 0, back_packed = 0;
     bool gathers = false;  // the samples of many taps are laid side by side
+    bool dense = false;    // every element of the input for every one of the output
+    bool stores = false;   // dense: the first to write the kernel's gradient, which is not zeroed before
     int out_tiles = 1, in_tiles = 1;
     Winograd forward, back, weights;
     // the activation of the step before, where its derivative is applied as soon as this step has made the gradient
@@ -146,6 +148,7 @@ struct Block {
     double* penalty;
     Int rows[64];       // of the arrays, one per lane; lanes beyond `live` repeat the last one
     int index, live, blocks, batch;
+    bool foremost;      // of its thread in this pass
     Int first;          // place of the first sample within the batch
     Int place;          // of the first sample within all of the call, where predictions go
     bool training;
@@ -163,10 +166,10 @@ struct Kernels {
     void (*loss)(const Plan&, int, Block&);
     void (*store)(const Plan&, Block&);
     void (*pack)(const Plan&, const Step&, float* packed, int part, int parts, bool backward);
-    // add the threads' gradients and the penalties' up into the first one; return the penalty and the squared norm;
-    // gradients that wait for an update are summed up, and their mean is returned when it is due
-    void (*reduce)(const Optimizer&, const Param&, float* const* grads, int threads, bool due, Int from, Int to,
-                   double* penalty, double* norm);
+    // add the threads' gradients and the penalties' up into `sum`; return the penalty and the squared norm; gradients
+    // that wait for an update are summed up, and their mean is returned when it is due
+    void (*reduce)(const Optimizer&, const Param&, float* sum, const float* const* grads, int threads, bool due, Int from,
+                   Int to, double* penalty, double* norm);
     void (*update)(const Optimizer&, const Param&, float* grad, float scale, double rate, Int t, Int from, Int to);
     void (*average)(const Optimizer&, const Param&, Int t, Int from, Int to);
 };

@@ -96,6 +96,17 @@ static inline V reciprocal(V x) {
 #endif
 }
 
+// √x of what is not negative, to a unit in the last place, as above.
+static inline V root(V x) {
+#if LANES == 16 && defined(__AVX512F__)
+    typedef float Sixteen __attribute__((vector_size(64)));
+    V y = (V)__builtin_ia32_rsqrt14ps512_mask((Sixteen)vmax(x, all(1e-37f)), Sixteen{}, 0xffff);
+    return x * (y + y * (0.5f - 0.5f * x * y * y));
+#else
+    return vsqrt(x);
+#endif
+}
+
 static inline V vsigmoid(V x) { return reciprocal(1.f + vexp(-x)); }
 
 // A rational function of odd numerator (as in Eigen); beyond ±7.9 tanh is ±1 to the last place.
