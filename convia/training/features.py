@@ -128,11 +128,13 @@ class FeatureBatches(Batches):
 
     def epoch(self) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
-        if not self._parts.is_valid:
+        if not self._parts.is_in_place:
             self._renew()
         view = self._epochs % max(1, self._settings.views if self._settings else 0)
         self._epochs += 1
         for numbers, read, skip in self._numbered():
+            if not self._parts.is_valid:  # callbacks may have changed weights
+                self._renew()
             if numbers is not None and self._store is not None and bool(self._store.known[view, numbers].all()):
                 batch = self._remembered(view, numbers, read, skip)
             else:
@@ -300,6 +302,7 @@ def prepare(model: Any, batches: Batches, validation: Batches | None) -> tuple[B
 
 
 def announce(batches: Batches, hooks: Any) -> None:
-    """Let the progress line say what is kept."""
-    if hooks.progress is not None:
-        hooks.progress.note = getattr(batches, "note", "")
+    """Let the progress line, and whatever else has a ``note``, say what is kept."""
+    for shown in hooks.callbacks:
+        if hasattr(shown, "note"):
+            shown.note = getattr(batches, "note", "")

@@ -17,6 +17,7 @@ from convia import activations, engine, layers, symbolic, tree
 from convia.graph import Graph
 from convia.layer import Layer
 from convia.symbolic import FunctionCall, Node
+from convia.variable import Variable
 
 _UNKNOWN = 64  # pixels, where a side is not known
 _LEAST = 2e6  # multiplications per sample below which the engine computes faster than anything can be looked up
@@ -136,6 +137,8 @@ def _is_watched(layer: Any) -> bool:
 def _is_steady(call: Call, learned: set[int], by_chance: bool) -> bool:
     """Whether a call gives the same for the same sample at any time; ``by_chance`` lets random layers pass."""
     operation = call.operation
+    if any(isinstance(leaf, Variable) for leaf in tree.flatten([call.args, call.kwargs])):
+        return False
     if isinstance(operation, FunctionCall):
         name = getattr(operation.function, "__name__", "random")
         return not getattr(operation.function, "__module__", "").startswith("convia.random") and not any(
@@ -149,6 +152,8 @@ def _is_steady(call: Call, learned: set[int], by_chance: bool) -> bool:
 def _is_steady_layer(layer: Any, training: bool | None, learned: set[int], by_chance: bool) -> bool:
     ours = type(layer).__module__.startswith(("convia.layers", "convia.applications", "convia.models", "convia.graph"))
     if not ours or isinstance(layer, layers.Lambda) or _is_watched(layer) or layer._metrics or layer._makes_masks:
+        return False
+    if getattr(layer, "stateful", False):
         return False
     if any(id(variable) in learned for variable in layer.weights):
         return False
@@ -191,17 +196,24 @@ class Split:
         self.is_random = any(call.is_random for call in self._plain)
         owners = {id(call.operation): call.operation for call in self._plain if isinstance(call.operation, Layer)}
         self.variables = [weight for owner in owners.values() for weight in owner.weights]
-        self._key = self.key()
+        self._layers = list(model._flatten_layers())
+        self._key, self._places = self._now(), self._memory()
 
-    def key(self) -> tuple[Any, ...]:
-        """Return what changes with the weights of the frozen part and with what is frozen."""
-        flags = tuple(layer.trainable for layer in self._model._flatten_layers())
-        return flags, tuple((variable.data_ptr(), variable._version) for variable in self.variables)
+    def _now(self) -> tuple[list[bool], list[int]]:
+        return [layer.trainable for layer in self._layers], [variable._version for variable in self.variables]
+
+    def _memory(self) -> list[int]:
+        return [variable.data_ptr() for variable in self.variables]
 
     @property
     def is_valid(self) -> bool:
-        """Whether nothing has changed since it was made."""
-        return self.key() == self._key
+        """Whether the weights of the frozen part, and what is frozen, are as they were when it was made."""
+        return self._now() == self._key
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the weights of the frozen part lie where they did; it takes longer to see."""
+        return self._memory() == self._places
 
     def features(self, x: Any, training: bool = False) -> list[Tensor]:
         """Compute what the rest needs, without noting anything for gradients; ``training`` is for random layers."""
@@ -327,7 +339,7 @@ def _joined(convolution: Any, call: Call) -> Any:
         return None
     twin = copy.copy(convolution)
     quiet = twin.__dict__
-    quiet["activation"], quiet["_active"], quiet["_rectifies"] = activations.relu, True, True
+    quiet["activation"] = activations.relu
     return twin
 
 

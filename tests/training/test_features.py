@@ -154,7 +154,28 @@ def of_chance():
     return network(augmentation=[layers.RandomFlip()])
 
 
+def tied():
+    base, head = backbone(), layers.Dense(3, use_bias=False)
+    base.trainable = False
+    inputs = Input((12, 12, 3))
+    x = layers.GlobalAveragePooling2D()(base(inputs))
+    learned = head(x)
+    model = Model(inputs, [ops.matmul(x, head.kernel), learned])
+    model.compile("sgd", "mse")
+    return model
+
+
+def with_state():
+    inputs = Input((2, 3), batch_size=4)
+    recurrent = layers.LSTM(5, stateful=True, trainable=False)
+    model = Model(inputs, layers.Dense(2)(recurrent(inputs, training=False)))
+    model.compile("sgd", "mse")
+    return model
+
+
 HALF = "FunctionCall FunctionCall Conv2D BatchNormalization ReLU DepthwiseConv2D BatchNormalization Activation"
+
+WHOLE = "Conv2D BatchNormalization ReLU DepthwiseConv2D BatchNormalization Activation Conv2D Add GlobalAveragePooling2D"
 
 
 @pytest.mark.parametrize(
@@ -166,6 +187,8 @@ HALF = "FunctionCall FunctionCall Conv2D BatchNormalization ReLU DepthwiseConv2D
         (thawed, ""),
         (with_hook, ""),
         (of_chance, ""),
+        (tied, WHOLE),
+        (with_state, ""),
     ],
 )
 def test_what_may_change_is_not_frozen(make, expected):
@@ -232,15 +255,16 @@ def test_the_progress_line_says_so(cache, said, capsys):
     assert last.endswith(said) if said else "features" not in last
 
 
-def test_weights_that_change_meanwhile_are_seen():
+@pytest.mark.parametrize("when", ["on_epoch_end", "on_train_batch_end"])
+def test_weights_that_change_meanwhile_are_seen(when):
     def change(model):
         kernel = model.get_layer("backbone").get_layer("first").kernel
-        return callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: kernel.assign(kernel * 1.5))
+        return callbacks.LambdaCallback(**{when: lambda number, logs: kernel.assign(kernel * 1.5)})
 
     histories = []
     for cache in (True, False):
         model = network()
-        histories.append(fitted(model, cache, {"x": X, "y": Y, "callbacks": [change(model)]})[0])
+        histories.append(fitted(model, cache, {"x": X, "y": Y, "batch_size": 8, "callbacks": [change(model)]})[0])
     assert histories[0] == histories[1]
 
 
