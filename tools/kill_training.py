@@ -2,9 +2,8 @@
 
 ``python tools/kill_training.py 50 [seed]``: each time a process that trains with BackupAndRestore is killed (SIGKILL)
 after a random time, again and again until it gets to the end; weights, optimizer, learning rate, the state of the
-random generators, the numbers of the epochs and their history have to be those of a process that ran through, to the
-bit. The last process's history begins with the epoch at which it went on; if that was in the middle, its means of that
-epoch are those of the batches that were left.
+random generators, the numbers of the epochs, their history and what other callbacks decided have to be those of a
+process that ran through, to the bit. The last process's history begins with the epoch at which it went on.
 """
 
 import argparse
@@ -19,11 +18,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-EPOCHS, SAMPLES, BATCH, KILLS_EACH = 4, 40, 4, 5
+EPOCHS, SAMPLES, BATCH, KILLS_EACH = 5, 40, 4, 5
+SETTINGS = [(frequency, engine) for engine in ("torch", "auto") for frequency in (1, 3, "epoch")]
 
 
-def train(folder: Path, frequency: Any) -> None:
-    """Train a small network with everything that has a state, writing a sign of life per batch."""
+def train(folder: Path, frequency: Any, engine: str) -> None:
+    """Train a small network with everything that has a state, writing a sign of life per batch.
+
+    The learning rate is a schedule on torch; else ReduceLROnPlateau lowers it.
+    """
     import numpy as np
 
     import convia
@@ -32,11 +35,17 @@ def train(folder: Path, frequency: Any) -> None:
 
     folder.mkdir(exist_ok=True)
     convia.utils.set_random_seed(1)
-    inner = [layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Dropout(0.3), layers.Flatten(), layers.Dense(2)]
-    model = convia.Sequential([layers.Input((8, 8, 1)), layers.RandomFlip(), *inner])
-    rate = convia.optimizers.schedules.CosineDecay(0.01, EPOCHS * SAMPLES // BATCH)
-    model.compile(convia.optimizers.Adam(rate), "mse", metrics=["mae"])
+    inner = [layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Dropout(0.3), layers.Flatten()]
+    head = layers.Dense(2, activation="softmax")
+    random_layers = [layers.RandomFlip()] if engine == "torch" else []
+    model = convia.Sequential([layers.Input((8, 8, 1)), *random_layers, *inner, head])
+    falling = convia.optimizers.schedules.CosineDecay(0.01, EPOCHS * SAMPLES // BATCH)
+    rate = falling if engine == "torch" else 0.01
+    metrics = ["accuracy", convia.metrics.F1Score(), convia.metrics.AUC(num_thresholds=20)]
+    optimizer = convia.optimizers.Adam(rate, use_ema=True)
+    model.compile(optimizer, "categorical_crossentropy", metrics=metrics, engine=engine)
     x = np.random.default_rng(0).normal(size=(SAMPLES, 8, 8, 1)).astype("float32")
+    y = np.eye(2, dtype="float32")[(x.mean((1, 2, 3)) > 0).astype(int)]
     log = (folder / "log").open("a", buffering=1)
     hooks = [
         callbacks.BackupAndRestore(folder / "backup", frequency, delete_checkpoint=False),
@@ -45,9 +54,17 @@ def train(folder: Path, frequency: Any) -> None:
     ]
     resumed: list[int] = []
     hooks += [
-        callbacks.LambdaCallback(on_train_begin=lambda logs: resumed.extend((model._resume_epoch, model._resume_step)))
+        callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: resumed or resumed.extend((model._resume_epoch, model._resume_step))
+        ),
+        callbacks.SwapEMAWeights(swap_on_epoch=True),
+        callbacks.EarlyStopping("loss", patience=2, min_delta=0.05, restore_best_weights=True),
     ]
-    history = model.fit(x, x[:, 0, :2, 0], epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=hooks)
+    plateau = callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=0.05, cooldown=1)
+    hooks += [plateau] if engine != "torch" else []
+    history = model.fit(
+        x, y, epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=hooks, validation_data=(x[:9], y[:9])
+    )
     arrays = {f"weight{place}": value for place, value in enumerate(model.get_weights())}
     arrays |= {f"slot{place}": value.numpy() for place, value in enumerate(model.optimizer.variables)}
     arrays |= {f"random_{key}": value for key, value in random_state(model).items()}
@@ -86,11 +103,11 @@ class Process:
         return self.code
 
 
-def killed_and_resumed(folder: Path, frequency: Any, rng: random.Random, kills: int, seconds: float) -> int:
+def killed_and_resumed(folder: Path, setting: Any, rng: random.Random, kills: int, seconds: float) -> int:
     """Kill a training at random moments of its batches, and let it come to an end; return how often it was killed."""
     done = 0
     while not (folder / "end.npz").exists():
-        process = Process(train, folder, frequency)
+        process = Process(train, folder, *setting)
         if done < kills:
             log = folder / "log"
             before = log.stat().st_size if log.exists() else 0
@@ -121,14 +138,13 @@ def differences(one: Path, other: Path) -> list[str]:
 
     with np.load(one) as first, np.load(other) as second:
         whole, ended = dict(first), dict(second)
-    epoch, step = ended.pop("resumed")
     whole.pop("resumed")
-    wrong = [] if list(ended.get("history_epoch", ())) == list(range(epoch, EPOCHS)) else ["epochs"]
+    epoch = int(ended.pop("resumed")[0]) if len(ended["resumed"]) else len(whole["history_epoch"])
     for name in [name for name in whole if name.startswith("history_")]:
-        whole[name] = whole[name][epoch + (step > 0) :]
-        ended[name] = ended.get(name, whole[name])[int(step > 0) :]
-    names = sorted({*whole, *ended})
-    return wrong + [name for name in names if name not in ended or not np.array_equal(whole[name], ended[name])]
+        whole[name] = whole[name][epoch:]
+        ended.setdefault(name, whole[name][:0])  # a process that had nothing left to do
+    names = sorted({*whole, *ended} - {"resumed"})
+    return [name for name in names if name not in ended or not np.array_equal(whole[name], ended[name])]
 
 
 def run(kills: int, seed: int) -> tuple[int, list[str]]:
@@ -144,20 +160,22 @@ def run(kills: int, seed: int) -> tuple[int, list[str]]:
         whole: dict[Any, tuple[Path, float]] = {}
         number = 0
         while total < kills:
-            frequency = (1, 3, "epoch")[number % 3]
-            if frequency not in whole:
-                folder = Path(name) / f"whole_{frequency}"
-                process = Process(train, folder, frequency)
+            setting = SETTINGS[number % len(SETTINGS)]
+            if setting not in whole:
+                folder = Path(name) / f"whole_{number}"
+                process = Process(train, folder, *setting)
                 while not (folder / "log").exists() and process.poll() is None:
                     time.sleep(0.002)
                 began = time.monotonic()
                 process.wait()
-                whole[frequency] = folder / "end.npz", time.monotonic() - began
-            end, seconds = whole[frequency]
+                whole[setting] = folder / "end.npz", time.monotonic() - began
+            end, seconds = whole[setting]
             folder = Path(name) / f"killed_{number}"
-            total += killed_and_resumed(folder, frequency, rng, min(KILLS_EACH, kills - total), 0.4 * seconds)
+            total += killed_and_resumed(folder, setting, rng, min(KILLS_EACH, kills - total), 0.4 * seconds)
             found = differences(end, folder / "end.npz")
-            wrong += [f"training {number}, backups every {frequency}: {', '.join(found)}"] if found else []
+            wrong += (
+                [f"training {number}, {setting[1]}, backups every {setting[0]}: {', '.join(found)}"] if found else []
+            )
             print(f"{total} kills, {len(wrong)} trainings that differ", flush=True)
             number += 1
     return total, wrong

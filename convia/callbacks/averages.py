@@ -19,6 +19,8 @@ class SwapEMAWeights(Callback):
         ValueError: at the first swap, if the optimizer keeps no averages.
     """
 
+    kept = ("_swapped",)
+
     def __init__(self, swap_on_epoch: bool = False) -> None:
         self.swap_on_epoch = swap_on_epoch
         self._swapped = False

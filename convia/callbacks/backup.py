@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import warnings
 import zipfile
 import zlib
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from convia import distributed
-from convia.callbacks.base import Callback, Logs, needed_if
+from convia.callbacks.base import Callback, Logs, after_others, needed_if
 from convia.callbacks.checkpoint import batch_counter
 from convia.callbacks.disk import lock, survives, unlock
+from convia.callbacks.kept import callbacks_state, metrics_state, set_callbacks_state, set_metrics_state
 from convia.callbacks.progress import say
 from convia.callbacks.random_state import random_state, set_random_state
 from convia.errors import explain
@@ -27,10 +29,12 @@ _DAMAGED = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.er
 class BackupAndRestore(Callback):
     """Backs the training up, and restores it when ``fit`` is called again after an interruption.
 
-    A backup holds the weights, the optimizer's variables, the epoch and batch, and the states of the random generators,
-    such that training goes on as if nothing had happened. It is one file, written under another name, flushed to the
-    disk and then renamed: an interruption at any moment leaves a whole backup. SIGTERM and Ctrl-C wait for the end of
-    the batch, and for a backup; a full disk is a warning. The folder is locked against other processes.
+    A backup holds the weights, the optimizer's variables, the epoch and batch, the states of the random generators and
+    of the metrics, and what other callbacks ``kept`` (such as how long a metric has not improved), so that training
+    goes on as if nothing had happened. It is made, and restored, after the other callbacks have been called. It is one
+    file, written under another name, flushed to the disk and then renamed: an interruption at any moment leaves a whole
+    backup. SIGTERM and Ctrl-C wait for the end of the batch, and for a backup; a full disk is a warning. The folder is
+    locked against other processes.
 
     ``fit`` finds the epoch and the batch to go on with, both from 0, as ``model._resume_epoch`` and
     ``model._resume_step`` after ``on_train_begin``; both are 0 where there is no backup.
@@ -68,7 +72,10 @@ class BackupAndRestore(Callback):
         self._owed = self._interrupted = False
         self._random_at_epoch: Arrays = {}
         self._random_at_step: Arrays = {}
+        self._metrics_at_step: Arrays = {}
+        self._companions: Sequence[Any] = ()
 
+    @after_others
     def on_train_begin(self, logs: Logs = None) -> None:
         """Restore the latest backup that can be read."""
         if not getattr(self.model, "built", True):
@@ -118,10 +125,14 @@ class BackupAndRestore(Callback):
         state = json.loads(str(arrays["state"]))
         at_epoch, at_step = _under(arrays, "random at epoch"), _under(arrays, "random")
         steps = (self.params or {}).get("steps")
+        set_callbacks_state(self._companions, _under(arrays, "callbacks"))
+        if state.get("stopped"):
+            return sys.maxsize, 0
         if state["step"] and None not in (steps, state.get("steps")) and steps != state["steps"]:
             self._warn_of_other_data(state, steps)
             return state["epoch"], 0
         self._random_at_step, self._random_at_epoch = (at_step, at_epoch) if state["step"] else ({}, {})
+        self._metrics_at_step = _under(arrays, "metrics")
         # the order of the samples is drawn at the beginning of the epoch; it has to be the same for the rest of it
         set_random_state(at_epoch if state["step"] else at_step, model)
         return state["epoch"], state["step"]
@@ -146,11 +157,13 @@ class BackupAndRestore(Callback):
 
     @needed_if(lambda self: self._counter or self._random_at_step)
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        """Within a resumed epoch, go on with the random numbers that followed."""
+        """Within a resumed epoch, go on with the random numbers that followed, and with its metrics."""
         if self._random_at_step:
             set_random_state(self._random_at_step, self.model)
-            self._random_at_step = {}
+            set_metrics_state(self.model, self._metrics_at_step)
+            self._random_at_step = self._metrics_at_step = {}
 
+    @after_others
     @needed_if(lambda self: self._counter)
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Back up, if it is time; at the last batch of the epoch, after its validation."""
@@ -160,6 +173,7 @@ class BackupAndRestore(Callback):
             if not self._owed:
                 self._save(self._epoch, batch + 1)
 
+    @after_others
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Back up, if it is time."""
         if self._counter is None or self._owed:
@@ -169,25 +183,33 @@ class BackupAndRestore(Callback):
     def on_interruption(self, epoch: int, batch: int) -> None:
         """Back up, and say how to go on."""
         self._interrupted = True
-        self._save(epoch, batch)
+        self._save(epoch, batch, stopped=False)
         say(f"\nInterrupted; epoch {epoch + 1} goes on with batch {batch + 1}. All is kept in {self.backup_dir}:")
         say("run the same program again, and training goes on there.")
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Delete the backups, and the folder if nothing else is in it."""
         self._resume(0, 0)
-        if distributed.is_first():
-            unlock(self._latest.parent)
-        if self._interrupted:
+        if not distributed.is_first():
             return
-        if not distributed.is_first() or not self.delete_checkpoint or not self._latest.parent.exists():
-            return
+        if not self._interrupted and self._latest.parent.exists():
+            self._delete() if self.delete_checkpoint else self._allow_more()
+        unlock(self._latest.parent)
+
+    def _allow_more(self) -> None:
+        """After its regular end, a training that was stopped may go on."""
+        arrays = self._read() or {}
+        state = json.loads(str(arrays["state"])) if arrays else {}
+        if state.get("stopped"):
+            self._write({**arrays, "state": np.array(json.dumps({**state, "stopped": False}))})
+
+    def _delete(self) -> None:
         for path in (self._latest, self._previous, _temporary(self._latest)):
             path.unlink(missing_ok=True)
         if not any(self._latest.parent.iterdir()):
             self._latest.parent.rmdir()
 
-    def _save(self, epoch: int, step: int) -> None:
+    def _save(self, epoch: int, step: int, stopped: bool | None = None) -> None:
         if not distributed.is_first():
             return
         optimizer = getattr(self.model, "optimizer", None)
@@ -197,10 +219,14 @@ class BackupAndRestore(Callback):
             "optimizer": {str(place): slot for place, slot in enumerate(slots)},
             "random": random_state(self.model),
             "random at epoch": self._random_at_epoch if step else {},
+            "metrics": metrics_state(self.model) if step else {},
+            "callbacks": callbacks_state(self._companions),
         }
         arrays = {f"{group}/{name}": array for group, rows in groups.items() for name, array in rows.items()}
         steps = (self.params or {}).get("steps")
-        arrays["state"] = np.array(json.dumps({"epoch": epoch, "step": step, "steps": steps}))
+        stopped = bool(getattr(self.model, "stop_training", False)) if stopped is None else stopped
+        state = {"epoch": epoch, "step": step, "steps": steps, "stopped": stopped and not step}
+        arrays["state"] = np.array(json.dumps(state))
         with survives("BackupAndRestore", str(self._latest), "The backup before is kept, and training goes on."):
             self._write(arrays)
 

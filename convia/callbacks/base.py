@@ -1,6 +1,6 @@
 """Callback: what can be done at the events of training, evaluation and prediction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from torch.nn.parallel import DistributedDataParallel
@@ -17,6 +17,17 @@ def needed_if(condition: Callable[[Any], Any]) -> Callable[[Hook], Hook]:
         return hook
 
     return mark
+
+
+def after_others(hook: Hook) -> Hook:
+    """Mark a hook that is called after those of all other callbacks, wherever it stands in the list."""
+    hook._after_others = True  # type: ignore[attr-defined]
+    return hook
+
+
+def in_turn(callbacks: Iterable[Any], hook: str) -> list[Any]:
+    """Return callbacks in the order in which their hooks are called."""
+    return sorted(callbacks, key=lambda item: getattr(getattr(item, hook, None), "_after_others", False))
 
 
 def needs(callback: Any, hook: str) -> bool:
@@ -42,8 +53,11 @@ class Callback:
         params: "verbose", "epochs" and "steps" of the loop that runs.
         model: the model that the loop works on; set ``model.stop_training = True`` to end the training.
         first_process_only: whether only the first of several processes that share a training calls it, as it writes.
+        kept: names of attributes that BackupAndRestore backs up and restores, so that a callback goes on as if nothing
+            had happened: numbers, texts, arrays, or lists and dictionaries of them.
     """
 
+    kept: tuple[str, ...] = ()
     params: Any = None
     first_process_only = False
     _model: Any = None

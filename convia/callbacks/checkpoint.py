@@ -20,16 +20,16 @@ class BatchCounter:
 
     def __init__(self, every: int) -> None:
         self.every = every
-        self._count = 0
-        self._last = -1
+        self.count = 0
+        self.last = -1
 
     def is_due(self, batch: int) -> bool:
         """Count up to this batch of the epoch, from 0."""
-        self._count += batch + 1 if batch <= self._last else batch - self._last
-        self._last = batch
-        if self._count < self.every:
+        self.count += batch + 1 if batch <= self.last else batch - self.last
+        self.last = batch
+        if self.count < self.every:
             return False
-        self._count = 0
+        self.count = 0
         return True
 
 
@@ -67,6 +67,7 @@ class ModelCheckpoint(MonitorCallback):
     """
 
     first_process_only = True
+    kept = ("best", "_counted")
 
     def __init__(
         self,
@@ -89,6 +90,15 @@ class ModelCheckpoint(MonitorCallback):
         self._current_epoch = 0
         if not self.filepath.endswith(".weights.h5" if save_weights_only else (".keras", ".h5")):
             self._refuse_ending()
+
+    @property
+    def _counted(self) -> list[int]:
+        return [] if self._counter is None else [self._counter.count, self._counter.last]
+
+    @_counted.setter
+    def _counted(self, numbers: list[int]) -> None:
+        if self._counter is not None and numbers:
+            self._counter.count, self._counter.last = numbers
 
     def _refuse_ending(self) -> None:
         weights = self.save_weights_only

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from convia import distributed, tree
-from convia.callbacks.base import Callback, Logs, needs
+from convia.callbacks.base import Callback, Logs, in_turn, needs
 from convia.callbacks.progress import ProgbarLogger
 from convia.callbacks.records import History
 from convia.errors import explain
@@ -35,7 +35,7 @@ def _plain(value: Any) -> Any:
 
 
 class CallbackList(Callback):
-    """Calls several callbacks, in their order, then the history and the progress bar.
+    """Calls several callbacks, in their order, then the history and the progress bar; last what backs all that up.
 
     The hooks of batches are called only on callbacks that override them, under their present names or the older
     ``on_batch_begin`` and ``on_batch_end``. A loop that asks ``wants_train_batches`` first need not compute logs that
@@ -77,6 +77,9 @@ class CallbackList(Callback):
             self.callbacks.append(ProgbarLogger())
         self.progress = next((item for item in self.callbacks if isinstance(item, ProgbarLogger)), None)
         self.history = next((item for item in self.callbacks if isinstance(item, History)), None)
+        for item in self.callbacks:
+            if hasattr(item, "_companions"):
+                item._companions = self.callbacks
         self._find_watchers()
         self.set_model(model)
         self.set_params(params)
@@ -84,17 +87,17 @@ class CallbackList(Callback):
     def _find_watchers(self) -> None:
         """Find out, once per loop, who wants to be called at every batch."""
         self._watchers = {
-            (loop, moment): [
-                getattr(item, hook)
-                for item in self.callbacks
-                if item is not self.progress and needs(item, hook := f"on_{loop}_batch_{moment}")
-            ]
+            (loop, moment): self._watching(f"on_{loop}_batch_{moment}")
             for loop in _LOOPS
             for moment in ("begin", "end")
         }
         self.wants_train_batches, self.wants_test_batches, self.wants_predict_batches = (
             bool(self._watchers[loop, "begin"] or self._watchers[loop, "end"]) for loop in _LOOPS
         )
+
+    def _watching(self, hook: str) -> list[Callable[..., None]]:
+        items = [item for item in in_turn(self.callbacks, hook) if item is not self.progress]
+        return [getattr(item, hook) for item in items if needs(item, hook)]
 
     def set_params(self, params: Any) -> None:
         """Give the parameters of the loop to all callbacks."""
@@ -144,7 +147,7 @@ def _at_loop(loop: str, moment: str) -> Callable[..., None]:
         if moment == "begin":
             self._find_watchers()
         logs = plain_logs(logs)
-        for item in self.callbacks:
+        for item in in_turn(self.callbacks, hook):
             getattr(item, hook)(logs)
 
     return call
@@ -155,7 +158,7 @@ def _at_epoch(moment: str) -> Callable[..., None]:
 
     def call(self: CallbackList, epoch: int, logs: Logs = None) -> None:
         logs = plain_logs(logs)
-        for item in self.callbacks:
+        for item in in_turn(self.callbacks, hook):
             getattr(item, hook)(epoch, logs)
 
     return call

@@ -26,6 +26,8 @@ class MonitorCallback(Callback):
         min_delta: by how much a value has to be better.
     """
 
+    kept: tuple[str, ...] = ("best",)
+
     def __init__(
         self, monitor: str = "val_loss", mode: str = "auto", baseline: float | None = None, min_delta: float = 0
     ) -> None:
@@ -106,6 +108,8 @@ class EarlyStopping(MonitorCallback):
         start_from_epoch: epochs before this one are not looked at.
     """
 
+    kept = ("best", "best_epoch", "best_weights", "stopped_epoch", "wait")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -183,6 +187,8 @@ class ReduceLROnPlateau(MonitorCallback):
     Raises:
         ValueError: a factor of 1 or more.
     """
+
+    kept = ("best", "cooldown_counter", "wait")
 
     def __init__(
         self,

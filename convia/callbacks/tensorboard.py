@@ -43,6 +43,8 @@ class TensorBoard(Callback):
 
     first_process_only = True
 
+    kept = ("_batches",)
+
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",

@@ -86,6 +86,7 @@ class Metric(Configured):
         variable = Variable(first, tuple(shape), dtype, trainable=False, aggregation=aggregation, name=name)
         variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
+        self.take_up(self.__dict__.get("_awaited", ()))
         return variable
 
     def add_weight(
@@ -103,6 +104,17 @@ class Metric(Configured):
                 new = leaf.variables if isinstance(leaf, Metric) else [leaf] if isinstance(leaf, Variable) else []
                 found += [variable for variable in new if all(variable is not other for other in found)]
         return found
+
+    def take_up(self, state: Sequence[Any]) -> None:
+        """Give the variables, in their order, a state of earlier; when they exist, if they are made by the first batch.
+
+        One that does not fit, as of another metric, is left aside.
+        """
+        own = self.variables
+        self.__dict__["_awaited"] = state if len(own) < len(state) else ()
+        if [tuple(variable.shape) for variable in own] == [tuple(array.shape) for array in state]:
+            for variable, array in zip(own, state, strict=True):
+                variable.assign(array)
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch."""

@@ -1,6 +1,6 @@
 """What training minimizes and reports: the losses and metrics of ``compile``, matched with the model's outputs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -34,6 +34,7 @@ class Objective:
         self._weights: list[float] = []
         self._metrics: list[list[Any]] = []
         self._weighted: list[list[Any]] = []
+        self._awaited: Mapping[int, Any] = {}
 
     def build(self, y: Any, outputs: Any, names: list[str] | None) -> None:
         """Match losses and metrics with the outputs, and check the first batch against them.
@@ -68,6 +69,7 @@ class Objective:
             if loss is not None:
                 _check_first_batch(loss, name, target, output)
         self.built = True
+        self.take_up(self._awaited)
 
     # -- per step -----------------------------------------------------------------------------------------------
 
@@ -117,6 +119,12 @@ class Objective:
                     metric.update_state(target, output)
             for metric in weighted:
                 metric.update_state(target, output, sample_weight=sample_weight)
+
+    def take_up(self, states: Mapping[int, Any]) -> None:
+        """Give the metrics, by number, states that they had in an epoch; before there are metrics, once there are."""
+        self._awaited = states if not self.built else {}
+        for number, metric in enumerate(self.metrics if self.built else ()):
+            metric.take_up(states.get(number, ()))
 
     # -- books --------------------------------------------------------------------------------------------------
 

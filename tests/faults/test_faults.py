@@ -149,13 +149,14 @@ def test_a_full_disk_is_a_warning_and_the_file_before_is_kept(kind, tmp_path):
     model, kept = network(), []
     model.optimizer.build(model.trainable_variables)
 
-    def note(epoch, logs):
+    def note(*_):
         kept.append((tmp_path / name).read_bytes())
 
     with contextlib.ExitStack() as stack, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fill = LambdaCallback(on_epoch_begin=lambda epoch, logs: epoch == 1 and stack.enter_context(small_files(64)))
-        history = fit(model, fill, make(tmp_path), LambdaCallback(on_epoch_end=note))
+        look = LambdaCallback(on_epoch_begin=lambda epoch, logs: epoch and note(), on_train_end=note)
+        history = fit(model, fill, look, make(tmp_path))
     told = [str(each.message) for each in caught if name in str(each.message)]
     assert len(told) == 2
     assert "File too large while writing" in told[0] and "training goes on" in told[0]
