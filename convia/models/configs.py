@@ -1,11 +1,12 @@
 """A graph as a config in Keras 3's format, and back."""
 
+import warnings
 from typing import Any
 
 from convia import registry, tree
 from convia.errors import explain
 from convia.layers.augmentation import Augmentation
-from convia.models import operations, tensorflow_ops
+from convia.models import operations, tensorflow_nodes, tensorflow_ops
 from convia.saving.configs import from_keras
 from convia.saving.files import naming
 from convia.symbolic import FunctionCall, KerasTensor, Node
@@ -105,7 +106,7 @@ def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any
             with naming(f"layer {name!r}"):
                 made[name] = _operation_from_config({**entry, "name": name})
             nodes = entry["inbound_nodes"]
-            if entry["class_name"] in tensorflow_ops.CLASSES:
+            if entry["class_name"] in _OF_TENSORFLOW:
                 nodes = [_as_lists(node) for node in nodes]
             if not nodes:
                 tensors[name, 0] = tree.flatten(made[name].output)
@@ -115,6 +116,9 @@ def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any
     model = cls(inputs, outputs, name=config.get("name"))
     if config.get("trainable") is False:
         model.trainable = False
+    for operation in made.values():
+        if isinstance(operation, _Addition):
+            operation.add_to(model)
     return model
 
 
@@ -147,7 +151,43 @@ def _repeat_calls(made: dict[str, Any], waiting: list[tuple[str, int, Any]], ten
         waiting = later
 
 
+class _Addition:
+    """A loss or metric that tf.keras's ``model.add_loss(tensor)`` put into a graph; it hands on its input."""
+
+    KINDS = ("AddLoss", "AddMetric")
+
+    def __init__(self, name: str, kind: str, config: dict[str, Any]) -> None:
+        self.name, self.kind, self.metric = name, kind, config.get("metric_name")
+        self.tensor: Any = None
+
+    def __call__(self, tensor: Any) -> list[Any]:
+        self.tensor = tensor
+        return [tensor]
+
+    def add_to(self, model: Any) -> None:
+        """Add it where programs of tf.keras's era run, whose models take losses of symbolic tensors; else say so."""
+        if not hasattr(model, "_symbolic_losses"):
+            received = (
+                f"{self.kind} layer {self.name!r}, a {'loss' if self.kind == 'AddLoss' else 'metric'} in the graph"
+            )
+            remedy = (
+                "Predictions are the same; to train on with it, call add_loss or add_metric in a Layer of your own."
+            )
+            warnings.warn(explain("load_model", received, "losses and metrics in compile()", remedy), stacklevel=2)
+        elif self.kind == "AddLoss":
+            model.add_loss(self.tensor)
+        else:
+            model.add_metric(self.tensor, name=self.metric or self.name)
+
+
+_OF_TENSORFLOW = (*tensorflow_ops.CLASSES, tensorflow_nodes.CLASS)
+
+
 def _operation_from_config(entry: dict[str, Any]) -> Any:
+    if entry["class_name"] in _Addition.KINDS and registry.get_registered_object(entry["class_name"]) is None:
+        return _Addition(entry["name"], entry["class_name"], entry["config"])
+    if entry["class_name"] == tensorflow_nodes.CLASS:
+        return tensorflow_nodes.TensorFlowNode(entry["name"], entry["config"])
     if entry["class_name"] in tensorflow_ops.CLASSES:
         return tensorflow_ops.TensorFlowFunction(entry["name"], entry["config"]["function"])
     operation = operations.revive(entry)

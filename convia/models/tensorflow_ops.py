@@ -223,4 +223,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **_SPECIAL,
 }
 
-__all__ = ["CLASSES", "TensorFlowFunction"]
+
+def function(name: str) -> Callable[..., Any]:
+    """Return the function of TensorFlow's short name, such as "reduce_mean"."""
+    return _FUNCTIONS[name]
+
+
+__all__ = ["CLASSES", "TensorFlowFunction", "function"]

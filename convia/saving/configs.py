@@ -96,17 +96,17 @@ def _revive(value: Any, namespace: str) -> Any:
 # -- objects that occur several times ---------------------------------------------------------------------------------
 
 
-def _dictionaries(config: Any) -> Iterator[Config]:
+def dictionaries(config: Any) -> Iterator[Config]:
     """Yield the dictionaries in a config, outer ones before inner ones."""
     if isinstance(config, dict):
         yield config
     for item in config.values() if isinstance(config, dict) else config if isinstance(config, (list, tuple)) else ():
-        yield from _dictionaries(item)
+        yield from dictionaries(item)
 
 
 def only_shared_ids(config: Any) -> Any:
     """Drop the ids of objects that occur once."""
-    entries = [entry for entry in _dictionaries(config) if "shared_object_id" in entry]
+    entries = [entry for entry in dictionaries(config) if "shared_object_id" in entry]
     counts = Counter(entry["shared_object_id"] for entry in entries)
     for entry in entries:
         if counts[entry["shared_object_id"]] == 1:
@@ -116,7 +116,7 @@ def only_shared_ids(config: Any) -> Any:
 
 def with_lost_ids(config: Any) -> Any:
     """Find the first occurrence of shared layers: Keras forgets to mark it when it is in another model."""
-    entries = [entry for entry in _dictionaries(config) if isinstance(entry.get("config"), dict)]
+    entries = [entry for entry in dictionaries(config) if isinstance(entry.get("config"), dict)]
     counts = Counter(entry.get("shared_object_id") for entry in entries)
     for place, entry in enumerate(entries):
         key = entry.get("shared_object_id")
@@ -252,6 +252,7 @@ def parsed_yaml(who: str, text: str | bytes) -> Config:
 
 __all__ = [
     "deserialize_keras_object",
+    "dictionaries",
     "from_keras",
     "only_shared_ids",
     "parsed",

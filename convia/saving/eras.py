@@ -12,7 +12,7 @@ import torch
 from convia import registry
 from convia.args import parameters
 from convia.errors import explain
-from convia.saving.configs import Config, from_keras, revived_compile_config
+from convia.saving.configs import Config, dictionaries, from_keras, revived_compile_config
 
 _MODELS = ("Functional", "Sequential")
 _CLASSES: dict[str, tuple[str, dict[str, Any]]] = {  # old name → today's, and arguments
@@ -20,8 +20,12 @@ _CLASSES: dict[str, tuple[str, dict[str, Any]]] = {  # old name → today's, and
     "BatchNormalizationV1": ("BatchNormalization", {}),
     "BatchNormalizationV2": ("BatchNormalization", {}),
     "SyncBatchNormalization": ("BatchNormalization", {"synchronized": True}),
+    "CuDNNGRU": ("GRU", {"reset_after": True}),
+    "CuDNNLSTM": ("LSTM", {"recurrent_activation": "sigmoid"}),
     "AtrousConvolution1D": ("Conv1D", {}),
     "AtrousConvolution2D": ("Conv2D", {}),
+    "LossScaleOptimizerV1": ("LossScaleOptimizer", {}),
+    "LossScaleOptimizerV3": ("LossScaleOptimizer", {}),
     "Deconvolution2D": ("Conv2DTranspose", {}),
     "Deconvolution3D": ("Conv3DTranspose", {}),
     "ThresholdedReLU": ("ReLU", {"theta": 1.0}),
@@ -65,6 +69,7 @@ _ARGUMENTS: dict[str, str] = {  # old argument → today's, the first that the c
     "lr": "learning_rate",
     "m": "max_value",
     "nb_filter": "filters",
+    "optimizer": "inner_optimizer",
     "output_dim": "units",
     "p": "rate",
     "pool_length": "pool_size",
@@ -225,7 +230,14 @@ def from_legacy(config: Any, era: int = 3) -> Any:
     return _translated(from_keras(config), era)
 
 
-def _translated(config: Any, era: int) -> Any:
+def former_classes(config: Any) -> dict[str, str]:
+    """Return name → class, as the file has it, of the layers whose class has another name today."""
+    entries = [entry for entry in dictionaries(config) if isinstance(entry.get("config"), Mapping)]
+    plain = [(entry["config"].get("name"), str(entry.get("class_name")).rpartition(">")[2]) for entry in entries]
+    return {name: kind for name, kind in plain if kind in _CLASSES and isinstance(name, str)}
+
+
+def _translated(config: Any, era: int, space: str | None = None) -> Any:
     if (
         not isinstance(config, dict)
         or "class_name" not in config
@@ -251,14 +263,17 @@ def _translated(config: Any, era: int) -> Any:
             return _translated(_as_graph(inner), era)
         inner = {**inner, "layers": [_translated(layer, era) for layer in inner["layers"]]}
     elif not own:
-        inner = _known_arguments(plain, {**extra, **inner}, era)
+        inner = _known_arguments(plain, {**extra, **inner}, era, space)
     home = "keras" if plain in _MODELS else "keras.layers" if era == 1 and "inbound_nodes" in config else None
     module = {"module": home} if home and not own else {}
     return {**config, **module, "class_name": plain, "config": inner}
 
 
-def _known_arguments(name: str, inner: Config, era: int) -> Config:
-    spaces = ("keras.layers", "keras.optimizers", "keras.regularizers", "keras.constraints")
+_SPACES = ("keras.layers", "keras.optimizers", "keras.regularizers", "keras.constraints", "keras.initializers")
+
+
+def _known_arguments(name: str, inner: Config, era: int, space: str | None = None) -> Config:
+    spaces = _SPACES if space is None else (space,)
     item = next((found for space in spaces if (found := registry.registered(space).get(name))), None)
     if item is None:
         return inner
@@ -298,7 +313,7 @@ def _value(key: str, value: Any, era: int) -> Any:
     if isinstance(value, dict) and "name" in value and "class_name" not in value and "config" not in value:
         arguments = {name: item for name, item in value.items() if name != "name"}  # of Keras 1
         value = {"class_name": _PLAIN.get(value["name"], value["name"]), "config": arguments}
-    return _translated(value, era)
+    return _translated(value, era, "keras.initializers" if key.endswith("initializer") else None)
 
 
 def _merge(inner: Config, era: int) -> Config:
@@ -395,6 +410,7 @@ def _legacy_object(value: Any) -> Any:
 
 
 __all__ = [
+    "former_classes",
     "from_legacy",
     "hard_sigmoid_of_keras_2",
     "legacy_compile_arguments",

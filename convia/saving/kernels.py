@@ -1,7 +1,10 @@
-"""Kernels of convolutions in old files, in today's order of axes.
+"""Kernels of old files in today's order of axes: those of convolutions and of recurrent layers.
 
 Keras 1 kept kernels as Theano has them, (filters, channels, rows, columns), where images are channels_first, and those
 of one dimension with an axis of length 1. On Theano, which turns kernels around, all were stored turned around.
+
+CuDNNLSTM and CuDNNGRU of Keras 2 kept the kernels of each gate as cuDNN has them, (units, in), though their shapes say
+(in, units), and two biases.
 """
 
 from typing import Any
@@ -19,6 +22,7 @@ def todays(layer: Any, arrays: list[np.ndarray], era: int, backend: str | None) 
         era: the first number of the version of Keras that wrote them.
         backend: what it ran on, None if that is not known.
     """
+    arrays = _of_cudnn(arrays)
     if era > 1 and backend != "theano":
         return arrays
     found = [place for place, array in enumerate(arrays) if array.ndim > 3 or (era > 1 and array.ndim > 2)]
@@ -53,6 +57,27 @@ def _of_keras_1(layer: Any, kernel: np.ndarray) -> np.ndarray:
         last = (0, 1) if is_transposed else (1, 0)
         return kernel.transpose(*range(2, kernel.ndim), *last)
     return np.swapaxes(kernel, -1, -2) if is_transposed else kernel
+
+
+# -- recurrent layers -------------------------------------------------------------------------------------------------
+
+
+def _of_cudnn(arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Find kernels (in, gates·u) and (u, gates·u) with biases (2·gates·u,), which only cuDNN's layers have."""
+    arrays = list(arrays)
+    for place in range(len(arrays) - 2):
+        kernel, recurrent, bias = arrays[place : place + 3]
+        if kernel.ndim != 2 or recurrent.ndim != 2 or bias.ndim != 1 or not recurrent.shape[0]:
+            continue
+        units, columns = recurrent.shape
+        gates = columns // units
+        if (columns, kernel.shape[1], len(bias)) == (gates * units, gates * units, 2 * columns) and gates in (3, 4):
+            in_order = [part.reshape(units, -1).T for part in np.split(kernel, gates, 1)]
+            turned = [part.T for part in np.split(recurrent, gates, 1)]
+            both = bias.reshape(2, columns)
+            biases = both.sum(0) if gates == 4 else both  # an LSTM adds them; a GRU multiplies between
+            arrays[place : place + 3] = np.hstack(in_order), np.hstack(turned), biases
+    return arrays
 
 
 __all__ = ["todays"]

@@ -31,9 +31,15 @@ def read(who: str, optimizer: Optimizer, names: list[str], arrays: list[np.ndarr
     Args:
         names: as in the file, empty where it has none.
     """
+    inner = getattr(optimizer, "inner_optimizer", None)  # files of tf.keras hold the state of that one
+    if inner is not None and not _fits(optimizer.variables, arrays):
+        return read(who, inner, names, arrays)
     scalars = [array for array in arrays if not array.ndim]
+    is_new = len(scalars) == len(arrays) and not any(scalars[:1])  # saved before the first step
     if _fits(optimizer.variables, arrays):
         _assign(optimizer.variables, arrays)
+    elif is_new:
+        return None
     elif not _by_name(optimizer, names, arrays) and not _by_place(optimizer, names, arrays):
         received = f"{len(arrays)} variables for {len(optimizer.variables)}"
         warnings.warn(f"{who}: the optimizer starts anew, its saved state does not fit ({received}).", stacklevel=4)
@@ -42,6 +48,7 @@ def read(who: str, optimizer: Optimizer, names: list[str], arrays: list[np.ndarr
         if isinstance(optimizer, Nadam):
             steps = np.arange(1, int(scalars[0] if scalars else 0) + 1)
             optimizer._u_product.assign(float(np.prod(optimizer.beta_1 * (1 - 0.5 * 0.96**steps))))
+    return None
 
 
 def _fits(variables: list[Any], arrays: list[np.ndarray]) -> bool:
@@ -61,11 +68,11 @@ def _own_columns(optimizer: Optimizer) -> dict[str, list[Any]]:
 
 
 def _by_name(optimizer: Optimizer, names: list[str], arrays: list[np.ndarray]) -> bool:
-    """``Adam/m/dense/kernel:0`` of tf.keras, ``Adam/dense/kernel/m:0`` before 2.11."""
+    """``Adam/m/dense/kernel:0`` of tf.keras, ``m/dense/kernel:0`` within another, ``Adam/dense/kernel/m:0`` of old."""
     own, saved = _own_columns(optimizer), Columns()
     for name, array in zip(names, arrays, strict=False):
         parts = name.partition(":")[0].split("/")
-        slot = next((found for part in (parts[-1], parts[1:2] and parts[1]) if (found := _slot(part, own))), None)
+        slot = next((found for part in (parts[-1], *parts[1::-1]) if (found := _slot(part, own))), None)
         if slot:
             saved.setdefault(slot, []).append(array)
     if not names or saved.keys() != own.keys() or not all(_fits(own[slot], saved[slot]) for slot in own):

@@ -41,7 +41,7 @@ def _visit(item: Any, path: str, seen: dict[int, Any], count_seen: bool) -> Iter
         used: Counter[str] = Counter()
         for child in item.values() if isinstance(item, dict) else item:
             if (_is_saveable(child) or _is_container(child)) and (count_seen or id(child) not in seen):
-                name = snake_case(type(child).__name__) if _is_saveable(child) else "container"
+                name = snake_case(_class_name(child)) if _is_saveable(child) else "container"
                 number, used[name] = used[name], used[name] + 1
                 yield from _visit(
                     _opened(child), f"{path}/{name}_{number}" if number else f"{path}/{name}", seen, count_seen
@@ -65,6 +65,11 @@ def _attributes(item: Any) -> Iterator[tuple[str, Any]]:
             names.add("layers")
     for name in sorted(names, key=lambda name: f"~{name}" if name.startswith("_") else name):
         yield name, getattr(item, name)
+
+
+def _class_name(item: Any) -> str:
+    """The name of an object's class; in files of older Keras it may be another."""
+    return getattr(item, "_former_class", None) or type(item).__name__
 
 
 def _is_saveable(item: Any) -> bool:

@@ -225,7 +225,8 @@ def _listed(names: Any) -> list[str]:
 
 
 def _require_built(method: str, model: Any) -> None:
-    if not model.built:
+    parts = model._flatten_layers(include_self=False)
+    if not model.built and not (parts and all(part.built for part in parts)):
         raise ValueError(
             explain(
                 f"{method} of {model.name!r}",

@@ -6,7 +6,7 @@ import json
 import os
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,8 +27,8 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
 
     Args:
         model: any model; a subclassed one is loaded again with its class in ``custom_objects``.
-        filepath: ends in ``.keras``, or in ``.h5`` for the format of Keras 1 and 2. An old file there is kept until
-            the new one is complete.
+        filepath: ends in ``.keras``, or in ``.h5`` for the format of Keras 1 and 2; a name without an ending, or of a
+            folder, gets ``.keras``, with a warning. An old file there is kept until the new one is complete.
         overwrite: if false, ask at the terminal before replacing a file.
         zipped: false writes a folder of the files that a ``.keras`` archive holds.
         include_optimizer: false leaves the optimizer out of an ``.h5`` file.
@@ -50,6 +50,8 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
         _write_archive(model, filepath, Path())
         return
     path = Path(os.fspath(filepath))
+    if not path.suffix and path.name and zipped is not False:
+        path = _with_ending(path)
     ending = path.suffix
     if (zipped is not False and ending not in (".keras", *_LEGACY)) or (zipped is False and ending == ".keras"):
         wanted = (
@@ -71,12 +73,21 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
                 _write_archive(model, stream, temporary)
 
 
+def _with_ending(path: Path) -> Path:
+    """The name that a model without an ending is saved under: tf.keras made a folder, Keras 1 and 2 any file."""
+    made = path.with_name(f"{path.name}.keras")
+    received, expected = f"{str(path)!r}, a name without an ending", "a name that ends in .keras (or .h5)"
+    warnings.warn(explain("save_model", received, expected, f"The model is written to {str(made)!r}."), stacklevel=4)
+    return made
+
+
 def load_model(
     filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
 ) -> Any:
     """Read a model that ``save_model`` of convia or of Keras wrote, ``.keras`` or ``.h5``.
 
     Args:
+        filepath: a file; a folder that ``zipped=False`` wrote; or a name without its ending, ``.keras``.
         custom_objects: your own classes and functions by name; the function of a Lambda layer by the layer's name.
         compile: whether to compile it as it was, with the optimizer's state.
         safe_mode: accepted; code in files is never run.
@@ -88,6 +99,9 @@ def load_model(
     if hasattr(filepath, "read"):
         return _read_archive("load_model", filepath, custom_objects, compile)
     path = Path(os.fspath(filepath))
+    beside = path.with_name(f"{path.name}.keras") if path.name and not path.suffix else path
+    if beside.is_file() and not path.is_file() and not (path / _CONFIG).is_file():
+        path = beside
     who = f"load_model from {str(path)!r}"
     if not (path / _CONFIG).is_file():
         files.check_readable("load_model", path, _EXPECTED)
@@ -134,8 +148,10 @@ def _write_archive(model: Any, stream: Any, beside: Path) -> None:
 def _read_archive(who: str, source: Path | BinaryIO, custom_objects: Any, compile: bool) -> Any:
     with files.open_zip(who, source, "a .keras archive") as archive:
         era = _era(files.member(who, archive, _METADATA)) if _METADATA in archive.namelist() else 3
-        model = _from_text(who, files.member(who, archive, _CONFIG), custom_objects, compile, era)
-        with weights.from_archive(who, archive) as get:
+        text = files.member(who, archive, _CONFIG)
+        model = _from_text(who, text, custom_objects, compile, era)
+        former = eras.former_classes(configs.parsed(who, text)) if era < 3 else {}
+        with weights.from_archive(who, archive) as get, _under_former_names(model, former):
             _restore(who, model, get, era)
         if kept.MEMBER in archive.namelist():
             kept.read(who, model, files.member(who, archive, kept.MEMBER))
@@ -148,10 +164,23 @@ def _era(metadata: bytes) -> int:
     return 3
 
 
+@contextlib.contextmanager
+def _under_former_names(model: Any, former: Mapping[str, str]) -> Iterator[None]:
+    """Paths of weights hold the names of classes, those of the file's time."""
+    renamed = [layer for layer in model._flatten_layers() if layer.name in former] if former else []
+    for layer in renamed:
+        vars(layer)["_former_class"] = former[layer.name]
+    try:
+        yield
+    finally:
+        for layer in renamed:
+            del vars(layer)["_former_class"]
+
+
 def _restore(who: str, model: Any, get: Any, era: int) -> None:
     """Set the weights; an optimizer's state of older Keras is arranged in another way."""
     optimizer = getattr(model, "optimizer", None) if era < 3 else None
-    skip = [optimizer] if optimizer is not None else ()
+    skip = [optimizer, getattr(optimizer, "inner_optimizer", None)]
     state.restore(who, model, get, skip=skip, count_seen=era > 2)
     saved = get("optimizer")
     if saved and optimizer is not None:

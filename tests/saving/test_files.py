@@ -86,7 +86,25 @@ def test_a_saved_model_of_tensorflow(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["m.pt", "m", "m.ckpt"])
+@pytest.mark.parametrize("name", ["m", "m/", "a.b/m"])
+def test_names_without_an_ending_get_one(name: str, model: Any, tmp_path: Path) -> None:
+    path = f"{tmp_path}/{name}"
+    if name.endswith("/"):
+        Path(path).mkdir()
+    with pytest.warns(UserWarning, match=r"a name without an ending; expected .*is written to '.*m\.keras'"):
+        model.save(path)
+    assert Path(path).with_name("m.keras").is_file()
+    np.testing.assert_array_equal(load_model(path).get_weights()[0], model.get_weights()[0])
+
+
+def test_a_folder_of_a_model_goes_before_a_file_beside_it(model: Any, tmp_path: Path) -> None:
+    model.save(tmp_path / "m", zipped=False)
+    other = convia.Sequential([convia.Input((2,)), convia.layers.Dense(1)])
+    other.save(tmp_path / "m.keras")
+    assert len(load_model(tmp_path / "m").weights) == len(model.weights)
+
+
+@pytest.mark.parametrize("name", ["m.pt", "m.ckpt"])
 def test_other_endings(name: str, model: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ends in \.keras.*Try 'm\.keras'"):
         model.save(tmp_path / name)

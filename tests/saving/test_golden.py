@@ -1,6 +1,10 @@
-"""Files that tf.keras 2.15 and Keras 3.15 wrote (see ``golden/make_golden.py``): predictions, and training that goes on."""
+"""Files that tf.keras 2.15, also in 1.x mode, and Keras 3.15 wrote: predictions, and training that goes on.
+
+``golden/make_golden.py`` and ``golden/make_golden_old.py`` wrote them.
+"""
 
 import tarfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import pytest
 from convia.models import load_model
 
 GOLDEN = Path(__file__).parent / "golden"
-ERAS = ("tf_keras", "keras")
+ERAS = ("tf_1", "tf_keras", "keras")
 
 
 def _names(era: str) -> list[str]:
@@ -81,3 +85,22 @@ def test_training_goes_on(name: str, unpacked: Path) -> None:
     count = 1 if without_state or name.rpartition(".")[0] in OTHER_RULE else len(losses)
     np.testing.assert_allclose(losses[:count], values["losses"][:count], rtol=1e-4)
     assert np.isfinite(losses).all()
+
+
+@pytest.mark.parametrize("ending", ["h5", "keras"])
+def test_an_optimizer_that_never_stepped_is_no_reason_to_warn(ending: str, unpacked: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = load_model(unpacked / "tf_1" / f"graph_untrained.{ending}")
+    assert int(model.optimizer.iterations) == 0
+
+
+@pytest.mark.parametrize("ending", ["h5", "keras"])
+def test_losses_in_a_graph_are_left_out_with_a_warning(ending: str, unpacked: Path) -> None:
+    with pytest.warns(UserWarning, match=r"AddLoss layer 'add_loss', a loss in the graph.*Predictions are the same"):
+        load_model(unpacked / "tf_1" / f"graph_added.{ending}")
+
+
+def test_layers_of_cudnn_become_those_that_run_anywhere(unpacked: Path) -> None:
+    first, second, _ = load_model(unpacked / "tf_1" / "layer_cudnn.h5").layers
+    assert type(first).__name__ == "LSTM" and second.forward_layer.reset_after
