@@ -2,8 +2,11 @@
 
 Numbers are those of a ``fit`` that keeps nothing: the frozen part always sees batches of one size, because kernels may
 round differently by size, and the first batch that is answered from the cache is computed once more and compared.
+Samples are told apart by their place in arrays or in a folder, and where they only pass by, as in pipelines, by a hash
+of what they are.
 """
 
+import hashlib
 import math
 import shutil
 import tempfile
@@ -124,6 +127,7 @@ class FeatureBatches(Batches):
         self._size = size and min(size, self.samples or size)
         self._store: _Store | None = None
         self._labels: dict[int, Any] = {}
+        self._contents: dict[bytes, int] = {}
         self._epochs, self._is_proven = 0, False
 
     def epoch(self) -> Iterator[Batch]:
@@ -159,7 +163,8 @@ class FeatureBatches(Batches):
     def _features(self, x: Any) -> list[Tensor]:
         """Compute features in a batch of the usual size, whose last samples are repeated where there are too few."""
         count = len(tree.flatten(x)[0])
-        missing = (self._size or count) - count
+        self._size = self._size or count
+        missing = self._size - count
         if missing > 0:
             x = tree.map_structure(lambda leaf: torch.cat([leaf, leaf[-1:].expand(missing, *leaf.shape[1:])]), x)
         values = self._parts.features(x, self._training)
@@ -168,7 +173,7 @@ class FeatureBatches(Batches):
     def _keep(self, view: int, numbers: Tensor, values: list[Tensor]) -> None:
         settings = self._settings
         if self._store is None and settings is not None:
-            count = self.samples or int(getattr(_flow(self._source), "n", 0) or 0)
+            count = int(getattr(_flow(self._source), "n", 0) or 0) or self._most
             store = _Store(count, max(1, settings.views), values, settings)
             if not store.fits:
                 self._settings, self.note = None, f"features not kept: {_bytes(store.size)} are more than the disk has"
@@ -203,7 +208,25 @@ class FeatureBatches(Batches):
             yield from _of_flow(flow, self._source)
         else:
             for batch in self._source.epoch():
-                yield None, lambda batch=batch: batch, lambda: None  # type: ignore[misc]
+                yield self._by_content(batch[0]), lambda batch=batch: batch, lambda: None  # type: ignore[misc]
+
+    @property
+    def _most(self) -> int:
+        """How many samples there can be."""
+        return self.samples or (self.steps or 0) * (self._size or 0)
+
+    def _by_content(self, x: Any) -> Tensor | None:
+        """Number samples by what they are; None, and nothing is kept, once there are more than an epoch has."""
+        digests = _digests(x) if self._settings is not None else None
+        if digests is None:
+            return None
+        self._size = self._size or len(digests)
+        numbers = [self._contents.setdefault(digest, len(self._contents)) for digest in digests]
+        if len(self._contents) <= self._most:
+            return torch.tensor(numbers)
+        self._settings, self._store, self._contents = None, None, {}
+        self.note = "features not kept: the images change"
+        return None
 
 
 def _of_arrays(source: ArrayBatches) -> Iterator[_Numbered]:
@@ -245,6 +268,15 @@ def _skip(flow: Any, count: int) -> None:
         if flow.image_data_generator is not None:
             for _ in range(count):
                 flow.image_data_generator.get_random_transform(shape)
+
+
+def _digests(x: Any) -> list[bytes] | None:
+    """Return a hash of each sample; None of what is no tensor."""
+    leaves = tree.flatten(x)
+    if not all(isinstance(leaf, Tensor) and leaf.numel() for leaf in leaves):
+        return None
+    parts = [leaf.detach().cpu().reshape(len(leaf), -1).contiguous().view(torch.uint8).numpy() for leaf in leaves]
+    return [hashlib.blake2b(b"".join(map(bytes, rows)), digest_size=16).digest() for rows in zip(*parts, strict=True)]
 
 
 def _flow(source: Batches) -> Any:
@@ -291,9 +323,10 @@ def prepare(model: Any, batches: Batches, validation: Batches | None) -> tuple[B
         return batches, validation
 
     def wrapped(source: Batches, training: bool) -> Batches:
-        changes = training and (parts.is_random or not _repeats(source))
+        by_content = not isinstance(source, ArrayBatches) and _flow(source) is None and source.steps is not None
+        changes = training and (parts.is_random or not (_repeats(source) or by_content))
         views = settings.views if settings and changes else 0
-        kept = (views or not changes) and (_repeats(source) or _flow(source) is not None)
+        kept = (views or not changes) and (_repeats(source) or _flow(source) is not None or by_content)
         return FeatureBatches(
             model, source, parts, replace(settings, views=views) if settings and kept else None, training
         )

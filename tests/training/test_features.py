@@ -13,6 +13,7 @@ from PIL import Image
 import convia
 from convia import Input, Model, Sequential, callbacks, config, layers, ops
 from convia.images import ImageDataGenerator
+from convia.pipeline import Dataset
 from convia.random import set_random_seed
 from convia.training import frozen
 from convia.training.features import FeatureCache
@@ -80,6 +81,23 @@ def folder_flow(folder):
     return {"x": ImageDataGenerator().flow_from_directory(folder, **options), "steps_per_epoch": 7}
 
 
+def pipeline(folder):
+    data = Dataset.from_tensor_slices((X, Y)).shuffle(22)
+    return {"x": data.batch(8), "validation_data": Dataset.from_tensor_slices((X[:5], Y[:5])).batch(4)}
+
+
+def arrays_in_part(folder):
+    return {"x": X, "y": Y, "batch_size": 8, "steps_per_epoch": 3}
+
+
+def endless(folder):
+    def batches():
+        while True:
+            yield from ((X[start : start + 8], Y[start : start + 8]) for start in (0, 8, 16))
+
+    return {"x": batches(), "steps_per_epoch": 3}
+
+
 def fitted(model, cache, data, **more):
     model.cache_features = cache
     set_random_seed(7)
@@ -101,7 +119,15 @@ def counted(monkeypatch):
 
 @pytest.mark.parametrize(
     ("make", "data", "batches", "proofs"),
-    [(network, arrays, 2 + 1, 2), (stack, arrays, 2 + 1, 2), (network, flow, 3 + 1, 2), (network, folder_flow, 5, 1)],
+    [
+        *(
+            (network, arrays, 2 + 1, 2),
+            (stack, arrays, 2 + 1, 2),
+            (network, flow, 3 + 1, 2),
+            (network, folder_flow, 5, 1),
+        ),
+        *((network, pipeline, 3 + 2, 2), (network, endless, 3, 1), (network, arrays_in_part, 3, 1)),
+    ],
 )
 def test_histories_and_weights_equal_those_without_a_cache(make, data, batches, proofs, tmp_path, counted):
     with_cache, weights = fitted(make(), True, data(tmp_path))
@@ -234,6 +260,14 @@ def test_features_larger_than_the_disk_are_not_kept(tmp_path, capsys, monkeypatc
     fitted(network(), FeatureCache(memory=0), {"x": X, "y": Y, "batch_size": 11}, verbose=2)
     assert len(counted) == 2 * 4
     assert "features not kept: 704 B are more than the disk has" in capsys.readouterr().out
+
+
+def test_pipelines_that_change_images_keep_nothing(capsys, counted, tmp_path):
+    data = Dataset.from_tensor_slices((X, Y)).map(lambda x, y: (x + torch.rand(()), y)).batch(8)
+    found = fitted(network(), True, {"x": data}, verbose=2)
+    assert len(counted) == 4 * 3
+    assert capsys.readouterr().out.count("features not kept: the images change") == 3
+    assert found[0] == fitted(network(), False, {"x": data})[0]
 
 
 def test_features_that_differ_by_batch_are_not_kept(capsys, monkeypatch):
