@@ -1,15 +1,18 @@
 // Photographs (JPEG, ITU-T T.81: baseline, three colours of 8 bits, one scan), of which only some rows and columns are
-// wanted, as when they are made small by taking the nearest pixels; compiled once per instruction set.
+// wanted, as when they are made smaller by taking the nearest pixels; compiled once per instruction set.
 //
 // The pixels are, bit by bit, those of libjpeg's and libjpeg-turbo's defaults: the accurate integer transform, "fancy"
 // upsampling. All of the file is read, but transformed are only the blocks and rows that are looked at, as many blocks
 // at once as there are lanes. Whatever is not ordinary, or would not be decoded to the same pixels by everybody, is left
 // to others: the answer is false. So nothing here has to guess what a damaged file might have meant.
 #include "jpeg.hpp"
+#include "huffman.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #define NAME_(prefix, isa) prefix##isa
@@ -17,17 +20,11 @@
 
 namespace convia::CONVIA_ISA {
 
-using Byte = std::uint8_t;
-using Short = std::int16_t;
 using Int = std::int64_t;
 typedef std::int32_t V __attribute__((vector_size(4 * LANES)));
 typedef Short VS __attribute__((vector_size(2 * LANES)));
-typedef Byte VB __attribute__((vector_size(LANES)));
 
-constexpr int QUICK = 11;       // bits of a code, with the number behind it, that one look at a table decodes
-constexpr int TOGETHER = 56 / QUICK;  // such codes that need no more bits than are known after filling up
 constexpr int BLOCK = 64 * LANES;  // numbers of LANES blocks, which lie beside each other
-constexpr int END = 128;        // steps of the code that ends a block: farther than any block
 constexpr Int MARGIN = 512;     // zeros behind the bits, more than a block can take
 
 // Place in a block, row by row, of each coefficient (figure 5): along the diagonals, up and down in turns.
@@ -47,98 +44,6 @@ constexpr std::array<Int, 64> PLACES = [] {
     return places;
 }();
 
-// A number of `size` bits (section F.1.2.1): the lower half of them stands for negative ones.
-static inline Short signed_number(int bits, int size) {
-    return Short(bits < 1 << (size - 1) ? bits - (1 << size) + 1 : bits);
-}
-
-struct Bits {
-    const Byte* at;
-    std::uint64_t word = 0;  // the next bits, the first one on top
-    int count = 0;           // how many of them are known
-
-    void fill() {  // to at least 56
-        std::uint64_t next;
-        std::memcpy(&next, at, 8);
-        word |= __builtin_bswap64(next) >> count;
-        at += (63 - count) >> 3;
-        count |= 56;
-    }
-    int peek(int n) const { return int(word >> (64 - n)); }
-    void drop(int n) { word <<= n, count -= n; }
-};
-
-// Huffman codes (annex C). A symbol is run << 4 | size: zeros to leave out, and bits of the number that follows.
-class Codes {
-public:
-    struct Step { Byte bits, steps; Short value; };  // how far it goes in the block, no way: there is no such code
-    bool known = false;
-
-    // `lengths`: how many codes of 1…16 bits there are; `end`: the steps of the symbol 0. False: no such codes.
-    bool define(const Byte* lengths, const Byte* named, int count, int end) {
-        end_ = end;
-        if (end == 1 && std::any_of(named, named + count, [](Byte symbol) { return symbol > 11; })) return false;
-        symbols_.fill(0);
-        std::copy(named, named + count, symbols_.begin());
-        quick_.fill({});
-        for (int length = 1, code = 0, place = 0; length <= 16; length++, code <<= 1) {
-            first_[length] = place - code;
-            for (int k = 0; k < lengths[length - 1]; k++, code++, place++) {
-                if (code >= 1 << length) return false;
-                if (length <= QUICK) enter(code, length, symbols_[place]);
-            }
-            beyond_[length] = code << (16 - length);
-        }
-        beyond_[17] = 1 << 16;
-        return known = true;
-    }
-
-    // Read a code, and the number behind it, from at least QUICK known bits.
-    Step next(Bits& in) const {
-        const Step step = quick_[in.peek(QUICK)];
-        if (!step.steps) return longer(in, step);
-        in.drop(step.bits);
-        return step;
-    }
-
-private:
-    std::array<Step, 1 << QUICK> quick_;  // without steps, but with bits: the value is the symbol
-    std::array<int, 18> beyond_{};        // per length, the first code that is no longer one of it, in 16 bits
-    std::array<int, 17> first_{};         // per length, what to add to a code for its symbol's place
-    std::array<Byte, 256> symbols_{};
-    int end_ = 1;
-
-    Byte steps(int symbol) const {
-        return Byte(symbol & 15 ? (symbol >> 4) + 1 : symbol == 0 ? end_ : symbol == 0xF0 ? 16 : 0);
-    }
-
-    void enter(int code, int length, int symbol) {
-        const int size = symbol & 15, rest = QUICK - length;
-        for (int i = 0; i < 1 << rest; i++)
-            quick_[code << rest | i] =
-                size > rest ? Step{Byte(length), 0, Short(symbol)}
-                            : Step{Byte(length + size), steps(symbol), size ? signed_number(i >> (rest - size), size) : Short(0)};
-    }
-
-    Step longer(Bits& in, Step step) const {
-        in.fill();
-        int symbol = step.value, length = step.bits;
-        if (!length) {
-            const int code = in.peek(16);
-            for (length = 1; code >= beyond_[length];) length++;
-            if (length > 16) return {};
-            symbol = symbols_[(first_[length] + (code >> (16 - length))) & 255];
-        }
-        in.drop(length);
-        const int size = symbol & 15;
-        if (!size) return in.fill(), Step{0, steps(symbol), 0};
-        const Short value = signed_number(in.peek(size), size);
-        in.drop(size);
-        in.fill();
-        return {0, steps(symbol), value};
-    }
-};
-
 // One of the three colours.
 struct Plane {
     Int across, down;         // blocks of it that a unit of the file has
@@ -148,13 +53,12 @@ struct Plane {
     const Codes *differences, *numbers;
     int level = 0;            // the last block's first coefficient
     std::vector<Short> coefficients;  // of a row of units: (down, groups, 64, LANES)
-    std::vector<Byte> samples;        // of two rows of units: (2 · down, groups, 64, LANES)
+    std::vector<Byte> samples;        // of two rows of units: (2 · down · 8, groups · LANES · 8)
     std::vector<Byte> wanted;         // per row of blocks, a bit for each row of samples
 
-    const Byte* row(Int y) const {  // in which column x is at place(x)
-        return samples.data() + (y / 8 % (2 * down) * groups * 64 + y % 8 * 8) * LANES;
-    }
-    static Int place(Int x) { return (x / 8 / LANES * 64 + x % 8) * LANES + x / 8 % LANES; }
+    Int stride() const { return groups * LANES * 8; }
+    Byte* row(Int y) { return samples.data() + y % (16 * down) * stride(); }
+    const Byte* row(Int y) const { return samples.data() + y % (16 * down) * stride(); }
 };
 
 // Read a block's coefficients; they are LANES numbers apart.
@@ -203,9 +107,32 @@ static bool any(V v) {
     return sum != 0;
 }
 
+template <std::size_t... I>
+static inline void store_in_turns(V a, V b, Byte* to, std::index_sequence<I...>) {
+    const V halves[2] = {__builtin_shufflevector(a, b, (I % 2 * LANES + I / 2)...),
+                         __builtin_shufflevector(a, b, (I % 2 * LANES + LANES / 2 + I / 2)...)};
+    std::memcpy(to, halves, sizeof halves);
+}
+
+// Columns 0…7 of a row of LANES blocks, one block behind the other, as bytes (of little-endian machines).
+static inline void store(const V* x, Byte* to) {
+    V fours[2];
+    for (int k = 0; k < 2; k++) {
+        V sum{};
+        for (int i = 0; i < 4; i++) {
+            V v = x[4 * k + i] + 128;
+            v = v < 0 ? V{} : v;
+            v = v > 255 ? V{} + 255 : v;
+            sum |= v << 8 * i;
+        }
+        fours[k] = sum;
+    }
+    store_in_turns(fours[0], fours[1], to, std::make_index_sequence<LANES>());
+}
+
 // LANES blocks from coefficients to the wanted rows of their samples. False: numbers that no photograph has, with which
 // decoders of 16 and of 32 bits would differ.
-static bool transform_blocks(const Short* from, const std::uint16_t* steps, unsigned rows, Byte* to) {
+static bool transform_blocks(const Short* from, const std::uint16_t* steps, unsigned rows, Byte* to, Int stride) {
     V x[64], beyond{};
     for (int k = 0; k < 64; k++) {
         VS v;
@@ -220,39 +147,26 @@ static bool transform_blocks(const Short* from, const std::uint16_t* steps, unsi
     for (int row = 0; row < 8; row++) {
         if (!(rows >> row & 1)) continue;
         transform(x + 8 * row, 1, 18);
-        for (int k = 8 * row; k < 8 * row + 8; k++) {
-            V v = x[k] + 128;
-            v = v < 0 ? V{} : v;
-            v = v > 255 ? V{} + 255 : v;
-            const VB bytes = __builtin_convertvector(v, VB);
-            std::memcpy(to + k * LANES, &bytes, sizeof bytes);
-        }
+        store(x + 8 * row, to + row * stride);
     }
     return true;
 }
 
-// The nearest sample of a column and the next nearest, where the colours have fewer samples than the brightness.
-struct Taps {
-    std::vector<Int> near, far;
-    std::vector<int> round;
-
-    Taps(const Picks& picks, const Plane& plane, Int across, bool both) {
-        for (Int k = 0; k < picks.width; k++) {
-            const Int x = picks.columns[k], middle = x / across;
-            const Int other = across == 1 ? middle : std::clamp(middle + (x % 2 ? 1 : -1), Int(0), plane.width - 1);
-            near.push_back(Plane::place(middle));
-            far.push_back(Plane::place(other));
-            round.push_back(both ? (x % 2 ? 7 : 8) : (x % 2 ? 8 : 4));
-        }
-    }
-};
+// Takes a line of the photograph: its number among those that are wanted, its three colours one after the other, the
+// length of each.
+using Sink = std::function<void(Int, const int*, Int)>;
 
 class Photograph {
 public:
-    explicit Photograph(const Picks& picks) : picks_(picks), at_(picks.file + 2), end_(picks.file + picks.bytes) {}
+    // `rows`: those wanted, in ascending order. `columns`: those wanted; all where there are none.
+    Photograph(const Byte* file, std::size_t bytes, std::vector<Int> rows, std::vector<Int> columns, Sink sink)
+        : file_(file), at_(file + 2), end_(file + bytes), wanted_(std::move(rows)), taken_(std::move(columns)),
+          sink_(std::move(sink)) {}
 
-    bool decode() {
-        if (picks_.bytes < 4 || picks_.file[0] != 0xFF || picks_.file[1] != 0xD8) return false;
+    // Of another size than the given one, if any, nothing is decoded.
+    bool decode(Int height = 0, Int width = 0) {
+        expected_height_ = height, expected_width_ = width;
+        if (end_ - file_ < 4 || file_[0] != 0xFF || file_[1] != 0xD8) return false;
         while (end_ - at_ >= 4 && at_[0] == 0xFF) {
             const int kind = at_[1];
             const Byte* content = at_ + 4;
@@ -266,8 +180,10 @@ public:
     }
 
 private:
-    const Picks& picks_;
-    const Byte *at_, *end_;
+    const Byte *file_, *at_, *end_;
+    std::vector<Int> wanted_, taken_;
+    Sink sink_;
+    Int expected_height_ = 0, expected_width_ = 0;
     Int width_ = 0, height_ = 0, interval_ = 0, columns_ = 0, rows_ = 0;  // columns and rows of units
     Int h_ = 1, v_ = 1;  // samples of the brightness for one of the colours, across and down
     std::array<std::array<std::uint16_t, 64>, 4> quantization_{};
@@ -326,6 +242,7 @@ private:
             if (table_[k] > 3 || (k && about[1] != 0x11)) return false;
         }
         h_ = planes_[0].across, v_ = planes_[0].down;
+        if (expected_width_ && (width_ != expected_width_ || height_ != expected_height_)) return false;
         return width_ && height_ && ((h_ == 1 && v_ == 1) || (h_ == 2 && v_ == 1) || (h_ == 2 && v_ == 2));
     }
 
@@ -370,11 +287,11 @@ private:
 
     // Note the rows of samples that are wanted; false if they are not ascending, or columns are not within.
     bool order() {
-        for (Int k = 0; k < picks_.width; k++)
-            if (picks_.columns[k] < 0 || picks_.columns[k] >= width_) return false;
-        for (Int k = 0; k < picks_.height; k++) {
-            const Int y = picks_.rows[k];
-            if (y < (k ? picks_.rows[k - 1] : 0) || y >= height_) return false;
+        for (const Int x : taken_)
+            if (x < 0 || x >= width_) return false;
+        for (std::size_t k = 0; k < wanted_.size(); k++) {
+            const Int y = wanted_[k];
+            if (y < (k ? wanted_[k - 1] : 0) || y >= height_) return false;
             for (Plane& plane : planes_) {
                 const Int v = &plane == &planes_[0] ? 1 : v_;
                 for (const Int row : {y / v, other_row(plane, y, v)}) plane.wanted[row / 8] |= 1 << row % 8;
@@ -388,11 +305,10 @@ private:
     }
 
     bool pixels() {
-        const Taps whole(picks_, planes_[0], 1, false), part(picks_, planes_[1], h_, v_ == 2);
-        std::vector<Int> lines[3];
         Bits in{bits_.data()};
-        Int units = 0, done = 0;
-        std::size_t number = 0;
+        Int units = 0;
+        std::size_t number = 0, done = 0;
+        lines_.resize(3 * (taken_.empty() ? width_ : Int(taken_.size())));
         for (Int row = 0; row < rows_; row++) {
             for (Plane& plane : planes_) std::fill(plane.coefficients.begin(), plane.coefficients.end(), Short(0));
             for (Int column = 0; column < columns_; column++, units++) {
@@ -402,7 +318,7 @@ private:
             for (Plane& plane : planes_)
                 if (!transform_row(plane, row)) return false;
             const Int ready = row == rows_ - 1 ? height_ : (row + 1) * 8 * v_ - (v_ - 1);
-            for (; done < picks_.height && picks_.rows[done] < ready; done++) line(done, whole, part);
+            for (; done < wanted_.size() && wanted_[done] < ready; done++) line(done);
         }
         return number + 1 == parts_.size() && is_within(in, number);
     }
@@ -434,53 +350,91 @@ private:
         for (Int i = 0; i < plane.down; i++) {
             const unsigned wanted = plane.wanted[row * plane.down + i];
             const Short* from = plane.coefficients.data() + i * plane.groups * BLOCK;
-            Byte* to = plane.samples.data() + (row % 2 * plane.down + i) * plane.groups * BLOCK;
+            Byte* to = plane.row(8 * (row * plane.down + i));
             for (Int k = 0; wanted && k < plane.groups; k++)
-                if (!transform_blocks(from + k * BLOCK, plane.steps, wanted, to + k * BLOCK)) return false;
+                if (!transform_blocks(from + k * BLOCK, plane.steps, wanted, to + k * LANES * 8, plane.stride())) return false;
         }
         return true;
     }
 
-    // A line of the result. Colours of fewer samples count for ¾ where they are nearest, for ¼ where next nearest.
-    void line(Int k, const Taps& whole, const Taps& part) {
-        std::vector<int>& lines = lines_;
-        const Int n = picks_.width, y = picks_.rows[k];
-        lines.resize(3 * n);
+    void line(Int k) {
+        const Int n = Int(lines_.size()) / 3, y = wanted_[k];
+        int *red = lines_.data(), *green = red + n, *blue = green + n;
         for (int p = 0; p < 3; p++) {
-            const Plane& plane = planes_[p];
-            int* to = lines.data() + p * n;
-            if (p == 0 || h_ == 1) {
-                const Byte* row = plane.row(y);
-                for (Int c = 0; c < n; c++) to[c] = row[whole.near[c]];
-                continue;
-            }
-            const Byte *row = plane.row(y / v_), *other = plane.row(other_row(plane, y, v_));
-            for (Int c = 0; c < n; c++) {
-                const Int near = part.near[c], far = part.far[c];
-                to[c] = (9 * row[near] + 3 * other[near] + 3 * row[far] + other[far] + part.round[c]) >> 4;
-            }
+            int* to = red + p * n;
+            if (p && h_ == 2) between(planes_[p], y, to, n);
+            else copy(planes_[p].row(y), to, n);
         }
-        recolor(lines.data(), n, picks_.out + 3 * n * k);
+        for (Int c = 0; c < n; c++) {  // ITU-R BT.601, as in JFIF 1.02, with 16 bits behind the point
+            const int level = red[c], cb = green[c] - 128, cr = blue[c] - 128;
+            red[c] = std::clamp(level + ((91881 * cr + 32768) >> 16), 0, 255);
+            green[c] = std::clamp(level + ((-22554 * cb - 46802 * cr + 32768) >> 16), 0, 255);
+            blue[c] = std::clamp(level + ((116130 * cb + 32768) >> 16), 0, 255);
+        }
+        sink_(k, red, n);
     }
-    std::vector<int> lines_;
 
-    // ITU-R BT.601, as in JFIF 1.02, with 16 bits behind the point.
-    static void recolor(int* lines, Int n, Byte* out) {
-        int *red = lines, *green = lines + n, *blue = lines + 2 * n;
-        for (Int c = 0; c < n; c++) {
-            const int y = red[c], cb = green[c] - 128, cr = blue[c] - 128;
-            red[c] = std::clamp(y + ((91881 * cr + 32768) >> 16), 0, 255);
-            green[c] = std::clamp(y + ((-22554 * cb - 46802 * cr + 32768) >> 16), 0, 255);
-            blue[c] = std::clamp(y + ((116130 * cb + 32768) >> 16), 0, 255);
-        }
-        for (Int c = 0; c < n; c++) out[3 * c] = Byte(red[c]), out[3 * c + 1] = Byte(green[c]), out[3 * c + 2] = Byte(blue[c]);
+    void copy(const Byte* row, int* to, Int n) const {
+        if (taken_.empty())
+            for (Int c = 0; c < n; c++) to[c] = row[c];
+        else
+            for (Int c = 0; c < n; c++) to[c] = row[taken_[c]];
     }
+
+    // Colours of fewer samples than the brightness: ¾ of the nearest one and ¼ of the next, across and down.
+    void between(const Plane& plane, Int y, int* to, Int n) const {
+        const Byte *row = plane.row(y / v_), *other = plane.row(other_row(plane, y, v_));
+        const int even = v_ == 2 ? 8 : 4, odd = v_ == 2 ? 7 : 8;
+        const Int last = plane.width - 1;
+        for (Int c = 0; c < n; c++) {
+            const Int x = taken_.empty() ? c : taken_[c], near = x / 2, is_odd = x & 1;
+            const Int far = std::clamp(near + 2 * is_odd - 1, Int(0), last);
+            to[c] = (9 * row[near] + 3 * other[near] + 3 * row[far] + other[far] + (is_odd ? odd : even)) >> 4;
+        }
+    }
+
+    std::vector<int> lines_;
 };
 
-static bool pick(const Picks& picks) { return Photograph(picks).decode(); }
+static bool pick(const Picks& g) {
+    auto interleave = [&](Int k, const int* line, Int) {
+        Byte* to = g.out + 3 * k * g.width;
+        for (Int c = 0; c < g.width; c++)
+            for (int p = 0; p < 3; p++) to[3 * c + p] = Byte(line[p * g.width + c]);
+    };
+    return Photograph(g.file, g.bytes, {g.rows, g.rows + g.height}, {g.columns, g.columns + g.width}, interleave).decode();
+}
+
+static bool shrink(const Shrinking& g) {
+    std::vector<Int> rows(g.rows.first, g.rows.first + g.rows.size);
+    rows.insert(rows.end(), g.rows.second, g.rows.second + g.rows.size);
+    std::sort(rows.begin(), rows.end());
+    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+    const Int size = g.columns.size;
+    const Int *left = g.columns.first, *right = g.columns.second;
+    std::vector<float> before, line, mixed;
+    Int y = 0;
+    auto blend = [&](Int k, const int* colors, Int n) {
+        before.swap(line);
+        mixed.resize(3 * n);
+        line.assign(colors, colors + 3 * n);
+        for (; y < g.rows.size && g.rows.second[y] == rows[k]; y++) {
+            const float* above = g.rows.first[y] == rows[k] ? line.data() : before.data();
+            const float weight = g.rows.weight[y];
+            for (Int i = 0; i < 3 * n; i++) mixed[i] = above[i] + (line[i] - above[i]) * weight;
+            float* to = g.out + 3 * size * y;
+            for (Int x = 0; x < size; x++)
+                for (int p = 0; p < 3; p++) {
+                    const float a = mixed[p * n + left[x]], b = mixed[p * n + right[x]];
+                    to[3 * x + p] = a + (b - a) * g.columns.weight[x];
+                }
+        }
+    };
+    return Photograph(g.file, g.bytes, rows, {}, blend).decode(g.height, g.width);
+}
 
 }  // namespace convia::CONVIA_ISA
 
 namespace convia {
-Pick NAME(pick_, CONVIA_ISA)() { return CONVIA_ISA::pick; }
+Photographs NAME(photographs_, CONVIA_ISA)() { return {CONVIA_ISA::pick, CONVIA_ISA::shrink}; }
 }  // namespace convia

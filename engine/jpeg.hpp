@@ -1,8 +1,10 @@
-// Photographs of which only some pixels are wanted: what Python hands to the decoder. Plain data, the same for all
-// instruction sets.
+// Photographs of which only some pixels are wanted, or that are made smaller: what Python hands to the decoder. Plain
+// data, the same for all instruction sets.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+
+#include "resize.hpp"
 
 namespace convia {
 
@@ -15,11 +17,22 @@ struct Picks {
     std::uint8_t* out;            // (height, width, red green blue)
 };
 
-// Whether the file is an ordinary photograph, decoded without any doubt; else out may hold anything.
-using Pick = bool (*)(const Picks&);
-Pick pick_portable();
-Pick pick_avx2();
-Pick pick_avx512();
-Pick pick_neon();
+struct Shrinking {
+    const std::uint8_t* file;
+    std::size_t bytes;
+    std::int64_t height, width;  // of the photograph
+    Axis rows, columns;
+    float* out;          // (rows, columns, red green blue)
+};
+
+// Both say whether the file is an ordinary photograph, decoded without any doubt; else out may hold anything.
+struct Photographs {
+    bool (*pick)(const Picks&);
+    bool (*shrink)(const Shrinking&);
+};
+Photographs photographs_portable();
+Photographs photographs_avx2();
+Photographs photographs_avx512();
+Photographs photographs_neon();
 
 }  // namespace convia

@@ -7,6 +7,7 @@
 
 #include "isa.hpp"
 #include "jpeg.hpp"
+#include "resize.hpp"
 #include "warp.hpp"
 
 namespace nb = nanobind;
@@ -14,7 +15,7 @@ using namespace convia;
 
 namespace {
 
-struct Kernels { Change change; Pick pick; };
+struct Kernels { Change change; Resize resize; Photographs photographs; };
 
 // The machine's best, or those that CONVIA_ISA names.
 Kernels chosen() {
@@ -22,7 +23,7 @@ Kernels chosen() {
     Kernels best{};
 #define ROW(isa, runs)                                                            \
     if (runs) {                                                                   \
-        const Kernels row{change_##isa(), pick_##isa()};                          \
+        const Kernels row{change_##isa(), resize_##isa(), photographs_##isa()};   \
         if (!best.change || (name && !std::strcmp(name, #isa))) best = row;       \
     }
     EACH_ISA(ROW)
@@ -55,13 +56,38 @@ bool pick(const nb::bytes& file, const Array<const std::int64_t>& rows, const Ar
                       std::int64_t(rows.size()), std::int64_t(columns.size()), out.data()};
     if (out.size() != 3 * rows.size() * columns.size()) return false;
     nb::gil_scoped_release release;
-    return kernels().pick(picks);
+    return kernels().photographs.pick(picks);
+}
+
+using Places = Array<const std::int64_t>;
+using Weights = Array<const float>;
+
+Axis axis(const Places& first, const Places& second, const Weights& weight) {
+    return {first.data(), second.data(), weight.data(), std::int64_t(first.size())};
+}
+
+void resize(const Array<const std::uint8_t>& image, const Array<float>& out, const Places& above, const Places& below,
+            const Weights& down, const Places& left, const Places& right, const Weights& across) {
+    const Resizing given{image.data(), std::int64_t(image.shape(1)), std::int64_t(image.shape(2)),
+                         axis(above, below, down), axis(left, right, across), out.data()};
+    nb::gil_scoped_release release;
+    kernels().resize(given);
+}
+
+bool shrink(const nb::bytes& file, std::int64_t height, std::int64_t width, const Array<float>& out, const Places& above, const Places& below,
+            const Weights& down, const Places& left, const Places& right, const Weights& across) {
+    const Shrinking given{static_cast<const std::uint8_t*>(file.data()), file.size(), height, width,
+                          axis(above, below, down), axis(left, right, across), out.data()};
+    nb::gil_scoped_release release;
+    return kernels().photographs.shrink(given);
 }
 
 }  // namespace
 
 NB_MODULE(_pixels, m) {
-    m.doc() = "Image kernels: a batch of images warped, flipped, shifted in value, brightened and scaled; JPEG's pixels.";
+    m.doc() = "Image kernels: a batch of images warped, flipped, shifted in value, brightened and scaled; resized; JPEG's pixels.";
     m.def("change", &change);
     m.def("pick", &pick);
+    m.def("resize", &resize);
+    m.def("shrink", &shrink);
 }

@@ -12,6 +12,7 @@ from PIL import Image
 
 from convia.images.files import centre, fit_img, load_img, read_bytes
 from convia.images.kernels import native
+from convia.images.resizing import neighbours, resize
 
 Array = npt.NDArray[Any]
 DECODINGS = ("exact", "fast")
@@ -19,7 +20,12 @@ _MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 
 
 def decode(
-    path: str, color_mode: str, size: tuple[int, int], interpolation: str, keep_aspect_ratio: bool, fast: bool = False
+    path: str,
+    color_mode: str,
+    size: tuple[int, int] | None,
+    interpolation: str,
+    keep_aspect_ratio: bool,
+    fast: bool = False,
 ) -> Any:
     """Return a file as an image (Pillow's, or an array) of a size (height, width).
 
@@ -34,17 +40,37 @@ def decode(
     """
     content = read_bytes(path)
     if content[:2] == b"\xff\xd8":
-        if fast:
+        if fast and size is not None:
             reduced = _reduced(content, _MODES[color_mode], size)
             return load_img(reduced or path, color_mode, size, interpolation, keep_aspect_ratio)
         if (own := _size_of_photograph(content)) is not None:
-            picks = interpolation == "nearest" and size is not None
-            pixels = _nearest(content, own, size, keep_aspect_ratio) if picks else _photograph(content, own)
+            if interpolation == "nearest" and size is not None:
+                pixels = _nearest(content, own, size, keep_aspect_ratio)
+            else:
+                pixels = _photograph(content, own)
             if pixels is not None:
                 if color_mode == "rgb" and pixels.shape[:2] == (size or own):
                     return pixels
                 return fit_img(Image.fromarray(pixels), color_mode, size, interpolation, keep_aspect_ratio)
     return load_img(path, color_mode, size, interpolation, keep_aspect_ratio)
+
+
+def decode_bilinear(path: str, size: tuple[int, int]) -> Array:
+    """Return a file in colours and between its nearest pixels, as :func:`convia.images.resizing.resize` does it.
+
+    Args:
+        size: (height, width).
+
+    Raises:
+        OSError, PIL.Image.DecompressionBombError: see :func:`~convia.images.files.load_img`.
+    """
+    kernels, content = native(), read_bytes(path)
+    own = _size_of_photograph(content) if kernels is not None else None
+    if own is not None and own != size:
+        pixels = np.empty((*size, 3), np.float32)
+        if kernels.shrink(content, *own, pixels, *neighbours(own[0], size[0]), *neighbours(own[1], size[1])):
+            return pixels
+    return resize(np.asarray(decode(path, "rgb", None, "nearest", False)), size)
 
 
 def _size_of_photograph(content: bytes) -> tuple[int, int] | None:

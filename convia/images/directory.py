@@ -19,7 +19,8 @@ import torch
 
 from convia import config
 from convia.errors import explain, nearest
-from convia.images.files import UNREADABLE, load_img
+from convia.images.decode import decode, decode_bilinear
+from convia.images.files import UNREADABLE
 from convia.images.resizing import check_interpolation, resize, resize_cropped, resize_with_pad
 from convia.pipeline import Dataset
 
@@ -440,8 +441,11 @@ def _reader(
     """Return a function that reads one file as float32 of one size."""
 
     def read(path: str) -> npt.NDArray[np.float32]:
-        pixels = np.asarray(load_img(path, color_mode))
-        pixels = fit(pixels.reshape(*pixels.shape[:2], -1), size, interpolation)  # (H, W, C)
+        if fit is resize and (color_mode, interpolation) == ("rgb", "bilinear"):
+            pixels = decode_bilinear(path, size)
+        else:
+            pixels = np.asarray(decode(path, color_mode, None, "nearest", False))
+            pixels = fit(pixels.reshape(*pixels.shape[:2], -1), size, interpolation)  # (H, W, C)
         return pixels.transpose(2, 0, 1) if order == "channels_first" else pixels
 
     return read

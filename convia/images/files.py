@@ -87,7 +87,7 @@ def _open(path: Any) -> Image.Image:
         name = os.fsdecode(path)
         content = io.BytesIO(read_bytes(name))
     with _explained(name, content.getbuffer().nbytes):
-        img = Image.open(content, formats=open_formats(name))
+        img = _identified(content, name)
         img.load()
     return img
 
@@ -95,8 +95,17 @@ def _open(path: Any) -> Image.Image:
 def header(path: str) -> tuple[tuple[int, int], str]:
     """Return an image's (width, height) and Pillow's mode without reading its pixels; errors are ``load_img``'s."""
     _check_kind(path)
-    with _explained(path, Path(path).stat().st_size), Image.open(path, formats=open_formats(path)) as img:
+    with _explained(path, Path(path).stat().st_size), _identified(path, path) as img:
         return img.size, img.mode
+
+
+def _identified(source: Any, name: str) -> Image.Image:
+    """Open an image; Pillow imports what reads seldom formats only where the usual ones do not fit."""
+    Image.preinit()
+    usual = [form for form in Image.ID if form not in _SCRIPTS]
+    with contextlib.suppress(UnidentifiedImageError):
+        return Image.open(source, formats=usual)
+    return Image.open(source, formats=open_formats(name))
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from convia import config, ops
 from convia.errors import explain, nearest
+from convia.images.kernels import native
 
 Image = npt.NDArray[Any]
 
@@ -59,9 +60,16 @@ def resize(image: npt.ArrayLike, size: tuple[int, int], interpolation: str = "bi
     if pixels.ndim != 3 or len(size) != 2:
         received = f"an image of shape {pixels.shape} and size={size}"
         raise ValueError(explain("resize", received, "an image (H, W, C) and size=(height, width)"))
+    own, size = pixels.shape[:2], (int(size[0]), int(size[1]))
+    kernels = native()
+    if own == size:
+        return pixels.astype(np.float32)
+    if interpolation == "bilinear" and pixels.dtype == np.uint8 and pixels.size and kernels is not None:
+        result = np.empty((*size, pixels.shape[2]), np.float32)
+        axes = neighbours(own[0], size[0]), neighbours(own[1], size[1])
+        kernels.resize(np.ascontiguousarray(pixels), result, *axes[0], *axes[1])
+        return result
     pixels = pixels.astype(np.float32)
-    if pixels.shape[:2] == tuple(size):
-        return pixels
     if interpolation == "bilinear":  # OpenCV's weights are the same, and it is many times faster
         return cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_LINEAR).reshape(*size, -1)
     rows, columns = (_weights(*axis, interpolation) for axis in zip(pixels.shape[:2], size, strict=True))
@@ -131,6 +139,14 @@ def check_interpolation(who: str, interpolation: Any) -> None:
                 nearest(str(interpolation), INTERPOLATIONS),
             )
         )
+
+
+@functools.lru_cache(maxsize=256)
+def neighbours(size: int, target: int) -> tuple[Image, Image, Image]:
+    """Return the old pixels before and behind each new one of an axis, and the weights (float32) of the latter."""
+    place = np.clip((np.arange(target) + 0.5) * (size / target) - 0.5, 0, size - 1)
+    first = np.floor(place).astype(np.int64)
+    return first, np.minimum(first + 1, size - 1), (place - first).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=64)

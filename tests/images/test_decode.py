@@ -16,8 +16,9 @@ from PIL import Image
 
 from convia.images import decode as module
 from convia.images import kernels
-from convia.images.decode import decode
+from convia.images.decode import decode, decode_bilinear
 from convia.images.files import UNREADABLE, load_img
+from convia.images.resizing import resize
 
 native = pytest.mark.skipif(kernels._pixels is None, reason="the native engine was not built")
 
@@ -98,6 +99,28 @@ def test_kernels_pick_pillows_pixels(tmp_path, options, size, monkeypatch):
         for target in (size[::-1], (5, 9), (40, 300)):
             expected = by_pillow(path, target_size=target)
             np.testing.assert_array_equal(decode(path, "rgb", target, "nearest", False), expected, name)
+
+
+@native
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("size", [(8, 8), (130, 33), (301, 222)])
+def test_kernels_shrink_as_decoding_and_resizing_would(tmp_path, options, size, monkeypatch):
+    path = saved(tmp_path, noise(size), **options)
+    expected = {target: resize(by_pillow(path), target) for target in ((size[1], 9), (5, 9), (40, 300), (400, 500))}
+    monkeypatch.setattr(module, "decode", None)
+    for target, pixels in expected.items():
+        np.testing.assert_array_equal(decode_bilinear(path, target), pixels)
+
+
+def test_what_is_not_shrunk_is_decoded_and_resized(tmp_path):
+    for options in ({"progressive": True}, {"subsampling": "4:1:1"}, {}):
+        path = saved(tmp_path, picture(), **options)
+        size = (47, 61) if not options else (10, 12)
+        np.testing.assert_array_equal(decode_bilinear(path, size), resize(by_pillow(path), size))
+    content = Path(path).read_bytes()
+    Path(path).write_bytes(content[: len(content) // 2])
+    with pytest.raises(OSError, match=r"picture\.jpg: received an image that cannot be read"):
+        decode_bilinear(path, (10, 12))
 
 
 def test_odd_photographs_are_left_to_others(tmp_path):

@@ -71,7 +71,7 @@ def test_batches(tree):
     x, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
     assert (x.dtype, y.dtype, y.tolist()) == (torch.float32, torch.int32, [0] * 4 + [1] * 3 + [2] * 5)
     for path, image in zip(data.file_paths, x, strict=True):
-        expected = images.resize(images.img_to_array(images.load_img(path)), (6, 7))
+        expected = images.resize(images.img_to_array(images.load_img(path), dtype="uint8"), (6, 7))
         np.testing.assert_array_equal(image, expected)
 
 

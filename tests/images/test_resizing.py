@@ -112,3 +112,14 @@ def test_resize_with_pad():
 def test_messages(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    "own, size", [((9, 14), (5, 6)), ((5, 6), (9, 14)), ((1, 1), (3, 2)), ((40, 3), (1, 1))], ids=str
+)
+def test_bytes_are_resized_as_their_floats(channels, own, size):
+    image = np.random.default_rng(0).integers(0, 256, (*own, channels), np.uint8)
+    np.testing.assert_allclose(resize(image, size), resize(image.astype(np.float32), size), atol=1e-4)
+    turned = image[::-1, ::-1]
+    np.testing.assert_array_equal(resize(turned, size), resize(turned.copy(), size))
