@@ -3,7 +3,11 @@
 ``import convia as keras`` gives the names of Keras 3.
 """
 
+import gc
 import importlib
+
+_collects = gc.isenabled()
+gc.disable()  # imports leave no garbage, and every search for it would walk through all of torch again
 
 from convia import (
     activations,
@@ -51,6 +55,9 @@ from convia.scopes import device, name_scope, remat
 from convia.symbolic import KerasTensor, Operation
 from convia.transfer import transfer
 from convia.variable import Variable
+
+if _collects:
+    gc.enable()
 
 __version__ = "0.1.0"
 

@@ -1,5 +1,6 @@
 """The command line: a table of commands, each in a module that is imported when the command is called."""
 
+import gc
 import importlib
 from importlib import metadata
 from typing import Annotated, Any
@@ -16,7 +17,9 @@ COMMANDS = {  # name → module and function; the module's EXAMPLES end the help
     "predict": "convia.cli.predict:predict_command",
     "explain": "convia.cli.explain:explain_command",
     "summary": "convia.cli.summary:summary_command",
+    "bench": "convia.cli.bench:bench_command",
     "report": "convia.cli.report:report_command",
+    "repro": "convia.cli.repro:repro_command",
     "serve": "convia.cli.serve:serve_command",
     "card": "convia.cli.card:card_command",
     "convert": "convia.cli.convert:convert_command",
@@ -79,4 +82,5 @@ def _options(
 
 def main() -> None:
     """Run the command line."""
+    gc.freeze()  # what is imported stays until the end: no search for garbage, the last one included, need look at it
     app()

@@ -10,6 +10,7 @@ from convia.args import Convert, converter
 from convia.errors import explain
 from convia.input_spec import InputSpec
 from convia.layer import Layer
+from convia.layers.same_shape import _SameShape
 
 __all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
 
@@ -27,7 +28,7 @@ def _not_negative_or_none(value: Any, owner: Any, name: str) -> Any:
 NotNegative = Annotated[float, Convert(_not_negative)]
 
 
-class ReLU(Layer):
+class ReLU(_SameShape, Layer):
     """max(x, 0); in full, M for x ≥ M, x for θ < x < M, α·(x − θ) for x ≤ θ.
 
     Args:
@@ -49,7 +50,7 @@ class ReLU(Layer):
         return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
 
-class LeakyReLU(Layer):
+class LeakyReLU(_SameShape, Layer):
     """x for x > 0, negative_slope·x otherwise (Maas et al. 2013).
 
     Raises:
@@ -64,7 +65,7 @@ class LeakyReLU(Layer):
         return activations.leaky_relu(inputs, self.negative_slope)
 
 
-class PReLU(Layer):
+class PReLU(_SameShape, Layer):
     """x for x > 0, α·x otherwise, with learned α (He et al. 2015).
 
     Args:
@@ -101,7 +102,7 @@ class PReLU(Layer):
         return torch.addcmul(torch.relu(inputs), self.alpha, torch.relu(-inputs), value=-1)
 
 
-class ELU(Layer):
+class ELU(_SameShape, Layer):
     """x for x > 0, alpha·(eˣ − 1) otherwise (Clevert et al. 2016)."""
 
     supports_masking = True
@@ -112,7 +113,7 @@ class ELU(Layer):
         return activations.elu(inputs, self.alpha)
 
 
-class Softmax(Layer):
+class Softmax(_SameShape, Layer):
     """eˣ divided by its sum along an axis, or along several.
 
     Args:

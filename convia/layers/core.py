@@ -22,6 +22,7 @@ from convia.layers.arguments import Activation as Function
 from convia.layers.arguments import Constraint, Initializer, Regularizer, Unquantized
 from convia.layers.floating import _Floating
 from convia.layers.lora import Rank, _Adaptable
+from convia.layers.same_shape import _SameShape
 from convia.symbolic import KerasTensor
 
 __all__ = [
@@ -68,9 +69,13 @@ class Dense(_Adaptable, _Floating):
     quantization_config: Unquantized = None
 
     def __post_init__(self) -> None:
-        """Decide whether there is an activation to apply."""
+        """Note what inputs fit."""
         self.input_spec = InputSpec(min_ndim=2)
-        self._active = self.activation is not activations.linear
+
+    @property
+    def _active(self) -> bool:
+        """Whether there is an activation to apply; programs change it on finished layers."""
+        return self.activation is not None and self.activation is not activations.linear
 
     @classmethod
     def _declares_regularizer(cls) -> bool:
@@ -125,11 +130,15 @@ class Dense(_Adaptable, _Floating):
         return "Add the batch axis: x[None]." if len(shape) == 1 else ""
 
 
-class Activation(Layer):
+class Activation(_SameShape, Layer):
     """Apply an activation function by name ("relu") or itself."""
 
     supports_masking = True
     activation: Function
+
+    def _keeps_shape(self, given: KerasTensor) -> bool:
+        own = vars(activations).get(getattr(self.activation, "__name__", ""))
+        return own is self.activation and own is not activations.glu and super()._keeps_shape(given)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Apply the function."""
@@ -204,9 +213,13 @@ class EinsumDense(_Adaptable, _Floating):
             constraint=self.kernel_constraint,
         )
         self.bias = self._add_bias(target, sizes) if self.bias_axes else None
-        self._active = self.activation is not activations.linear
         self.input_spec = InputSpec(ndim=len(input_shape))
         self._adapt(self.lora_rank, self.lora_alpha)
+
+    @property
+    def _active(self) -> bool:
+        """Whether there is an activation to apply; programs change it on finished layers."""
+        return self.activation is not None and self.activation is not activations.linear
 
     def _complain(self, received: str, expected: str) -> None:
         raise ValueError(explain(f"EinsumDense layer {self.name!r}, equation {self.equation!r}", received, expected))

@@ -14,6 +14,7 @@ from convia.input_spec import InputSpec
 from convia.layers.arguments import Axes, Constraint, Initializer, Regularizer
 from convia.layers.core import Wrapper
 from convia.layers.floating import _Floating
+from convia.layers.same_shape import _SameShape
 
 __all__ = [
     "BatchNormalization",
@@ -77,7 +78,7 @@ class _Normalization(_Floating):
         self.input_spec = InputSpec(ndim=rank, axes={axis: input_shape[axis]})
 
 
-class BatchNormalization(_Normalization):
+class BatchNormalization(_SameShape, _Normalization):
     """Normalize each channel over the batch (Ioffe & Szegedy 2015): y = γ·(x − μ)/√(σ² + ε) + β.
 
     In training μ and σ² are those of the batch, and moving averages of them are kept: m ← momentum·m +

@@ -186,6 +186,15 @@ class _GlobalPooling(_Spatial):
         self._axes = tuple(range(2, self.rank + 2))
         self._smallest = (1,) * self.rank
 
+    def compute_output_shape(self, input_shape: Any, *_: Any) -> tuple[int | None, ...]:
+        """Return (batch, channels), or with ``keepdims`` sizes of 1; a trial would make torch import its compiler."""
+        self._check_inputs((KerasTensor(input_shape, name="inputs"),))
+        gone = layout.spatial_axes(self.rank, self.data_format)
+        sizes = (
+            1 if axis in gone else size for axis, size in enumerate(input_shape) if self.keepdims or axis not in gone
+        )
+        return tuple(sizes)
+
 
 class _GlobalAveragePooling(_Floating, _GlobalPooling):
     def call(self, inputs: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from oracle import against_keras, assert_close, compare_config, compare_layer, compare_symbolic, random_inputs
 
+import convia as k
 from convia.layers import activation
 
 CASES = [
@@ -70,3 +71,11 @@ def test_a_mask_must_fit():
 def test_negative_arguments(name, arguments):
     with pytest.raises(ValueError, match=f"{name}, argument '{next(iter(arguments))}'.*a number ≥ 0"):
         getattr(activation, name)(**arguments)
+
+
+def test_shapes_of_user_functions_are_tried_out():
+    x = k.Input((4, 6))
+    assert k.layers.Activation("relu")(x).shape == (None, 4, 6)
+    assert k.layers.Activation("glu")(x).shape == (None, 4, 3)
+    assert k.layers.Activation(lambda x: x[:, :2])(x).shape == (None, 2, 6)
+    assert k.layers.ReLU()(k.Input((4,), dtype="int32")).dtype == "int32"
