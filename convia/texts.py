@@ -2,7 +2,7 @@
 
 import locale
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from convia.errors import explain
 
@@ -49,8 +49,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "El error más frecuente: {true} tomada por {predicted} ({count} veces).",
     ),
     "dataset_text": (
-        "{name}: {classes} classes, images of {height} × {width} pixels, {kind}.",
-        "{name}: {classes} clases, imágenes de {height} × {width} píxeles, {kind}.",
+        "{name}: {classes} classes, images of {height}\u00a0×\u00a0{width} pixels, {kind}.",
+        "{name}: {classes} clases, imágenes de {height}\u00a0×\u00a0{width} píxeles, {kind}.",
     ),
     "grey": ("grey", "grises"),
     "colour": ("in colour", "en color"),
@@ -128,15 +128,15 @@ TEXTS: dict[str, tuple[str, str]] = {
     "calibration_point": ("at {sure} certain, {right} right", "con {sure} de certeza, {right} de aciertos"),
     "filters": ("What the first layer looks for", "Qué busca la primera capa"),
     "filters_text": (
-        "{name!s}: {shown} of {count} filters of {height} × {width}. {how}",
-        "{name!s}: {shown} de {count} filtros de {height} × {width}. {how}",
+        "{name!s}: {shown} of {count} filters of {height}\u00a0×\u00a0{width}. {how}",
+        "{name!s}: {shown} de {count} filtros de {height}\u00a0×\u00a0{width}. {how}",
     ),
     "filters_signs": ("Orange weights are positive, blue ones negative.", "Naranja: pesos positivos; azul: negativos."),
     "filters_colour": ("In the colours they look for.", "En los colores que buscan."),
     "maps": ("What the layers see", "Qué ven las capas"),
     "maps_of": (
-        "{layer}: {shown} of {count} maps of {height} × {width}",
-        "{layer}: {shown} de {count} mapas de {height} × {width}",
+        "{layer}: {shown} of {count} maps of {height}\u00a0×\u00a0{width}",
+        "{layer}: {shown} de {count} mapas de {height}\u00a0×\u00a0{width}",
     ),
     "maps_text": ("An image of {name}; bright is strong.", "Una imagen de {name}; claro es fuerte."),
     "layer": ("layer", "capa"),
@@ -293,12 +293,12 @@ def language(wanted: str | None = None) -> str:
     return next((code for code in LANGUAGES if found.lower().startswith(code)), "en")
 
 
-def speaker(wanted: str | None = None) -> Say:
+def speaker(wanted: str | None = None, texts: Mapping[str, tuple[str, str]] = TEXTS) -> Say:
     """Return a function: key and the values to fill in → text of a language."""
     column = list(LANGUAGES).index(language(wanted))
 
     def say(key: str, **values: object) -> str:
-        text = TEXTS[key][column]
+        text = texts[key][column]
         return text.format(**values) if values else text
 
     return say

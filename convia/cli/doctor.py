@@ -13,9 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from convia.cli.reported import Debug, reported
+from convia.cli.reported import Debug, Language, reported
+from convia.cli.words import words
 from convia.images.examine import KINDS, Examination, Finding, examine
 from convia.report.folder import class_counts, contact_sheet
+from convia.texts import Say
 
 FOUND = 3  # the exit code where something spoils training
 _MOST_CLASSES = 20
@@ -65,13 +67,14 @@ def doctor_command(
     workers: Annotated[
         int | None, typer.Option(help="How many files to read at once. By default as many as there are processors.")
     ] = None,
+    lang: Language = None,
     debug: Debug = False,
 ) -> None:
     """Look for what is wrong with a folder of images: broken files, duplicates, leaks between the parts, and more."""
     with reported(debug):
         code = doctor(
             folder, as_json=as_json, output=output, quarantine=quarantine, follow_links=follow_links, alike=alike,
-            most=most, workers=workers,
+            most=most, workers=workers, lang=lang,
         )  # fmt: skip
     raise typer.Exit(code)
 
@@ -86,6 +89,7 @@ def doctor(
     alike: bool = True,
     most: int = 5,
     workers: int | None = None,
+    lang: str | None = None,
 ) -> int:
     """Examine a folder, show what was found, and return the exit code.
 
@@ -96,9 +100,10 @@ def doctor(
         quarantine: file for the list of what to leave out: .csv, or a path per line.
         follow_links, alike, workers: see ``examine``.
         most: files that are named per kind.
+        lang: "en" or "es"; by default that of the locale.
     """
-    errors = Console(stderr=True)
-    columns = (TextColumn("reading"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeRemainingColumn())
+    errors, say = Console(stderr=True), words(lang)
+    columns = (TextColumn(say("reading")), BarColumn(bar_width=30), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("", total=None)
         found = examine(
@@ -109,14 +114,15 @@ def doctor(
         json.dump(found.to_dict(), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        _print(console, found, most)
+        _print(console, found, most, say)
     told = errors if as_json else console
     if quarantine is not None:
         number = found.write_quarantine(quarantine)
-        told.print(f"quarantine  {number:,} files named in {quarantine}", highlight=False, markup=False, soft_wrap=True)
+        text = say("quarantine_of", count=f"{number:,}", file=quarantine)
+        told.print(f"{say('quarantine'):<10}  {text}", highlight=False, markup=False, soft_wrap=True)
     if output is not None:
         write(found, Path(output))
-        told.print(f"results     {output}", highlight=False, markup=False, soft_wrap=True)
+        told.print(f"{say('results'):<10}  {output}", highlight=False, markup=False, soft_wrap=True)
     return 0 if found.is_healthy else FOUND
 
 
@@ -130,56 +136,55 @@ def write(found: Examination, folder: Path) -> None:
         (class_counts(found) if kinds is None else contact_sheet(found, kinds)).savefig(folder / name)
 
 
-def _print(console: Console, found: Examination, most: int) -> None:
-    _print_classes(console, found)
+def _print(console: Console, found: Examination, most: int, say: Say) -> None:
+    _print_classes(console, found, say)
     by_kind = defaultdict(list)
     for finding in found.findings:
         by_kind[finding.kind].append(finding)
     if by_kind:
-        table = Table(title="Findings", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        for column, how in (
-            ("", {}),
-            ("number", {"justify": "right"}),
-            ("finding", {}),
-            ("where", {"overflow": "fold"}),
-        ):
-            table.add_column(column, **how)  # type: ignore[arg-type]
+        table = Table(title=say("findings"), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        table.add_column("")
+        table.add_column(say("number"), justify="right")
+        table.add_column(say("finding"))
+        table.add_column(say("where"), overflow="fold")
         for kind, findings in by_kind.items():
-            is_problem = KINDS[kind].is_problem
-            mark = Text("problem", style="bold red") if is_problem else Text("note", style="yellow")
-            table.add_row(mark, f"{len(findings):,}", KINDS[kind].words, Text("\n".join(_lines(findings, most))))
+            key, style = ("problem", "bold red") if KINDS[kind].is_problem else ("note", "yellow")
+            where = Text("\n".join(_lines(findings, most, say)))
+            table.add_row(Text(say(key), style=style), f"{len(findings):,}", say(f"kind_{kind}"), where)
         console.print(table)
     bad = sum(facts.bad != "" for facts in found.files)
     problems = sum(KINDS[finding.kind].is_problem for finding in found.findings)
     leave = len(found.quarantine())
-    for name, text in (
-        ("images", f"{len(found.files) - bad:,} that can be read, {bad:,} that cannot"),
-        ("found", f"{problems:,} problems, {len(found.findings) - problems:,} notes"),
-        ("to leave out", f"{leave:,} files (--quarantine FILE lists them)" if leave else "nothing"),
+    for key, text in (
+        ("images", say("readable_of", good=f"{len(found.files) - bad:,}", bad=f"{bad:,}")),
+        ("found", say("found_of", problems=f"{problems:,}", notes=f"{len(found.findings) - problems:,}")),
+        ("leave_out", say("leave_out_of", count=f"{leave:,}") if leave else say("nothing")),
     ):
-        console.print(f"{name:<12}  {text}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{say(key):<12}  {text}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _lines(findings: list[Finding], most: int) -> list[str]:
+def _lines(findings: list[Finding], most: int, say: Say) -> list[str]:
     lines = [
         " = ".join(finding.paths[:4]) + (" = …" if len(finding.paths) > 4 else "") if finding.paths else finding.text
         for finding in findings[:most]
     ]
-    return [*lines, *([f"… and {len(findings) - most:,} more"] if len(findings) > most else [])]
+    return [*lines, *([say("more", count=f"{len(findings) - most:,}")] if len(findings) > most else [])]
 
 
-def _print_classes(console: Console, found: Examination) -> None:
+def _print_classes(console: Console, found: Examination, say: Say) -> None:
     counts = found.counts()
     parts = [*next(iter(counts.values()))]
-    table = Table(title=f"Images in {found.root}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    title = say("images_in", place=found.root)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.show_footer = True
-    table.add_column("class", footer="all")
+    table.add_column(say("class"), footer=say("all"))
     for part in parts:
         total = sum(row[part] for row in counts.values())
-        table.add_column(part or "images", justify="right", footer=f"{total:,}")
+        table.add_column(say(part or "images"), justify="right", footer=f"{total:,}")
     shown = sorted(counts.items(), key=lambda row: -sum(row[1].values()))
     for name, row in shown[:_MOST_CLASSES]:
-        table.add_row(Text(name or "(no class)"), *(f"{row[part]:,}" for part in parts))
+        table.add_row(Text(name or say("no_class")), *(f"{row[part]:,}" for part in parts))
     if len(shown) > _MOST_CLASSES:
-        table.add_row(Text(f"… and {len(shown) - _MOST_CLASSES:,} smaller ones", style="bright_black"))
+        smaller = say("and_smaller", count=f"{len(shown) - _MOST_CLASSES:,}")
+        table.add_row(Text(smaller, style="bright_black"))
     console.print(table)

@@ -13,9 +13,11 @@ from convia import report
 from convia.cli.data import Arrays, list_parts
 from convia.cli.opened import ClassNames, ImageSize, ModelFile, Opened, Preprocess, Rescale, open_model
 from convia.cli.predict import UNREAD
-from convia.cli.reported import Debug, reported
+from convia.cli.reported import Debug, Language, reported
 from convia.cli.runs import write_json
+from convia.cli.words import words
 from convia.errors import explain, nearest
+from convia.texts import Say
 
 _TOP = 5
 _CONFUSIONS = 5
@@ -55,6 +57,7 @@ def evaluate_command(
     image_size: ImageSize = None,
     rescale: Rescale = None,
     preprocess: Preprocess = None,
+    lang: Language = None,
     debug: Debug = False,
 ) -> None:
     """Test a model on images: accuracy, precision and recall of each class, what is mistaken for what."""
@@ -70,7 +73,7 @@ def evaluate_command(
         if as_json:
             sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
         else:
-            _print(facts, output)
+            _print(facts, output, words(lang))
     for path, reason in facts["unreadable"].items():
         typer.secho(f"{path}: not read. {reason}", fg="yellow", err=True)
     raise typer.Exit(UNREAD if facts["unreadable"] else 0)
@@ -183,20 +186,29 @@ def _draw_examples(opened: Opened, paths: Sequence[str], true: Arrays, scores: A
     return report.predictions([image for _, image in shown], true[places], None, scores[places], names)
 
 
-def _print(facts: dict[str, Any], output: str | None) -> None:
-    width = max(map(len, (*facts["classes"], "class")))
-    typer.echo(f"{'class':<{width}}   images   right   precision   recall       F1")
+def _print(facts: dict[str, Any], output: str | None, say: Say) -> None:
+    width = max(map(len, (*facts["classes"], say("class"))))
+    columns = [
+        f"{say('images'):>8}",
+        f"{say('right'):>8}",
+        f"{say('precision'):>9}",
+        f"{say('recall'):>13}",
+        f"{'F1':>6}",
+    ]
+    typer.echo("   ".join([f"{say('class'):<{width}}", *columns]))
     for name, row in facts["classes"].items():
         shares = (f"{row[key]:.1%}" if row[key] is not None else "–" for key in ("precision", "recall", "f1"))
-        cells = "   ".join(f"{text:>{size}}" for text, size in zip(shares, (9, 6, 6), strict=True))
-        typer.echo(f"{name:<{width}}   {row['images']:6,}   {row['right']:5,}   {cells}")
+        cells = "   ".join(f"{text:>{size}}" for text, size in zip(shares, (9, 13, 6), strict=True))
+        typer.echo(f"{name:<{width}}   {row['images']:8,}   {row['right']:8,}   {cells}")
     top = next(key for key in facts if key.startswith("top_"))
-    typer.echo(
-        f"\naccuracy   {facts['accuracy']:.2%}   ({top.replace('_', '-', 1).replace('_', ' ')} {facts[top]:.2%})"
-    )
-    typer.echo(f"loss       {facts['loss']:.4f}   (cross-entropy)")
-    typer.echo(f"images     {facts['images']:,}")
-    for row in facts["mistakes"]:
-        typer.echo(f"mistaken   {row['is']} for {row['taken_for']}, {row['images']} times")
-    if output:
-        typer.echo(f"results    {output}")
+    rows = [
+        ("accuracy", f"{facts['accuracy']:.2%}   ({top.replace('_', '-', 1).replace('_', ' ')} {facts[top]:.2%})"),
+        ("loss", f"{facts['loss']:.4f}   (cross-entropy)"),
+        ("images", f"{facts['images']:,}"),
+        *(("mistaken", say("mistaken_for", true=row["is"], predicted=row["taken_for"], count=row["images"]))
+          for row in facts["mistakes"]),
+        *([("results", output)] if output else []),
+    ]  # fmt: skip
+    typer.echo()
+    for key, text in rows:
+        typer.echo(f"{say(key):<10} {text}")

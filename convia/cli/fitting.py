@@ -13,14 +13,17 @@ from convia.callbacks import BackupAndRestore, Callback, CSVLogger, EarlyStoppin
 from convia.cli.data import Arrays, ImageData, Part
 from convia.cli.progress import EpochBar, EpochEvents, EpochLines, Timer
 from convia.cli.runs import write_json
+from convia.cli.words import words
 from convia.errors import explain
 from convia.images import ImageDataGenerator
 from convia.report.style import BLUE, ORANGE, drawing, figure, place, write
+from convia.texts import Say
 
 _SLOWER, _WAIT = 0.3, 3  # the learning rate is multiplied by the one after so many epochs without progress
 _RANGE_STEPS, _LOWEST, _HIGHEST = 80, 1e-6, 1.0  # of the learning-rate range test
 _MEMORY = 0.9  # of the smoothed loss
 _DIVERGED = 4.0  # times the least loss
+_FREE = ("resume", "epochs", "as_json", "lang")  # settings that may change when a run goes on
 AUGMENT: dict[str, dict[str, Any]] = {  # preset → arguments of ImageDataGenerator
     "none": {},
     "light": {"rotation_range": 5, "width_shift_range": 0.05, "height_shift_range": 0.05, "zoom_range": 0.05},
@@ -49,13 +52,14 @@ def class_weights(part: Part, classes: int) -> dict[int, float]:
     return {number: len(part) / (classes * max(int(count), 1)) for number, count in enumerate(counts)}
 
 
-def imbalance(part: Part, names: list[str]) -> str:
+def imbalance(part: Part, names: list[str], say: Say | None = None) -> str:
     """Say how unequal the classes are, "" where the largest has less than twice the images of the smallest."""
     counts = np.bincount(part.labels, minlength=len(names))
     least, most = int(counts.argmin()), int(counts.argmax())
     if counts[most] < 2 * counts[least]:
         return ""
-    return f"{names[most]} has {counts[most]:,} images for training, {names[least]} only {counts[least]:,}"
+    told = {"most": names[most], "many": f"{counts[most]:,}", "least": names[least], "few": f"{counts[least]:,}"}
+    return (say or words("en"))("imbalance", **told)
 
 
 def find_rate(model: Any, images: ImageData, batch_size: int, seed: int, picture: Path) -> float:
@@ -120,7 +124,7 @@ class Backup:
         plain = json.loads(json.dumps(settings, default=str))
         if self.found:
             before = json.loads(known.read_text(encoding="utf-8"))
-            other = [name for name in plain if before.get(name) != plain[name] and name not in ("resume", "epochs")]
+            other = [name for name in plain if before.get(name) != plain[name] and name not in _FREE]
             if other:
                 received = f"other values of {', '.join(other)}"
                 raise ValueError(explain("--resume", received, "the options of the interrupted run"))
@@ -157,11 +161,14 @@ class Backup:
 
 
 def fit(
-    model: Any, images: ImageData, settings: Any, backup: Backup, log: Path, console: Console, timer: Timer
+    model: Any, images: ImageData, settings: Any, backup: Backup, log: Path, console: Console, timer: Timer, say: Say
 ) -> dict[str, list[float]]:
     """Fit the model, put its best weights back, write the history to ``log`` and return it."""
     training, batch_size = images.training, settings.batch_size
-    shown: Callback = EpochBar(console, len(training)) if console.is_terminal else EpochLines(console)
+    shown: Callback = EpochLines(console, say)
+    if console.is_terminal:
+        kept = training.images.nbytes + images.validation.images.nbytes
+        shown = EpochBar(console, len(training), say, say("in_memory", size=f"{kept / 1e6:,.1f} MB"))
     if settings.as_json:
         shown = EpochEvents(len(training))
     least = min(backup.columns().get("val_loss", []), default=None)

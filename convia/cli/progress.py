@@ -1,13 +1,17 @@
 """How a training shows itself: a bar on a terminal, a line per epoch elsewhere."""
 
 import json
+from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from convia.callbacks import Callback
+from convia.cli.words import words
+from convia.texts import Say
 
 Logs = dict[str, Any] | None
 
@@ -38,20 +42,19 @@ class Timer(Callback):
             self._start = None
 
 
-def summary(logs: Logs) -> str:
+def summary(logs: Logs, say: Say) -> str:
     """Return an epoch's results in words of the same width."""
     logs = logs or {}
-    parts = [("loss", "loss", "{:.4f}"), ("accuracy", "accuracy", "{:6.1%}")]
-    parts += [("val_loss", "validation loss", "{:.4f}"), ("val_accuracy", "validation accuracy", "{:6.1%}")]
-    return "   ".join(f"{words} {how.format(logs[name])}" for name, words, how in parts if name in logs)
+    parts = (("loss", "{:.4f}"), ("accuracy", "{:6.1%}"), ("val_loss", "{:.4f}"), ("val_accuracy", "{:6.1%}"))
+    return "   ".join(f"{say(name)} {how.format(logs[name])}" for name, how in parts if name in logs)
 
 
 class EpochLines(Callback):
     """Prints a line per epoch."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self._start = 0.0
+    def __init__(self, console: Console, say: Say | None = None) -> None:
+        self.console, self.say, self.note = console, say or words("en"), ""
+        self._start, self._told = 0.0, ""
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Note the time."""
@@ -61,8 +64,11 @@ class EpochLines(Callback):
         """Print."""
         epochs = self.params["epochs"]
         line = (
-            f"epoch {epoch + 1:{len(str(epochs))}d}/{epochs}   {summary(logs)}   {perf_counter() - self._start:.1f} s"
+            f"{self.say('epoch')} {epoch + 1:{len(str(epochs))}d}/{epochs}   {summary(logs, self.say)}   "
+            f"{perf_counter() - self._start:.1f} s"
         )
+        if self.note != self._told:
+            line, self._told = f"{line}   {self.note}", self.note
         self.console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -89,22 +95,36 @@ def event(name: str, **facts: Any) -> None:
     print(json.dumps({"event": name, **facts}, ensure_ascii=False, default=str), flush=True)
 
 
-class EpochBar(Callback):
-    """Draws a bar that grows batch by batch: epoch, step, time left, loss, accuracy, images per second."""
+class _TwoLines(Progress):
+    """A bar, and below it what its description says, as much as fits."""
 
-    def __init__(self, console: Console, images: int = 0) -> None:
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return both lines."""
+        yield self.make_tasks_table(self.tasks)
+        yield from (Text(task.description, no_wrap=True, overflow="ellipsis") for task in self.tasks)
+
+
+class EpochBar(Callback):
+    """Draws a bar that grows batch by batch: epoch, step, time left, loss, accuracy, images per second, what is kept.
+
+    Attributes:
+        note: what is kept in memory; ``fit`` says so where it keeps the features of a frozen network.
+    """
+
+    def __init__(self, console: Console, images: int = 0, say: Say | None = None, note: str = "") -> None:
+        self._say = say = say or words("en")
         columns = (
-            TextColumn("epoch {task.fields[epoch]}"),
-            TextColumn("step {task.fields[step]}"),
+            TextColumn(say("epoch") + " {task.fields[epoch]}"),
+            TextColumn(say("step") + " {task.fields[step]}"),
             BarColumn(bar_width=20),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn(say("left")),
             TimeRemainingColumn(),
-            TextColumn("{task.description}"),
         )
-        self._bar = Progress(*columns, console=console, transient=False)
+        self._bar = _TwoLines(*columns, console=console, transient=False)
         self._task: Any = None
         self._images, self._start, self._steps, self._last = images, 0.0, 1, ""
+        self._kept, self.note = note, ""
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Show an empty bar."""
@@ -120,17 +140,20 @@ class EpochBar(Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Grow."""
-        speed = self._images * (batch + 1) / self._steps / max(perf_counter() - self._start, 1e-9)
-        loss = f"loss {float(logs['loss']):.4f}  " if logs and "loss" in logs else ""
-        text = f"{loss}{speed:,.0f} images/s{self._last}"
-        self._bar.update(self._task, advance=1, step=f"{batch + 1}/{self._steps}", description=text)
+        self._show(logs, (batch + 1) / self._steps, advance=1, step=f"{batch + 1}/{self._steps}")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Show the results."""
-        logs = logs or {}
-        self._last = f"  validation accuracy {logs['val_accuracy']:.1%}"
-        speed = self._images / max(perf_counter() - self._start, 1e-9)
-        self._bar.update(self._task, description=f"loss {logs['loss']:.4f}  {speed:,.0f} images/s{self._last}")
+        if logs and "val_accuracy" in logs:
+            self._last = f"{self._say('val_accuracy')} {logs['val_accuracy']:.1%}"
+        self._show(logs, 1.0)
+
+    def _show(self, logs: Logs, share: float, **changes: Any) -> None:
+        speed = self._images * share / max(perf_counter() - self._start, 1e-9)
+        known = [(name, how, (logs or {}).get(name)) for name, how in (("loss", ".4f"), ("accuracy", ".1%"))]
+        parts = [f"{self._say(name)} {float(value):{how}}" for name, how, value in known if value is not None]
+        parts += [f"{speed:,.0f} {self._say('images_per_second')}", self._last, self.note or self._kept]
+        self._bar.update(self._task, description="  ".join(part for part in parts if part), **changes)
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Leave the bar where it is."""

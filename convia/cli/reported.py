@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")]
+Language = Annotated[str | None, typer.Option("--lang", help="Of what is said: en or es. By default the locale's.")]
 INTERRUPTED = 130  # as shells count Ctrl-C
 
 

@@ -10,9 +10,10 @@ from rich.console import Console
 from convia.cli.data import KNOWN, RESIZED
 from convia.cli.fitting import AUGMENT
 from convia.cli.reported import Debug, reported
+from convia.cli.settings import PRECISIONS, PUBLISHED, Settings
 from convia.cli.settings_file import read_settings
 from convia.cli.table import print_outcome
-from convia.cli.train import MANY_IMAGES, PRECISIONS, PUBLISHED, Settings, train
+from convia.cli.train import MANY_IMAGES, train
 from convia.errors import explain
 
 _NAMES = ", ".join(KNOWN)
@@ -96,6 +97,9 @@ def train_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the same command was interrupted.")] = False,
     config: Annotated[
         str | None, typer.Option(help="A TOML file with these options, such as a run's config.toml; options win.")
+    ] = None,
+    lang: Annotated[
+        str | None, typer.Option(help="Of what is said, and of the report: en or es. By default the locale's.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON per event, for programs.")] = False,
     debug: Debug = False,

@@ -1,5 +1,6 @@
 """Sections of the report about what the network said of the test images."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ _MOST_PAIRS = 120  # cells that open their images
 _WORST = 8
 _SMALL_GAP = 0.02  # between certainty and accuracy
 _SHADES = ((207, 227, 241), (8, 65, 110))  # of a share near 0 and of 1
-_WHITE_FROM = 0.4  # the share from which text is white
+_SHORT = 5  # letters of names that stand side by side above the columns
+_DARK = 0.179  # the luminance below which white text stands out more than black one
 
 
 def confusion(told: Any) -> list[Any]:
@@ -43,7 +45,12 @@ def _matrix(told: Any, opened: set[tuple[int, int]]) -> Markup:
             [_entry(told, (i, j), float(shares[i, j]), (i, j) in opened) for j in range(len(names))])
         for i, name in enumerate(names)
     ]  # fmt: skip
-    made = tag("table", tag("thead", tag("tr", head)), tag("tbody", rows), class_="confusion")
+    made = tag(
+        "table",
+        tag("thead", tag("tr", head)),
+        tag("tbody", rows),
+        class_="confusion upright" if max(map(len, names)) > _SHORT else "confusion",
+    )
     return tag("div", made, class_="scroll", tabindex=0, role="region", aria_label=say("confusion"))
 
 
@@ -52,10 +59,17 @@ def _entry(told: Any, place: tuple[int, int], share: float, is_open: bool) -> Ma
     if not count:
         return tag("td", "0", class_="zero")
     weight = float(np.sqrt(share))
-    colour = ",".join(str(round(a + weight * (b - a))) for a, b in zip(*_SHADES, strict=True))
-    style = f"background:rgb({colour});color:{'#fff' if share > _WHITE_FROM else '#22272e'}"
+    shade = [round(a + weight * (b - a)) for a, b in zip(*_SHADES, strict=True)]
+    style = f"background:rgb({','.join(map(str, shade))});color:{'#fff' if luminance(shade) < _DARK else '#000'}"
     link = {"href": f"#cell-{place[0]}-{place[1]}", "aria_label": _cell_title(told, *place)} if is_open else {}
     return tag("td", tag("a", str(count), **link) if link else str(count), style=style)
+
+
+def luminance(colour: Sequence[int]) -> float:
+    """Return the relative luminance, 0 to 1, of red, green and blue, 0 to 255 (WCAG 2.2)."""
+    parts = (level / 255 for level in colour)
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return float(np.dot((0.2126, 0.7152, 0.0722), linear))
 
 
 def _cell_title(told: Any, i: int, j: int) -> str:

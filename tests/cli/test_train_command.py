@@ -196,7 +196,7 @@ def test_the_best_weights_are_kept(monkeypatch):
             if epoch == 1:
                 self.model.set_weights([weight * 0 for weight in self.model.get_weights()])
 
-    monkeypatch.setattr("convia.cli.fitting.EpochLines", lambda console: Spoil())
+    monkeypatch.setattr("convia.cli.fitting.EpochLines", lambda console, _: Spoil())
     outcome = train(Settings("digits", model="lenet", epochs=4))
     best = outcome.history["val_accuracy"][outcome.facts["epochs"]["best"] - 1]
     assert outcome.facts["epochs"]["best"] == 2

@@ -230,3 +230,14 @@ def test_thumbnails(shape, kind, size):
     for heat in (None, np.ones((3, 3))):
         made = thumbnail(image, "x", heat)
         assert f"data:image/{kind};base64," in made and re.search(rf'height="{size}"', made)
+
+
+def test_numbers_in_the_confusion_matrix_stand_out():
+    """White or black on any shade has a contrast of 4.5 at least (WCAG 2.2)."""
+    from convia.report.html_judged import _DARK, _SHADES, luminance
+
+    assert (luminance((0, 0, 0)), luminance((255, 255, 255))) == (0, pytest.approx(1))
+    for weight in np.linspace(0, 1, 101):
+        level = luminance([round(a + weight * (b - a)) for a, b in zip(*_SHADES, strict=True)])
+        contrast = 1.05 / (level + 0.05) if level < _DARK else (level + 0.05) / 0.05
+        assert contrast >= 4.5

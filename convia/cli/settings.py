@@ -1,0 +1,81 @@
+"""What can be chosen for a training; see ``convia train --help``."""
+
+import inspect
+import sys
+from dataclasses import dataclass
+
+from convia import applications
+from convia.applications import MODELS
+from convia.cli.fitting import AUGMENT
+from convia.errors import explain, nearest
+from convia.images.directory import ON_ERROR
+from convia.texts import LANGUAGES
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "float64")
+PUBLISHED = {  # trained networks, which get a new head
+    name.lower(): getattr(applications, name)
+    for name in applications.__all__
+    if "preprocess_input" in vars(sys.modules.get(getattr(getattr(applications, name), "__module__", ""), object))
+    and "weights" in inspect.signature(getattr(applications, name)).parameters
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be chosen; see ``convia train --help``.
+
+    Raises:
+        ValueError: a value that makes no sense.
+    """
+
+    data: str
+    model: str | None = None
+    epochs: int = 30
+    batch_size: int = 32
+    image_size: int | None = None
+    learning_rate: float | str = 1e-3  # or "auto"
+    patience: int = 7
+    seed: int = 0
+    validation_split: float = 0.15
+    test_split: float = 0.15
+    output: str | None = None
+    device: str | None = None
+    on_error: str = "skip"
+    follow_links: bool = False
+    weights: str = "imagenet"
+    augment: str = "none"
+    class_weights: bool = False
+    precision: str = "float32"
+    check: bool = True
+    resume: bool = False
+    as_json: bool = False
+    lang: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [*MODELS, *PUBLISHED]
+        if self.model is not None and self.model not in names:
+            raise ValueError(explain("--model", repr(self.model), f"one of {names}", nearest(self.model, names)))
+        _require(self.on_error in ON_ERROR, "on_error", self, f"one of {list(ON_ERROR)}")
+        for name in ("epochs", "batch_size", "patience"):
+            _require(getattr(self, name) >= 1, name, self, "a whole number ≥ 1")
+        _require(self.image_size is None or self.image_size >= 4, "image_size", self, "a number of pixels ≥ 4")
+        rate = self.learning_rate
+        _require(
+            rate == "auto" or (not isinstance(rate, str) and rate > 0), "learning_rate", self, "a number > 0, or auto"
+        )
+        _require(self.augment in AUGMENT, "augment", self, f"one of {list(AUGMENT)}")
+        _require(self.precision in PRECISIONS, "precision", self, f"one of {list(PRECISIONS)}")
+        _require(self.lang in (None, *LANGUAGES), "lang", self, f"one of {list(LANGUAGES)}")
+        _require(0 <= self.seed < 2**32, "seed", self, "a whole number from 0 to 2³² − 1")
+        for name in ("validation_split", "test_split"):
+            _require(0 < getattr(self, name) < 1, name, self, "a share between 0 and 1")
+        if self.validation_split + self.test_split >= 1:
+            received = f"{self.validation_split} and {self.test_split}"
+            raise ValueError(
+                explain("--validation-split and --test-split", received, "shares that leave some to train")
+            )
+
+
+def _require(holds: bool, name: str, settings: Settings, expected: str) -> None:
+    if not holds:
+        raise ValueError(explain(f"--{name.replace('_', '-')}", repr(getattr(settings, name)), expected))

@@ -1,0 +1,145 @@
+"""What the commands say about images and training, in every language: key → (English, Spanish)."""
+
+from convia.images.examine import KINDS
+from convia.texts import Say, speaker
+
+WORDS: dict[str, tuple[str, str]] = {
+    # what was found in a folder
+    "checked": ("checked: {problems} problems, {notes} notes", "revisado: {problems} problemas, {notes} observaciones"),
+    "names_files": (" (convia doctor names the files)", " (convia doctor nombra los archivos)"),
+    "problem": ("problem", "problema"),
+    "note": ("note", "observación"),
+    "findings": ("Findings", "Hallazgos"),
+    "number": ("number", "número"),
+    "finding": ("finding", "hallazgo"),
+    "where": ("where", "dónde"),
+    "reading": ("reading", "leyendo"),
+    "more": ("… and {count} more", "… y {count} más"),
+    "found": ("found", "hallado"),
+    "found_of": ("{problems} problems, {notes} notes", "{problems} problemas, {notes} observaciones"),
+    "readable_of": ("{good} that can be read, {bad} that cannot", "{good} legibles, {bad} ilegibles"),
+    "leave_out": ("to leave out", "a excluir"),
+    "leave_out_of": (
+        "{count} files (--quarantine FILE lists them)",
+        "{count} archivos (--quarantine ARCHIVO los lista)",
+    ),
+    "nothing": ("nothing", "nada"),
+    "quarantine": ("quarantine", "cuarentena"),
+    "quarantine_of": ("{count} files named in {file}", "{count} archivos nombrados en {file}"),
+    "training": ("training", "entrenamiento"),
+    "validation": ("validation", "validación"),
+    "test": ("test", "prueba"),
+    "images_of": (
+        "{name}: {classes} classes, {kind} images of {height}×{width} ({counts}); model {model} on {device}",
+        "{name}: {classes} clases, imágenes {kind} de {height}×{width} ({counts}); modelo {model} en {device}",
+    ),
+    "grey": ("grey", "grises"),
+    "colour": ("colour", "en color"),
+    "for_training": ("{count} for training", "{count} para entrenar"),
+    "for_validation": ("{count} for validation", "{count} para validar"),
+    "for_testing": ("{count} for testing", "{count} para probar"),
+    "imbalance": (
+        "{most} has {many} images for training, {least} only {few}",
+        "{most} tiene {many} imágenes para entrenar, {least} solo {few}",
+    ),
+    "weighted": ("weighted by {low} to {high}", "se pondera de {low} a {high}"),
+    "see_weights": ("see --class-weights", "véase --class-weights"),
+    "unreadable_one": (
+        "1 file could not be read and is left out:",
+        "1 archivo no se pudo leer y queda fuera:",
+    ),
+    "unreadable_many": (
+        "{count} files could not be read and are left out:",
+        "{count} archivos no se pudieron leer y quedan fuera:",
+    ),
+    "more_named": ("… and {count} more, named in result.json", "… y {count} más, nombrados en result.json"),
+    # while it learns
+    "in_memory": ("{size} of images in memory", "{size} de imágenes en memoria"),
+    "goes_on": ("goes on at epoch {epoch}", "continúa en la época {epoch}"),
+    "nothing_to_resume": (
+        "nothing to resume: begins at epoch {epoch}",
+        "nada que continuar: empieza en la época {epoch}",
+    ),
+    "resume": (
+        "The same command with --resume goes on after the last whole epoch.",
+        "La misma orden con --resume continúa tras la última época completa.",
+    ),
+    "rate_found": (
+        "learning rate {rate}, found by a range test",
+        "tasa de aprendizaje {rate}, hallada con una prueba de rango",
+    ),
+    "epoch": ("epoch", "época"),
+    "step": ("step", "paso"),
+    "left": ("left", "quedan"),
+    "loss": ("loss", "pérdida"),
+    "accuracy": ("accuracy", "exactitud"),
+    "val_loss": ("validation loss", "pérdida de validación"),
+    "val_accuracy": ("validation accuracy", "exactitud de validación"),
+    "images_per_second": ("images/s", "imágenes/s"),
+    # what came of it
+    "table_title": ("Accuracy on the test images", "Exactitud con las imágenes de prueba"),
+    "table_worst": (", the {worst} worst of {count} classes", ", las {worst} peores de {count} clases"),
+    "class": ("class", "clase"),
+    "images": ("images", "imágenes"),
+    "images_in": ("Images in {place}", "Imágenes en {place}"),
+    "right": ("right", "aciertos"),
+    "all": ("all", "todas"),
+    "no_class": ("(no class)", "(sin clase)"),
+    "and_smaller": ("… and {count} smaller ones", "… y {count} más pequeñas"),
+    "test_accuracy": ("test accuracy", "exactitud"),
+    "best_epoch": ("best epoch", "mejor época"),
+    "best_epoch_of": ("{best} of {run}", "{best} de {run}"),
+    "time": ("time", "tiempo"),
+    "time_of": (
+        "{total} s, of which {training} s learning",
+        "{total} s, de los que {training} s aprendiendo",
+    ),
+    "speed": ("speed", "velocidad"),
+    "speed_of": (
+        "{training} images/s learning, {prediction} images/s predicting",
+        "{training} imágenes/s al aprender, {prediction} imágenes/s al predecir",
+    ),
+    "parameters": ("parameters", "parámetros"),
+    "unreadable": ("unreadable", "ilegibles"),
+    "and_more": (" and {count} more", " y {count} más"),
+    "results": ("results", "resultados"),
+    "precision": ("precision", "precisión"),
+    "recall": ("recall", "exhaustividad"),
+    "mistaken": ("mistaken", "confusión"),
+    "mistaken_for": ("{true} for {predicted}, {count} times", "{true} por {predicted}, {count} veces"),
+}
+_KINDS_ES = {
+    "empty": "archivos sin contenido",
+    "not_an_image": "archivos que no son imágenes",
+    "truncated": "imágenes cortadas",
+    "damaged": "imágenes que no se pueden leer",
+    "huge": "imágenes de más píxeles de lo seguro (bombas de descompresión)",
+    "leak": "la misma imagen en varios de entrenamiento, validación y prueba",
+    "conflict": "la misma imagen en varias clases",
+    "near_leak": "imágenes parecidas en varios de entrenamiento, validación y prueba",
+    "near_conflict": "imágenes parecidas en varias clases",
+    "outside": "enlaces que salen de la carpeta",
+    "no_images": "clases sin ninguna imagen legible",
+    "duplicate": "la misma imagen varias veces en una clase",
+    "near_duplicate": "imágenes parecidas de una clase",
+    "imbalance": "clases de tamaños muy distintos",
+    "few": "clases con muy pocas imágenes",
+    "missing": "clases que faltan en una parte",
+    "blank": "imágenes de un solo color",
+    "tiny": "imágenes muy pequeñas",
+    "stretched": "imágenes muy alargadas",
+    "large": "imágenes enormes, lentas de leer",
+    "extension": "archivos que no son lo que dice su extensión",
+    "rotated": "imágenes giradas por sus datos EXIF",
+    "animated": "imágenes animadas",
+    "cmyk": "imágenes CMYK",
+    "sixteen_bits": "imágenes de más de 8 bits por canal",
+    "alpha": "imágenes con transparencia",
+    "palette": "imágenes con paleta",
+}
+WORDS |= {f"kind_{name}": (kind.words, _KINDS_ES[name]) for name, kind in KINDS.items()}
+
+
+def words(lang: str | None = None) -> Say:
+    """Return a function: key and the values to fill in → text; see :func:`convia.texts.speaker`."""
+    return speaker(lang, WORDS)
