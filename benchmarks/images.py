@@ -2,7 +2,8 @@
 
 Printed are the fastest rounds in ms per image, how many times faster convia is, and the least and largest ratio of the
 rounds. Without --photos, photographs are drawn: smooth colours with noise, as JPEG. Keras's generator needs SciPy.
-Usage: python benchmarks/images.py [--photos FOLDER] [--rounds 4] [--size 224]
+With --tensorflow, image_dataset_from_directory is measured against TensorFlow's, each in its own process, in turns.
+Usage: python benchmarks/images.py [--photos FOLDER] [--rounds 4] [--size 224] [--tensorflow PYTHON]
 """
 
 import argparse
@@ -36,22 +37,40 @@ FULL = PLAIN | {
     "brightness_range": (0.7, 1.3),
     "horizontal_flip": True,
 }
+DECODED = 2**28  # bytes of decoded images that the budget is a tenth of
 MEASURE_MEMORY = """
 import sys
 from pathlib import Path
 from convia.preprocessing.image import ImageDataGenerator
-def anonymous_and_mapped():
+def resident():
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return sum(int(lines[name].split()[0]) for name in ("RssAnon", "RssFile")) / 1024
-folder, budget, cache = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-made = ImageDataGenerator(rescale=1 / 255).flow_from_directory(
-    folder, target_size=(224, 224), batch_size=4, memory=budget, cache=None if cache == "None" else cache)
+    return sum(int(lines[name].split()[0]) for name in ("RssAnon", "RssFile", "RssShmem")) / 1024
+folder, count, budget, cache = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+names = [str(path) for path in sorted(Path(folder).glob("*/*"))]
+rows = {"filename": [names[k % len(names)] for k in range(count)]}
+made = ImageDataGenerator(rescale=1 / 255).flow_from_dataframe(
+    rows, class_mode=None, target_size=(224, 224), batch_size=4, memory=budget, cache={"None": None}.get(cache, cache))
 most = []
-for _ in range(3):
+for _ in range(2):
     for k in range(len(made)):
         made[k]
-        most.append(anonymous_and_mapped())
+        most.append(resident())
 print(max(most))
+"""
+MEASURE_DATA_SET = """
+import sys, time
+if sys.argv[1] == "TensorFlow":
+    from tensorflow import keras
+else:
+    import convia as keras
+data = keras.utils.image_dataset_from_directory(sys.argv[2], image_size=(int(sys.argv[3]),) * 2, seed=0)
+times = []
+for _ in range(4):
+    start, count = time.perf_counter(), 0
+    for images, _ in data:
+        count += len(images)
+    times.append((time.perf_counter() - start) / count)
+print(min(times))
 """
 
 
@@ -89,12 +108,12 @@ def epoch(flow: object) -> Callable[[], None]:
     return run
 
 
-def report(name: str, ours: list[float], theirs: list[float], count: int) -> None:
+def report(name: str, ours: list[float], theirs: list[float], count: int, peer: str = "Keras") -> None:
     """Print a line."""
     ratios = [their / our for our, their in zip(ours, theirs, strict=True)]
     per_image = [min(times) / count * 1e3 for times in (ours, theirs)]
     print(
-        f"{name:24s} convia {per_image[0]:7.3f} ms   Keras {per_image[1]:7.3f} ms   "
+        f"{name:24s} convia {per_image[0]:7.3f} ms   {peer} {per_image[1]:7.3f} ms   "
         f"{per_image[1] / per_image[0]:5.1f}×  ({min(ratios):.1f} to {max(ratios):.1f})",
         flush=True,
     )
@@ -128,20 +147,43 @@ def arrays(rounds: int) -> None:
     report("arrays 28×28, rotated", *times, len(x))
 
 
+def data_sets(root: str, rounds: int, size: int, python: str) -> None:
+    """Measure epochs of image_dataset_from_directory, which reads all files again each time, against TensorFlow's."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for kind, (program, name) in enumerate(((sys.executable, "convia"), (python, "TensorFlow"))):
+            command = [program, "-c", MEASURE_DATA_SET, name, root, str(size)]
+            times[kind].append(last_number(command))
+    report("data set, each epoch", *times, 1, "TensorFlow")
+
+
+def last_number(command: list[str]) -> float:
+    """Run a program and return the last number that it prints."""
+    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=quiet)
+    if done.returncode:
+        raise SystemExit(f"{command[0]} cannot do it: {done.stderr.strip().splitlines()[-1:]}")
+    return float(done.stdout.split()[-1])
+
+
 def memory(root: str) -> None:
-    """Print how much more memory a process takes with a budget of a tenth of the decoded images than without any."""
-    count = sum(1 for _ in Path(root).glob("*/*"))
-    budget = count * 224 * 224 * 3 // 10
-    with contextlib.suppress(OSError):  # /proc is Linux's
-        found = {}
-        for cache in ("None", "auto"):
-            command = [sys.executable, "-c", MEASURE_MEMORY, root, str(budget), cache]
-            out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            found[cache] = min(float(out.split()[-1]), found.get(cache, float("inf")))
-        print(
-            f"memory: budget {budget / 2**20:.1f} MiB, decoded images {budget * 10 / 2**20:.1f} MiB; the process takes "
-            f"{found['auto'] - found['None']:+.1f} MiB against one that keeps none ({found['None']:.0f} MiB)"
-        )
+    """Print how much a process grows that keeps decoded images within a tenth of their size, none, or all of them.
+
+    The files are listed again and again until the decoded images are 256 MiB, each listing being kept on its own.
+    """
+    if not Path("/proc/self/status").exists():  # Linux's
+        return
+    count = -(-DECODED // (224 * 224 * 3))
+    budget = DECODED // 10
+    taken = {}
+    for name, bytes_, cache in (("none", 0, "None"), ("budget", budget, "auto"), ("all", 2 * DECODED, "memory")):
+        command = [sys.executable, "-c", MEASURE_MEMORY, root, str(count), str(bytes_), cache]
+        taken[name] = last_number(command)
+    within, whole = taken["budget"] - taken["none"], taken["all"] - taken["none"]
+    print(
+        f"memory: decoded images {DECODED / 2**20:.0f} MiB, budget {budget / 2**20:.1f} MiB; the process grows by "
+        f"{within:.1f} MiB against one that keeps none ({taken['none']:.0f} MiB); one that keeps all by {whole:.0f} MiB"
+    )
 
 
 def main() -> None:
@@ -151,11 +193,14 @@ def main() -> None:
     parser.add_argument("--photos", default=str(known) if known.is_dir() else None)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--tensorflow", metavar="PYTHON", default=os.environ.get("CONVIA_TENSORFLOW"))
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     with photographs(options.photos) as root:
         folders(root, options.rounds, options.size)
         arrays(options.rounds)
+        if options.tensorflow:
+            data_sets(root, options.rounds, options.size, options.tensorflow)
         memory(root)
 
 
