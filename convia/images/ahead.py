@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convia.images import device
 from convia.images.effects import Mixture
 
 Array = npt.NDArray[Any]
@@ -50,7 +51,7 @@ class Batch:
 
     def __init__(self, generator: Any, order: Array, read: Read | Array, shape: tuple[int, ...], dtype: Any) -> None:
         self.order, self._read, self._generator = order, read, generator
-        self.pixels = np.empty((len(order), *shape), dtype)
+        self.pixels: Any = device.buffer((len(order), *shape), dtype)
         self.errors: dict[int, Exception] = {}  # by place in the batch
         self.mixture: Mixture | None = None
         self._parts: list[slice] = []
@@ -116,6 +117,31 @@ class Batch:
         """Do not begin what has not been begun."""
         for task in self._tasks:
             task.cancel()
+
+
+class DeviceBatch(Batch):
+    """A batch that threads only read; it is changed on a device when it is waited for.
+
+    Args:
+        where: the device. made: the type of the images there, by name.
+    """
+
+    def __init__(self, *given: Any, where: Any, made: str) -> None:
+        self._where, self._made = where, made
+        super().__init__(*given)
+
+    def _change(self, images: Any, drawn: dict[str, Array], out: Array) -> None:
+        for k, image in enumerate(images):
+            out[k] = image
+
+    def wait(self) -> Array:
+        """Return the places of the images that could be read; ``pixels`` are these images alone."""
+        places = super().wait()
+        whole = len(places) == len(self.order)
+        pixels = self.pixels if whole else self.pixels[places]
+        drawn = {name: column[places] for name, column in self._drawn.items()}
+        self.pixels = device.make(pixels, self._generator, drawn, self._where, self._made)
+        return places
 
 
 class _Begun:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
 
 from convia import config
@@ -16,6 +17,7 @@ from convia.errors import explain, nearest
 from convia.images.ahead import Batch
 from convia.images.cache import CACHES, Cache
 from convia.images.decode import DECODINGS, decode
+from convia.images.device import check as check_device
 from convia.images.directory import ON_ERROR, walk
 from convia.images.files import img_to_array
 from convia.images.iterators import AHEAD, FORMATS, ImagesIterator, check_mixing, check_subset
@@ -81,6 +83,8 @@ class FilesIterator(ImagesIterator):
         self.split = None if share is None else (0, share) if subset == "validation" else (share, 1)
         self.unreadable: dict[str, str] = {}
         self._reported = 0
+        if options["device"] is not None:
+            check_device(who, generator)
         if getattr(generator, "mixes", False):
             fits = class_mode in ("categorical", "binary", "raw")
             check_mixing(who, fits, f"class_mode={class_mode!r}", "class_mode='categorical'")
@@ -117,7 +121,8 @@ class FilesIterator(ImagesIterator):
     def _begin(self, index_array: Array) -> Batch:
         if self._cache is None and self.cache is not None:
             self._cache = Cache(self.n, self.image_shape, self.memory, self.cache)
-        batch = Batch(self.image_data_generator, index_array, self._read, self.image_shape, config.floatx())
+        stored = np.float32 if self.color_mode == "grayscale" else np.uint8  # which may have more than 8 bits
+        batch = self._batch(index_array, self._read, self.image_shape, config.floatx(), stored)
         batch.mixture = self._mixture(len(index_array))
         return batch
 
@@ -128,10 +133,12 @@ class FilesIterator(ImagesIterator):
             if len(used):
                 yield [self.filepaths[j] for j in used], images
 
-    def _made(self, batch: Batch) -> tuple[Array, Array, Array]:
+    def _made(self, batch: Batch) -> tuple[Array, Any, Array]:
         """Return the numbers of the files that could be read, their images, and their places in the batch."""
         places = batch.wait()
         self._note(batch)
+        if self.device is not None:
+            return batch.order[places], batch.pixels, places
         images = batch.pixels if len(places) == len(batch.order) else batch.pixels[places]
         return batch.order[places], images.astype(self.dtype, copy=False), places
 
@@ -141,7 +148,8 @@ class FilesIterator(ImagesIterator):
         if missing and (self.on_error == "replace" or not len(used)):
             others = self._others(int(batch.order[-1]), missing if self.on_error == "replace" else 1)
             others, more, _ = self._made(self._begin(others))
-            used, images = np.concatenate((used, others)), np.concatenate((images, more))
+            join = np.concatenate if self.device is None else torch.cat
+            used, images = np.concatenate((used, others)), join((images, more))
             lost = np.setdiff1d(np.arange(len(batch.order)), places)
             places = np.concatenate((places, lost[: len(others)]))
         y = None if self.class_mode is None else self._targets_of(used, images)
@@ -163,10 +171,10 @@ class FilesIterator(ImagesIterator):
             self.unreadable.setdefault(self.filepaths[batch.order[place]], str(error))
         self._warn(known)
 
-    def _targets_of(self, index_array: Array, batch: Array) -> Any:
+    def _targets_of(self, index_array: Array, batch: Any) -> Any:
         """Return the labels of a batch."""
         if self.class_mode == "input":
-            return batch.copy()
+            return batch.copy() if isinstance(batch, np.ndarray) else batch.clone()
         if self.class_mode == "multi_output":
             return [output[index_array] for output in self.labels]
         if self.class_mode == "raw":
@@ -239,6 +247,7 @@ class DirectoryIterator(FilesIterator):
         decoding: "exact", as Pillow does it; "fast", photographs (JPEG) of at least twice the target's size at half,
             a quarter or an eighth of their own.
         prefetch: batches that are made in the background; they are the same without.
+        device: where images are changed, see :class:`~convia.images.iterators.NumpyArrayIterator`.
 
     Raises:
         FileNotFoundError: no such folder. ValueError: an unknown mode, or interpolation.
@@ -270,6 +279,7 @@ class DirectoryIterator(FilesIterator):
         cache: str | None = "auto",
         decoding: str = "exact",
         prefetch: int = AHEAD,
+        device: Any = None,
     ) -> None:
         self._configure(
             image_data_generator,
@@ -289,6 +299,7 @@ class DirectoryIterator(FilesIterator):
             cache=cache,
             decoding=decoding,
             prefetch=prefetch,
+            device=device,
         )
         self.directory = directory
         root = os.fspath(directory)

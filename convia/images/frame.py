@@ -69,6 +69,7 @@ class DataFrameIterator(FilesIterator):
         cache: str | None = "auto",
         decoding: str = "exact",
         prefetch: int = AHEAD,
+        device: Any = None,
     ) -> None:
         self._configure(
             image_data_generator,
@@ -88,6 +89,7 @@ class DataFrameIterator(FilesIterator):
             cache=cache,
             decoding=decoding,
             prefetch=prefetch,
+            device=device,
         )
         self.directory = directory or ""
         names = _column(dataframe, x_col)

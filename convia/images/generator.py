@@ -10,13 +10,13 @@ import numpy.typing as npt
 from convia import config
 from convia.args import Configured, Convert, converter
 from convia.errors import explain
-from convia.images import draws, effects, splines, warp
+from convia.images import draws, effects, ranges, splines, warp
 from convia.images.effects import Mixture
 from convia.images.flows import MEMORY, DirectoryIterator
 from convia.images.frame import DataFrameIterator
 from convia.images.iterators import AHEAD, NumpyArrayIterator, check_channels
 from convia.images.preview import preview
-from convia.images.transforms import LINEAR, check_pair
+from convia.images.transforms import LINEAR
 
 Array = npt.NDArray[Any]
 _OBSOLETE = {
@@ -24,55 +24,6 @@ _OBSOLETE = {
     "sort": "Without shuffling, batches keep the frame's order.",
     "drop_duplicates": "Use the frame's own drop_duplicates.",
 }
-
-
-def _range_of_zoom(value: Any, owner: Any, name: str) -> list[float]:
-    if isinstance(value, (float, int)):
-        return [1 - value, 1 + value]
-    if len(np.shape(value)) != 1 or len(value) != 2 or not all(isinstance(v, (float, int)) for v in value):
-        expected = "a number r for factors from 1 − r to 1 + r, or (least, largest)"
-        raise ValueError(explain(f"ImageDataGenerator, argument {name!r}", repr(value), expected))
-    return [*value]
-
-
-def _share(value: Any, owner: Any, name: str) -> Any:
-    if value and not 0 < value < 1:
-        raise ValueError(explain(f"ImageDataGenerator, argument {name!r}", repr(value), "a number between 0 and 1"))
-    return value
-
-
-def _pair(value: Any, owner: Any, name: str) -> Any:
-    if value is not None:
-        check_pair("ImageDataGenerator", name, value)
-    return value
-
-
-def _range_from(start: float) -> Callable[[Any, Any, str], Any]:
-    """Return a converter: a pair stays, a number r above 0 stands for (start, r), 0 for None."""
-
-    def convert(value: Any, owner: Any, name: str) -> Any:
-        pair = (start, value) if isinstance(value, (int, float)) else value
-        if value is None or value == 0:
-            return None
-        check_pair("ImageDataGenerator", name, pair)
-        if not 0 <= pair[0] <= pair[1]:
-            expected = "(least, largest), not below 0, or a number above 0"
-            raise ValueError(explain(f"ImageDataGenerator, argument {name!r}", repr(value), expected))
-        return (float(pair[0]), float(pair[1]))
-
-    return convert
-
-
-def _contrast(value: Any, owner: Any, name: str) -> Any:
-    if isinstance(value, (int, float)) and 0 < value <= 1:
-        value = (1 - value, 1 + value)
-    return _range_from(0.0)(value, owner, name)
-
-
-def _positive(value: Any, owner: Any, name: str) -> Any:
-    if not isinstance(value, (int, float)) or value < 0:
-        raise ValueError(explain(f"ImageDataGenerator, argument {name!r}", repr(value), "a number, not below 0"))
-    return value
 
 
 class ImageDataGenerator(Configured):
@@ -130,9 +81,9 @@ class ImageDataGenerator(Configured):
     rotation_range: float = 0
     width_shift_range: Any = 0.0
     height_shift_range: Any = 0.0
-    brightness_range: Annotated[Sequence[float] | None, Convert(_pair)] = None
+    brightness_range: Annotated[Sequence[float] | None, Convert(ranges.pair)] = None
     shear_range: float = 0.0
-    zoom_range: Annotated[Any, Convert(_range_of_zoom)] = 0.0
+    zoom_range: Annotated[Any, Convert(ranges.zoom)] = 0.0
     channel_shift_range: float = 0.0
     fill_mode: str = "nearest"
     cval: float = 0.0
@@ -141,17 +92,17 @@ class ImageDataGenerator(Configured):
     rescale: float | None = None
     preprocessing_function: Callable[[Any], Any] | None = None
     data_format: Annotated[str | None, converter(config.standardize_data_format)] = None
-    validation_split: Annotated[float, Convert(_share)] = 0.0
+    validation_split: Annotated[float, Convert(ranges.share)] = 0.0
     interpolation_order: int = 1
     dtype: Annotated[str | None, converter(lambda dtype: dtype or config.floatx())] = None
-    contrast_range: Annotated[Any, Convert(_contrast)] = None
-    blur_range: Annotated[Any, Convert(_range_from(0.0))] = None
-    sharpen_range: Annotated[Any, Convert(_range_from(0.0))] = None
-    noise_range: Annotated[float, Convert(_positive)] = 0.0
-    stretch_range: Annotated[float, Convert(_positive)] = 0.0
-    cutout: Annotated[float, Convert(_share)] = 0.0
-    mixup_alpha: Annotated[float, Convert(_positive)] = 0.0
-    cutmix_alpha: Annotated[float, Convert(_positive)] = 0.0
+    contrast_range: Annotated[Any, Convert(ranges.contrast)] = None
+    blur_range: Annotated[Any, Convert(ranges.from_least(0.0))] = None
+    sharpen_range: Annotated[Any, Convert(ranges.from_least(0.0))] = None
+    noise_range: Annotated[float, Convert(ranges.positive)] = 0.0
+    stretch_range: Annotated[float, Convert(ranges.positive)] = 0.0
+    cutout: Annotated[float, Convert(ranges.share)] = 0.0
+    mixup_alpha: Annotated[float, Convert(ranges.positive)] = 0.0
+    cutmix_alpha: Annotated[float, Convert(ranges.positive)] = 0.0
 
     def __post_init__(self) -> None:
         """Set what depends on several arguments."""
@@ -218,6 +169,7 @@ class ImageDataGenerator(Configured):
         subset: str | None = None,
         *,
         prefetch: int = AHEAD,
+        device: Any = None,
     ) -> NumpyArrayIterator:
         """Make batches of images in memory, see :class:`NumpyArrayIterator`."""
         return NumpyArrayIterator(
@@ -236,6 +188,7 @@ class ImageDataGenerator(Configured):
             subset=subset,
             dtype=self.dtype,
             prefetch=prefetch,
+            device=device,
         )
 
     def flow_from_directory(
@@ -261,6 +214,7 @@ class ImageDataGenerator(Configured):
         cache: str | None = "auto",
         decoding: str = "exact",
         prefetch: int = AHEAD,
+        device: Any = None,
     ) -> DirectoryIterator:
         """Make batches of a folder with a subfolder per class, see :class:`DirectoryIterator`."""
         return DirectoryIterator(
@@ -287,6 +241,7 @@ class ImageDataGenerator(Configured):
             cache=cache,
             decoding=decoding,
             prefetch=prefetch,
+            device=device,
         )
 
     def flow_from_dataframe(
@@ -314,7 +269,7 @@ class ImageDataGenerator(Configured):
         """Make batches of a table of file names, see :class:`DataFrameIterator`.
 
         Args:
-            kwargs: keep_aspect_ratio, on_error, memory, cache, decoding and prefetch; or has_ext, sort and
+            kwargs: keep_aspect_ratio, on_error, memory, cache, decoding, prefetch and device; or has_ext, sort and
                 drop_duplicates, which do nothing.
         """
         for name in _OBSOLETE.keys() & kwargs.keys():
@@ -444,17 +399,18 @@ class ImageDataGenerator(Configured):
             x -= np.mean(x, keepdims=True)
         if self.samplewise_std_normalization:
             x /= np.std(x, keepdims=True) + 1e-6
-        if self.featurewise_center and self._is_known("featurewise_center", self.mean):
+        if self.featurewise_center and self.is_known("featurewise_center", self.mean):
             x -= self.mean
         std: Any = self.std
-        if self.featurewise_std_normalization and self._is_known("featurewise_std_normalization", std):
+        if self.featurewise_std_normalization and self.is_known("featurewise_std_normalization", std):
             x /= std + 1e-6
-        if self.zca_whitening and self._is_known("zca_whitening", self.zca_whitening_matrix):
+        if self.zca_whitening and self.is_known("zca_whitening", self.zca_whitening_matrix):
             matrix: Any = self.zca_whitening_matrix
             x = (x.reshape(-1, len(matrix)) @ matrix).reshape(x.shape)
         return x
 
-    def _is_known(self, name: str, statistic: Array | None) -> bool:
+    def is_known(self, name: str, statistic: Array | None) -> bool:
+        """Whether ``fit`` has computed a statistic; where it has not, warn that an argument does nothing."""
         if statistic is None:
             received, expected = f"images before fit, with {name}=True", "fit(images) first"
             warnings.warn(explain("ImageDataGenerator", received, expected, f"{name} does nothing."), stacklevel=5)

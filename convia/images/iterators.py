@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from convia import config
 from convia.errors import explain, nearest
-from convia.images.ahead import Ahead, Batch, is_light
+from convia.images.ahead import Ahead, Batch, DeviceBatch, is_light
+from convia.images.device import check as check_device
 from convia.images.effects import Mixture
 from convia.images.files import array_to_img
 
@@ -177,6 +178,8 @@ class ImagesIterator(Iterator):
 
     image_data_generator: Any
     prefetch: int = AHEAD
+    device: Any = None
+    dtype: Any
     _ahead: Ahead | None = None
     _is_light = False
 
@@ -187,6 +190,13 @@ class ImagesIterator(Iterator):
     def _finish(self, batch: Batch) -> Any:
         """Wait for the images, and put what else belongs to the batch beside them."""
         raise NotImplementedError
+
+    def _batch(self, order: Array, read: Any, shape: tuple[int, ...], dtype: Any, stored: Any) -> Batch:
+        """Begin a batch of images that are ``stored`` as one type and changed as another."""
+        generator = self.image_data_generator
+        if self.device is None:
+            return Batch(generator, order, read, shape, dtype)
+        return DeviceBatch(generator, order, read, shape, stored, where=self.device, made=self.dtype)
 
     def _mixture(self, count: int) -> Mixture | None:
         mixes = getattr(self.image_data_generator, "mixes", False)
@@ -250,9 +260,12 @@ class NumpyArrayIterator(ImagesIterator):
         subset: "training" or "validation"; the first images are for validation.
         ignore_class_split: allow classes that only one of the two has.
         prefetch: batches that are made in the background; they are the same without.
+        device: where images are changed: None for the processor's threads; "cuda" or the like for torch on a device,
+            to which they are copied as they are, and where batches then are, as tensors.
 
     Raises:
-        ValueError: arrays of different lengths, images of another rank, or classes in only one of the subsets.
+        ValueError: arrays of different lengths, images of another rank, classes in only one of the subsets, or changes
+            that need the processor.
     """
 
     def __init__(
@@ -273,8 +286,11 @@ class NumpyArrayIterator(ImagesIterator):
         dtype: Any = None,
         *,
         prefetch: int = AHEAD,
+        device: Any = None,
     ) -> None:
-        self.image_data_generator, self.prefetch = image_data_generator, prefetch
+        self.image_data_generator, self.prefetch, self.device = image_data_generator, prefetch, device
+        if device is not None:
+            check_device("flow", image_data_generator)
         self.data_format = config.standardize_data_format(data_format)
         self.dtype = dtype or config.floatx()
         self.save_to_dir, self.save_prefix, self.save_format = save_to_dir, save_prefix, save_format
@@ -305,7 +321,7 @@ class NumpyArrayIterator(ImagesIterator):
         super().__init__(len(self.x), batch_size, shuffle, seed)
 
     def _begin(self, index_array: Array) -> Batch:
-        batch = Batch(self.image_data_generator, index_array, self.x, self.x.shape[1:], self.dtype)
+        batch = self._batch(index_array, self.x, self.x.shape[1:], self.dtype, self.x.dtype)
         batch.mixture = self._mixture(len(index_array))
         return batch
 

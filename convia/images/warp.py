@@ -73,7 +73,7 @@ def change(
     shapes = {image.shape for image in images}
     if shapes != {out.shape[1:]}:
         raise ValueError(explain("apply_transforms", f"images of the shapes {sorted(shapes)}", "the same for all"))
-    plan = _settings(images, drawn, (order, fill_mode, cval), last)
+    plan = settings(images, drawn, (order, fill_mode, cval), last)
     fits = order < 2 and out.dtype == np.float32 and out.flags.c_contiguous and out.size
     kernels = native()
     if kernels is not None and fits and not _is_mixed(plan.factors):
@@ -88,10 +88,11 @@ def change(
 
 def changed(images: Sequence[Array], drawn: Columns, fill: tuple[int, str, float], last: bool) -> list[Array]:
     """Change images of any type as :func:`change` does, in NumPy; whole numbers stay whole numbers in a warp."""
-    return _changed(images, _settings(images, drawn, fill, last))
+    return _changed(images, settings(images, drawn, fill, last))
 
 
-def _settings(images: Sequence[Array] | Array, drawn: Columns, fill: tuple[int, str, float], last: bool) -> _Settings:
+def settings(images: Sequence[Array] | Array, drawn: Columns, fill: tuple[int, str, float], last: bool) -> _Settings:
+    """Return what parameters mean for images of one shape."""
     count = len(images)
     shape = images[0].shape[:2] if last else images[0].shape[1:]
     table = np.empty((count, len(LINEAR)))

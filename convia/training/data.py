@@ -92,7 +92,9 @@ def as_tensor(value: Any, device: torch.device | None = None) -> Any:
         )
     if value.dtype is torch.float64:
         value = value.to(config.torch_dtype(config.floatx()))
-    return value.to(device) if device is not None and value.device != device else value
+    if device is None or value.device == device:
+        return value
+    return value.to(device, non_blocking=device.type == "cuda")  # in the background, if the memory is pinned
 
 
 def as_tensors(structure: Any, device: torch.device | None = None) -> Any:
