@@ -9,7 +9,7 @@ import typer
 from convia.cli.opened import ClassNames, ImageSize, ModelFile, Preprocess, Rescale, open_model
 from convia.cli.reported import Debug, reported
 from convia.errors import explain
-from convia.serve import Classifier, Limits, create_app
+from convia.serve import Classifier, Limits, create_app, protocol
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -71,4 +71,4 @@ def listen(app: Any, host: str, port: int, limits: Limits) -> None:
     typer.echo(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}   (Ctrl-C ends)")
     ending = max(1, int(limits.seconds))
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
-                timeout_graceful_shutdown=ending)  # fmt: skip
+                timeout_graceful_shutdown=ending, **protocol.settings(limits))  # fmt: skip

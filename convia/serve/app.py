@@ -287,7 +287,7 @@ def _answer_gets(app: Any, service: Service, lang: str | None) -> None:
         """Return 200 when requests are answered, 503 before and after."""
         return JSONResponse({"status": "ok" if service.is_ready else "ending"}, 200 if service.is_ready else 503)
 
-    @app.get("/metrics")
+    @app.get("/metrics", responses=openapi.METRICS, response_class=Response)
     async def metrics() -> Any:
         """Return counts for Prometheus."""
         return Response(service.numbers(), media_type=TYPE)

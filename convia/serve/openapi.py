@@ -23,10 +23,13 @@ RESULTS: dict[str, dict[str, Any]] = {
             },
         }
     },
-    "/explain": {**_CLASS["properties"], "layer": {"type": "string"}, "image": _PICTURE, "heat": _PICTURE},  # type: ignore[dict-item]
+    "/explain": {**_CLASS["properties"], "layer": {"type": ["string", "null"]}, "image": _PICTURE, "heat": _PICTURE},  # type: ignore[dict-item]
     "/maps": {"layer": {"type": "string"}, "count": _SIZE, "shown": _SIZE, "height": _SIZE, "width": _SIZE,
               "maps": _PICTURE},
 }  # fmt: skip
+METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "In the text format of Prometheus.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
 _REFUSALS = {
     408: "The body was sent too slowly.",
     413: "Too many bytes, pixels or images.",
@@ -53,9 +56,11 @@ def responses(path: str) -> dict[int | str, dict[str, Any]]:
 def body(many: bool) -> dict[str, Any]:
     """Return what a path takes: files of a form, JSON with base64, or an image itself."""
     files = {"type": "array", "items": {"type": "string", "format": "binary"}}
-    texts = {"image": _BASE64, **({"images": {"type": "array", "items": _BASE64}} if many else {})}
+    texts = {"image": _BASE64, "images": {"type": "array", "items": _BASE64, "minItems": 1}}
+    ways = [{"type": "object", "properties": {name: text}, "required": [name]} for name, text in texts.items()]
     content = {
-        "multipart/form-data": {"schema": {"type": "object", "properties": {"image": files}}},
+        "application/json": {"schema": {"anyOf": ways} if many else ways[0]},
+        "multipart/form-data": {"schema": {"type": "object", "properties": {"image": files}, "required": ["image"]}},
         "image/*": {"schema": {"type": "string", "format": "binary"}},
     }
-    return {"requestBody": {"required": True, "content": {**_json(texts), **content}}}
+    return {"requestBody": {"required": True, "content": content}}

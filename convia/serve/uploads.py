@@ -44,6 +44,8 @@ async def contents(request: Any, limits: Limits) -> list[bytes]:
 
 
 async def _body(request: Any, limits: Limits) -> bytes:
+    from starlette.requests import ClientDisconnect
+
     most = int(limits.megabytes * 1e6)
     declared = request.headers.get("content-length", "0")
     too_much = Refused(413, f"more than {limits.megabytes:g} MB", "a smaller body", "Send fewer or smaller images.")
@@ -59,6 +61,8 @@ async def _body(request: Any, limits: Limits) -> bytes:
                 parts.append(part)
     except TimeoutError:
         raise Refused(408, f"no whole body within {limits.seconds:g} s", "one sent faster") from None
+    except ClientDisconnect:  # nobody reads the answer; it is counted
+        raise Refused(400, "a connection that ended too early", "a whole body") from None
     return b"".join(parts)
 
 

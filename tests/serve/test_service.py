@@ -25,6 +25,9 @@ pytest.importorskip("fastapi", reason="the service needs FastAPI")
 pytest.importorskip("httpx", reason="the service's test client needs httpx")
 pytest.importorskip("python_multipart", reason="the service needs python-multipart")
 from fastapi.testclient import TestClient
+from starlette.requests import ClientDisconnect
+
+from convia.serve.uploads import contents
 
 NAMES = ["cat", "dog", '<img src=x onerror="x">']
 LIMITS = Limits(megabytes=0.2, megapixels=0.5, images=4, seconds=10)
@@ -225,6 +228,19 @@ def test_a_body_without_a_length_is_cut_off(client):
 
     answer = client.post("/predict", content=stream(), headers={"content-type": "image/png"})
     assert answer.status_code == 413 and "0.2 MB" in answer.json()["error"]
+
+
+def test_a_client_that_goes_away():
+    class Gone:
+        headers = {"content-type": "image/png"}  # noqa: RUF012
+
+        async def stream(self):
+            yield b"some"
+            raise ClientDisconnect
+
+    with pytest.raises(Refused, match="a connection that ended too early") as refused:
+        asyncio.run(contents(Gone(), LIMITS))
+    assert refused.value.status == 400
 
 
 def test_requests_that_would_fill_the_memory(client):
