@@ -114,7 +114,7 @@ def work_of(name: str, work: str) -> None:
     print(json.dumps("ready"), flush=True)
     for _ in sys.stdin:
         times: list[float] = []
-        while sum(times) < LEAST:
+        while sum(times) < LEAST or len(times) < (2 if batch else 1):  # the first may find its memory paged out
             start = perf_counter()
             run()
             times.append(perf_counter() - start)
