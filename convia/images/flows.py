@@ -213,7 +213,7 @@ class FilesIterator(ImagesIterator):
             return
         names = ", ".join(new[:_NAMED]) + (f" and {len(new) - _NAMED} more" if len(new) > _NAMED else "")
         received = f"{count or len(new)} that cannot be read: {names}"
-        done = "left out" if self.on_error == "skip" else "replaced by others"
+        done = "left out, of predictions too" if self.on_error == "skip" else "replaced by others"
         remedy = f"They are {done}; 'unreadable' has the reasons. Pass on_error='raise' to stop there."
         warnings.warn(explain(type(self).__name__, received, "image files", remedy), stacklevel=4)
 
@@ -239,8 +239,10 @@ class DirectoryIterator(FilesIterator):
         subset: "training" or "validation"; the first files of each class are for validation.
         interpolation: "nearest", "bilinear", "bicubic", "lanczos", "box" or "hamming".
         keep_aspect_ratio: cut out the center rather than distort.
-        on_error: "skip" files that cannot be read, with a warning that names them; "replace" them by the next files
-            that can, with the labels of these, so that batches stay full; or "raise".
+        on_error: "skip" files that cannot be read, with a warning that names them: batches lack their rows, so that
+            ``predict`` has none for them (:func:`convia.images.rows` tells which are whose); "replace" them by the
+            next files that can, with the labels of these, so that batches stay full; or "raise". Where no file of a
+            batch can be read, it has one row of another.
         memory: bytes of main memory for decoded images.
         cache: where to keep those: "memory", as far as they fit; "disk", a temporary file; "auto", in memory if all
             fit, else on disk; None, nowhere.

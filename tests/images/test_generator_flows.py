@@ -340,6 +340,27 @@ def test_the_good_are_changed_alike_beside_the_damaged(damaged):
     assert (whole[good] == x).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*cannot be read.*")
+def test_beside_the_damaged_evaluate_and_predict_say_what_they_would_without(damaged):
+    def flow():
+        made = ours.ImageDataGenerator(rescale=1 / 255)
+        return made.flow_from_directory(damaged, (8, 8), batch_size=5, shuffle=False)
+
+    network = model(2)
+    beside = flow()
+    scores, outputs = network.evaluate(beside, verbose=0), network.predict(beside, verbose=0)
+    rows = convia.images.rows(network, beside)
+    assert (beside.samples, len(beside), len(outputs)) == (12, 3, 9)
+    for path in beside.unreadable:
+        Path(path).unlink()
+    without = flow()
+    assert without.samples == 9
+    np.testing.assert_allclose(scores, network.evaluate(without, verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(outputs, network.predict(without, verbose=0), rtol=1e-5)
+    assert [row.path for row in rows] == without.filepaths
+    np.testing.assert_allclose([row.probabilities for row in rows], outputs, rtol=1e-5)
+
+
 def test_damaged_files_can_stop_the_training(damaged):
     flow = ours.ImageDataGenerator().flow_from_directory(damaged, (8, 8), on_error="raise")
     with pytest.raises(OSError, match=r"\.png"):
