@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from convia import config
 from convia.errors import explain, nearest
 from convia.images.files import UNREADABLE, img_to_array, load_img
 from convia.saving import load_model
@@ -99,13 +100,19 @@ class Opened:
 
     def walk(self, paths: Sequence[str], batch_size: int) -> Iterator[tuple[str, Arrays | None, Exception | None]]:
         """Read and predict files batch by batch; yield file, row of probabilities, and the error of unreadable ones."""
-        for start in range(0, len(paths), batch_size):
-            some = paths[start : start + batch_size]
-            read = self.read_all(some)
-            images = [one for one in read if not isinstance(one, Exception)]
-            rows = iter(self.predict(images) if images else ())
-            for path, one in zip(some, read, strict=True):
-                yield (path, None, one) if isinstance(one, Exception) else (path, next(rows), None)
+        before = config.engine()
+        if len(paths) <= batch_size and before == "auto":
+            config.set_engine("torch")  # for a single batch, to make a plan for the engine takes longer than it saves
+        try:
+            for start in range(0, len(paths), batch_size):
+                some = paths[start : start + batch_size]
+                read = self.read_all(some)
+                images = [one for one in read if not isinstance(one, Exception)]
+                rows = iter(self.predict(images) if images else ())
+                for path, one in zip(some, read, strict=True):
+                    yield (path, None, one) if isinstance(one, Exception) else (path, next(rows), None)
+        finally:
+            config.set_engine(before)
 
 
 def prepared(function: str, pixels: Arrays) -> Arrays:

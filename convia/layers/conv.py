@@ -59,8 +59,30 @@ class _Convolving(_Floating, _Spatial):
         self._smallest = tuple(r + 1 for r in reach) if self.padding == "valid" else (1,) * self.rank
         self._convolve = _CONVOLVE[self.rank]
         self._order = layout.kernel_to_torch(self.rank)
-        self._active = self.activation is not activations.linear
-        self._rectifies = self.activation is activations.relu
+
+    @property
+    def _active(self) -> bool:
+        """Whether there is an activation to apply; programs change it on finished layers."""
+        return self.activation is not None and self.activation is not activations.linear
+
+    @property
+    def _rectifies(self) -> bool:
+        return self.activation is activations.relu
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return ⌊(n + padding − d·(k − 1) − 1)/s⌋ + 1 per axis; a trial would make torch import its compiler."""
+        self._check_inputs((KerasTensor(input_shape, name="inputs"),))
+        sizes = list(input_shape)
+        windows = zip(self.kernel_size, self.strides, self.dilation_rate, self._sides, strict=True)
+        for axis, (k, s, d, table) in zip(layout.spatial_axes(self.rank, self.data_format), windows, strict=True):
+            if sizes[axis] is not None:
+                sizes[axis] = (sizes[axis] + sum(table[sizes[axis] % len(table)]) - d * (k - 1) - 1) // s + 1
+        sizes[self._channel_axis] = self._maps(sizes[self._channel_axis])
+        return tuple(sizes)
+
+    def _maps(self, channels: int) -> int:
+        """Return the number of feature maps of an input's channels."""
+        return int(self.filters)  # type: ignore[attr-defined]
 
     def _pad(self, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
         """Pad as the size requires; return what is left for torch to pad on both sides."""
@@ -131,17 +153,6 @@ class _Conv(_Adaptable, _Convolving):
         )
         self.bias = _add_bias(self, self.filters)
         self._adapt(self.lora_rank, self.lora_alpha)
-
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """Return ⌊(n + padding − d·(k − 1) − 1)/s⌋ + 1 per axis; a trial would make torch import its compiler."""
-        self._check_inputs((KerasTensor(input_shape, name="inputs"),))
-        sizes = list(input_shape)
-        windows = zip(self.kernel_size, self.strides, self.dilation_rate, self._sides, strict=True)
-        for axis, (k, s, d, table) in zip(layout.spatial_axes(self.rank, self.data_format), windows, strict=True):
-            if sizes[axis] is not None:
-                sizes[axis] = (sizes[axis] + sum(table[sizes[axis] % len(table)]) - d * (k - 1) - 1) // s + 1
-        sizes[self._channel_axis] = self.filters
-        return tuple(sizes)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Convolve: y = φ(w ∗ x + b)."""
@@ -239,6 +250,9 @@ class _DepthwiseConv(_Convolving):
         self._depthwise_order = layout.depthwise_to_torch(self.rank)
         self.kernel = _add_depthwise_kernel(self, "kernel")
         self.bias = _add_bias(self, self._groups * self.depth_multiplier)
+
+    def _maps(self, channels: int) -> int:
+        return channels * int(self.depth_multiplier)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Convolve each channel by itself."""
