@@ -72,6 +72,7 @@ class Compiled(Layer):
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
         engine: str | None = None,
+        cache_features: Any = None,
     ) -> None:
         """Say how to train.
 
@@ -85,6 +86,8 @@ class Compiled(Layer):
             auto_scale_loss: scale the loss when the policy is mixed_float16.
             engine: what computes on a CPU, whatever ``config.set_engine`` and CONVIA_ENGINE say: "auto", "native" (an
                 error where the engine does not know the model) or "torch". It is no part of the saved model.
+            cache_features: False computes what a frozen first part makes of each sample anew in every epoch; a
+                :class:`~convia.training.features.FeatureCache` says how it is kept; None leaves the attribute as it is.
 
         Raises:
             ValueError: an unknown name of an optimizer, a loss, a metric or an engine; a model that the engine does not
@@ -113,6 +116,8 @@ class Compiled(Layer):
         object.__setattr__(self, "stop_training", False)
         object.__setattr__(self, "_trainable_at_compile", advice.flags(self))
         object.__setattr__(self, "_engine_choice", engine)
+        if cache_features is not None:
+            self.cache_features = cache_features
         self.run_eagerly, self.jit_compile = run_eagerly, bool(jit_compile) and jit_compile != "auto"
         self.steps_per_execution = 1 if steps_per_execution == "auto" else int(steps_per_execution)
         self._forget_compiled_functions()

@@ -289,6 +289,15 @@ def test_the_progress_line_says_so(cache, said, capsys):
     assert last.endswith(said) if said else "features" not in last
 
 
+def test_an_argument_of_compile_switches_it_off(counted):
+    model = network()
+    model.compile("adam", "sparse_categorical_crossentropy", cache_features=False)
+    model.fit(X, Y, epochs=3, batch_size=11, verbose=0)
+    assert len(counted) == 3 * 2
+    model.compile("adam", "sparse_categorical_crossentropy")
+    assert model.cache_features is False
+
+
 @pytest.mark.parametrize("when", ["on_epoch_end", "on_train_batch_end"])
 def test_weights_that_change_meanwhile_are_seen(when):
     def change(model):
