@@ -37,7 +37,7 @@ tensorflow: .venv-tensorflow/.ready
 
 .venv-tensorflow/.ready:
 	$(PYTHON) -m venv .venv-tensorflow
-	.venv-tensorflow/bin/python -m pip install --quiet --disable-pip-version-check tensorflow-cpu numpy
+	.venv-tensorflow/bin/python -m pip install --quiet --disable-pip-version-check "tensorflow-cpu==2.15.*"  # the last with a Keras of its own; Python 3.11
 	touch $@
 
 soak: setup

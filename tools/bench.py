@@ -26,7 +26,9 @@ PICTURES = ROOT / "docs" / "pictures" / "benchmarks"
 TENSORFLOW = ROOT / ".venv-tensorflow" / "bin" / "python"
 LIBRARIES = ("convia", "torch", "keras", "openvino", "tensorflow", "loop")
 COLOURS = dict(zip(LIBRARIES, ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#999999"), strict=True))
-_TIME = re.compile(rf"\b((?:{'|'.join(LIBRARIES)})[\w-]*)\s+([\d.]+) ms", re.I)
+_TIME = re.compile(rf"\b((?:{'|'.join(LIBRARIES)})[\w-]*)\s+([\d.]+) (m?s)\b", re.I)
+_HEADER = re.compile(rf"^\s*((?:{'|'.join(LIBRARIES)})[\w-]*)\s+((?:{'|'.join(LIBRARIES)})[\w-]*)\b", re.I)
+_MICROSECONDS = re.compile(r"([\d.]+) µs")
 _RATIO = re.compile(r"×|\bratio\b|[a-z] / [a-z]")
 
 ABOUT = """# Benchmarks
@@ -112,12 +114,25 @@ def machine() -> str:
 
 
 def times(text: str) -> dict[str, dict[str, float]]:
-    """Return what was measured → library → milliseconds, from the lines that a benchmark printed."""
+    """Return what was measured → library → milliseconds, from the lines that a benchmark printed.
+
+    Libraries stand before their times (s or ms), with what was measured before them or above, or above the times (µs).
+    """
     found: dict[str, dict[str, float]] = {}
+    columns: tuple[str, ...] = ()
+    heading = ""
     for line in text.splitlines():
-        for match in _TIME.finditer(line):
-            what = " ".join(line[: next(_TIME.finditer(line)).start()].split())
-            found.setdefault(what, {})[match.group(1)] = float(match.group(2))
+        if header := _HEADER.match(line):
+            columns = header.groups()
+        values = [float(value) / 1e3 for value in _MICROSECONDS.findall(line)]
+        if columns and len(values) == len(columns):
+            found[line.partition("  ")[0]] = dict(zip(columns, values, strict=True))
+        matches = list(_TIME.finditer(line))
+        what = " ".join(line[: matches[0].start()].split()) if matches else ""
+        for match in matches:
+            library, value, unit = match.groups()
+            found.setdefault(what or heading, {})[library] = float(value) * (1e3 if unit == "s" else 1)
+        heading = heading if matches else " ".join(line.split())
     return {what: libraries for what, libraries in found.items() if len(libraries) > 1}
 
 

@@ -69,6 +69,10 @@ def test_page_of_benchmarks(monkeypatch, tmp_path):
     known = bench.runnable()
     assert {"engine", "overhead", "hall_of_fame"} <= set(known) and not {"contender", "networks"} & set(known)
     assert bench.times(printed) == {"course fit": {"convia": 0.5, "keras": 2.0}}
+    columns = "      convia     keras   keras / convia\ncall of it   20.0 µs  8 frames  160.0 µs  8.0 ×\n"
+    assert bench.times(columns) == {"call of it": {"convia": 0.02, "keras": 0.16}}
+    blocks = "ResNet50, predict\n  convia  0.2500 s  (0.2 to 0.3)\n  torch-nchw  0.5 s   2.00 ×\n"
+    assert bench.times(blocks) == {"ResNet50, predict": {"convia": 250.0, "torch-nchw": 500.0}}
     text = bench.section("engine", known["engine"])
     assert "pictures/benchmarks/engine.png" in text and printed in text and "2030-01-01" in text
     assert (tmp_path / "pictures" / "engine.png").stat().st_size > 1000

@@ -64,7 +64,7 @@ keras.visualization.plot_image_gallery(
     rows=2,
     cols=4,
     scale=1.4,
-    dpi=90,
+    dpi=72,
     path="shapes.png",
 )
 

@@ -89,7 +89,7 @@ keras.visualization.plot_image_gallery(
     cols=4,
     value_range=(-0.5, 1.5),
     scale=1.4,
-    dpi=90,
+    dpi=72,
     path="outlines.png",
 )
 
