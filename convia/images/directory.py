@@ -145,7 +145,9 @@ def scan(
         found.append([])
         if folder and is_refused(top.rstrip(os.sep)):
             continue
-        for place, names in sorted(_places(top, follow_links)):
+        for place, below, names in sorted(_places(top, follow_links)):
+            for name in sorted(below):
+                is_refused(os.path.join(place, name))  # noqa: PTH118 - not gone into, but told of
             inner = os.path.join(folder, os.path.relpath(place, top)) if place != top else folder  # noqa: PTH118
             for name in sorted(names):
                 if name.lower().endswith(formats) and not is_refused(os.path.join(place, name)):  # noqa: PTH118
@@ -153,11 +155,11 @@ def scan(
     return found, outside
 
 
-def _places(top: str, follow_links: bool) -> Iterator[tuple[str, list[str]]]:
-    """Yield folders and the names of their files; a link back to where the walk comes from is not followed."""
+def _places(top: str, follow_links: bool) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield folders, the names of theirs and of files; a link back to where the walk comes from is not followed."""
     above = {top: {os.path.realpath(top)}}
     for place, below, names in os.walk(top, followlinks=follow_links):
-        yield place, names
+        yield place, below, names
         if follow_links:
             inner = {name: os.path.join(place, name) for name in below}  # noqa: PTH118
             below[:] = [name for name, path in inner.items() if os.path.realpath(path) not in above[place]]

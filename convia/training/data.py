@@ -233,6 +233,7 @@ class IterableBatches(Batches):
         self._iterator = iter(source) if not self._indexed and iter(source) is source else None
         length = _length(source)
         self.steps = math.ceil(steps) if steps is not None else length
+        self._tells_steps = steps is None
         self.samples = None
         self._class_weight = class_weight
         self._shuffle = bool(shuffle) and isinstance(source, PyDataset)
@@ -247,6 +248,8 @@ class IterableBatches(Batches):
             if self._class_weight:
                 weight = class_weights(y, self._class_weight, weight)
             yield x, y, weight
+        if self._tells_steps:
+            self.steps = _length(self._source)  # fewer, where files turned out not to be readable
         if hasattr(self._source, "on_epoch_end"):
             self._source.on_epoch_end()
 

@@ -232,7 +232,7 @@ class Trainer(Compiled):
             raise ValueError(
                 explain("fit", "a dataset that yields no batch", "at least one batch", "Is the generator used up?")
             )
-        if expected is not None and count < expected and not self.stop_training:
+        if expected is not None and count < min(expected, batches.steps or expected) and not self.stop_training:
             warnings.warn(
                 f"The data ended after {count} of {expected} steps; use a dataset that repeats, or fewer steps.",
                 stacklevel=4,

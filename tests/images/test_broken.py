@@ -186,6 +186,17 @@ def test_data_sets_name_the_broken_at_the_end(folders):
         model().fit(source, epochs=1, verbose=0)
 
 
+def test_data_sets_end_early_without_another_warning(folders):
+    network = model()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        network.evaluate(dataset(folders[1]), verbose=0)
+        network.fit(dataset(folders[1]), validation_data=dataset(folders[1]), epochs=2, verbose=0)
+    assert not [str(warning.message) for warning in caught if "The data ended" in str(warning.message)]
+    with pytest.warns(UserWarning, match="The data ended after 3 of 9 steps"):
+        network.evaluate(dataset(folders[1]), steps=9, verbose=0)
+
+
 def test_data_sets_replace_the_broken(folders):
     source = dataset(folders[1], on_error="replace")
     with pytest.warns(UserWarning, match="replaced by others"):

@@ -250,7 +250,8 @@ def test_links(healthy, tmp_path_factory):
     (healthy / "cat" / "out.png").symlink_to(away)
     (healthy / "cat" / "folder").symlink_to(away.parent)
     report = examine(healthy)
-    assert [(finding.kind, finding.paths) for finding in report.findings] == [("outside", ("cat/out.png",))]
+    outside = [("outside", ("cat/folder",)), ("outside", ("cat/out.png",))]
+    assert [(finding.kind, finding.paths) for finding in report.findings] == outside
     assert len(report.files) == 23
     followed = examine(healthy, follow_links=True)
     assert len(followed.files) == 25
