@@ -56,8 +56,9 @@ usage: setup
 neon:
 	$(PYTHON) tools/check_engine.py neon
 
-sanitize:
-	$(PYTHON) tools/check_engine.py address thread
+sanitize: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "nanobind>=2.2"
+	$(BIN)/python tools/check_engine.py address thread address-python thread-python
 
 programs: setup
 	$(BIN)/python -m pytest -q -n 2 tests/compat/test_era_programs.py

@@ -2,6 +2,8 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _used: Counter[str] = Counter()
 
@@ -19,6 +21,17 @@ def auto_name(prefix: str) -> str:
     number = _used[prefix]
     _used[prefix] += 1
     return f"{prefix}_{number}" if number else prefix
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Within the block, names are taken that are free again after it."""
+    before = _used.copy()
+    try:
+        yield
+    finally:
+        _used.clear()
+        _used.update(before)
 
 
 def get_uid(prefix: str = "") -> int:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from convia.engine.plan import Unsupported
+from convia.naming import uncounted
+from convia.symbolic import FunctionCall, KerasTensor
 
 _HOMES = ("convia.activations", "convia.ops", "convia.symbolic", "torch")  # modules whose functions are known by name
 _SYNONYMS = {
@@ -107,6 +109,9 @@ def activation_of(function: Any, *args: Any, **kwargs: Any) -> Activation:
         Unsupported: another function, or such arguments.
     """
     name = name_of(function)
+    if name is None and getattr(function, "__module__", "").startswith("convia."):
+        call = _wrapped(function)
+        return activation_of(call.operation.function, *call.args[1:], **call.kwargs)
     known = None if name is None else _SPECIAL.get(name) or (_plain if name in _ACTS else None)
     if name is None or known is None:
         raise Unsupported(f"the activation {getattr(function, '__name__', function)!r}")
@@ -114,6 +119,16 @@ def activation_of(function: Any, *args: Any, **kwargs: Any) -> Activation:
     given.pop("x")
     given.pop("inplace", None)
     return known(name, given)
+
+
+def _wrapped(function: Any) -> Any:
+    """Return the only call that one of the library's functions makes, such as TensorFlow's ``tf.nn.relu`` here."""
+    x = KerasTensor((None, 2))
+    with uncounted():
+        node = getattr(function(x), "node", None)
+    if node is None or not isinstance(node.operation, FunctionCall) or not node.args or node.args[0] is not x:
+        raise Unsupported(f"the activation {getattr(function, '__name__', function)!r}")
+    return node
 
 
 def _plain(name: str, given: dict[str, Any]) -> Activation:

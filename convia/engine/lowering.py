@@ -109,7 +109,8 @@ class Lowering(Builder):
 def _check_call(layer: Any, node: Any, inner: Graph | None = None) -> None:
     """Refuse a call with other arguments than inputs in their order and perhaps training=False or None."""
     alike = inner is None or isinstance(node.args[0], dict) == isinstance(inner.input_tree, dict)
-    plain = len(node.args) == 1 and node.kwargs.keys() <= {"training"} and node.kwargs.get("training") in (None, False)
+    given = {key: value for key, value in node.kwargs.items() if value is not None}
+    plain = len(node.args) == 1 and given in ({}, {"training": False})
     if not plain or not alike or (inner is None and len(node.outputs) != 1):
         who = f"layer {layer.name!r} ({type(layer).__name__})"
         raise Unsupported(f"{who} is not supported by the engine with such arguments")

@@ -40,6 +40,18 @@ inline double activated(Act act, double x, double a) {
         case Act::gelu_tanh: return 0.5 * x * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
         case Act::mish: return x * std::tanh(std::log1p(std::exp(x)));
         case Act::hard_silu: return x * clip(x + 3, 0, 6) / 6;
+        case Act::log_sigmoid: return -std::log1p(std::exp(-x));
+        case Act::tanh_shrink: return x - std::tanh(x);
+        case Act::soft_shrink: return x - clip(x, -a, a);
+        case Act::hard_shrink: return std::fabs(x) > a ? x : 0;
+        case Act::squareplus: return (x + std::sqrt(x * x + a)) / 2;
+        case Act::sparse_plus: return x <= -1 ? 0 : x < 1 ? (x + 1) * (x + 1) / 4 : x;
+        case Act::sparse_sigmoid: return clip((x + 1) / 2, 0, 1);
+        case Act::absolute: return std::fabs(x);
+        case Act::square: return x * x;
+        case Act::root: return std::sqrt(x);
+        case Act::logarithm: return std::log(x);
+        case Act::reciprocal: return 1 / x;
         default: return x;
     }
 }
@@ -95,6 +107,20 @@ public:
         return out;
     }
     int softmax(int in) { return step(Kind::softmax, in, shapes[in]); }
+    int over_channels(Kind kind, int in) { return step(kind, in, shapes[in]); }
+    int rectifier(int in, Rectifier r) {
+        int out = step(Kind::rectifier, in, shapes[in]);
+        steps.back().rectifier = r;
+        return out;
+    }
+    int mix(int in, int axis, std::vector<std::int32_t> to, std::vector<std::int32_t> from, std::vector<float> factors) {
+        Shape s = shapes[in];
+        (axis == 0 ? s.d : axis == 1 ? s.h : s.w) = to.back() + 1;
+        int out = step(Kind::mix, in, s);
+        Step& m = steps.back();
+        m.axis = axis, m.member = std::move(to), m.index = std::move(from), m.factors = std::move(factors);
+        return out;
+    }
     int flatten(int in) { return step(Kind::copy, in, {shapes[in].size(), 1, 1, 1}); }
     int join(Join how, int a, int b) {
         int out = step(Kind::join, a, shapes[a]);
@@ -235,6 +261,49 @@ private:
         for (Int c = 0; c < y.c; c++) out[c] /= sum;
     }
 
+    void log_softmaxed(const Shape& y, const double* in, double* out) const {  // over the channels of each pixel
+        Int plane = y.size() / y.c;
+        for (Int p = 0; p < plane; p++) {
+            double sum = 0;
+            for (Int c = 0; c < y.c; c++) sum += std::exp(in[c * plane + p]);
+            for (Int c = 0; c < y.c; c++) out[c * plane + p] = in[c * plane + p] - std::log(sum);
+        }
+    }
+
+    void projected(const Shape& y, const double* in, double* out) const {  // sparsemax, by sorting
+        Int plane = y.size() / y.c;
+        for (Int p = 0; p < plane; p++) {
+            Numbers sorted;
+            for (Int c = 0; c < y.c; c++) sorted.push_back(in[c * plane + p]);
+            std::sort(sorted.rbegin(), sorted.rend());
+            double sum = 0, limit = 0;
+            for (Int k = 0; k < y.c; k++) {
+                sum += sorted[k];
+                if (1 + double(k + 1) * sorted[k] > sum) limit = (sum - 1) / double(k + 1);
+            }
+            for (Int c = 0; c < y.c; c++) out[c * plane + p] = std::fmax(in[c * plane + p] - limit, 0);
+        }
+    }
+
+    void mixed(const Step& s, const double* in, double* out) const {
+        const Shape &x = shapes[s.ins[0]], &y = shapes[s.out];
+        auto place = [&](const Shape& t, Int c, Int z, Int h, Int w) { return ((c * t.d + z) * t.h + h) * t.w + w; };
+        std::fill(out, out + y.size(), 0.0);
+        for (std::size_t k = 0; k < s.factors.size(); k++)
+            for (Int c = 0; c < x.c; c++)
+                for (Int z = 0; z < (s.axis == 0 ? 1 : x.d); z++)
+                    for (Int h = 0; h < (s.axis == 1 ? 1 : x.h); h++)
+                        for (Int w = 0; w < (s.axis == 2 ? 1 : x.w); w++) {
+                            Int from[3] = {z, h, w}, to[3] = {z, h, w};
+                            from[s.axis] = s.index[k], to[s.axis] = s.member[k];
+                            out[place(y, c, to[0], to[1], to[2])] += double(s.factors[k]) * in[place(x, c, from[0], from[1], from[2])];
+                        }
+    }
+
+    static double limited(const Rectifier& r, double x) {
+        return x <= r.threshold ? r.low + r.slope * (x - r.threshold) : std::fmin(x, r.most);
+    }
+
     void normalized(const Step& s, const Numbers& in, Numbers& out, bool training) const {  // all samples
         const Shape& x = shapes[s.out];
         Int plane = x.size() / x.c;
@@ -297,6 +366,10 @@ private:
                     case Kind::pool_average: pooled(s, p, q); break;
                     case Kind::norm_group: group_normalized(s, p, q); break;
                     case Kind::softmax: softmaxed(to, p, q); break;
+                    case Kind::log_softmax: log_softmaxed(to, p, q); break;
+                    case Kind::sparsemax: projected(to, p, q); break;
+                    case Kind::rectifier: for (Int e = 0; e < to.size(); e++) q[e] = limited(s.rectifier, p[e]); break;
+                    case Kind::mix: mixed(s, p, q); break;
                     case Kind::unary: for (Int e = 0; e < to.size(); e++) q[e] = activated(s.act, p[e], s.alpha); break;
                     case Kind::copy: std::copy(p, p + to.size(), q); break;
                     case Kind::join:
@@ -364,16 +437,32 @@ inline Model deep_network() {
 inline Model activations_network() {
     Model m("activations", 21, {3, 1, 1, 1});
     int h = m.conv(0, 7, window(1));
-    for (int act = int(Act::relu); act <= int(Act::hard_silu); act++) {
+    for (int act = int(Act::relu); act <= int(Act::square); act++) {
         if (Act(act) == Act::exponential) continue;  // would outgrow the rest
         h = m.conv(m.unary(h, Act(act), 0.5f), 7, window(1));
+    }
+    for (Act act : {Act::root, Act::logarithm, Act::reciprocal}) {  // of positive numbers
+        h = m.unary(m.unary(m.conv(h, 7, window(1)), Act::softplus), Act::exponential);
+        h = m.unary(h, act);
     }
     m.unary(m.conv(h, 2, window(1)), Act::exponential);
     return m.measured();
 }
 
+inline Model functions_network() {
+    Model m("functions of channels, linear maps along axes", 23, {3, 2, 4, 5});
+    int h = m.over_channels(Kind::log_softmax, m.conv(0, 5, window(1)));
+    h = m.over_channels(Kind::sparsemax, m.conv(h, 6, window(1)));
+    h = m.rectifier(m.conv(h, 4, window(1)), {0.2f, 0.1f, -0.3f, 0.6f});
+    h = m.mix(h, 0, {0, 1, 1, 2}, {1, 0, 1, 0}, {1, 0.4f, 0.6f, -1});
+    h = m.mix(m.conv(h, 3, window(1), Act::tanh), 1, {0, 0, 1, 1, 1}, {0, 3, 1, 2, 3}, {0.5f, 0.5f, 0.2f, 0.3f, 0.5f});
+    h = m.mix(h, 2, {0, 1, 1, 2, 3, 4, 5}, {0, 0, 1, 1, 2, 3, 4}, {1, 0.75f, 0.25f, 1, 1, 1, 1});
+    m.conv(h, 2, window(2, 1, 1));
+    return m.measured();
+}
+
 inline std::vector<Model> all_models() {
-    return {course_network(), winograd_network(), branched_network(), deep_network(), activations_network()};
+    return {course_network(), winograd_network(), branched_network(), deep_network(), activations_network(), functions_network()};
 }
 
 }  // namespace convia

@@ -241,6 +241,20 @@ def test_noise_is_differentiated(name):
 
 
 @pytest.mark.parametrize("name", NOISES)
+def test_noise_is_the_same_whatever_the_threads(name):
+    """To the bit, as long as nothing has been learned: later, sums of gradients differ by round-off."""
+    x = np.random.default_rng(0).normal(size=(70, 6, 4, 3)).astype("float32")
+    seen = []
+    for count in (1, 2, 3, 4):
+        torch.set_num_threads(count)
+        k.utils.set_random_seed(5)
+        parts = [kl.Conv2D(4, 3), NOISES[name][0](), kl.LayerNormalization()]
+        seen.append(noisy_run(k.Sequential([k.Input((6, 4, 3)), *parts]), x, np.zeros((70, 4, 2, 4), "float32"))[0])
+    torch.set_num_threads(2)
+    assert all((other == seen[0]).all() for other in seen[1:])
+
+
+@pytest.mark.parametrize("name", NOISES)
 def test_noise_is_for_training_only(name):
     x = data()[0]
     with_noise, without = compiled(NOISES[name][0]()), compiled()

@@ -1,4 +1,11 @@
-"""Gradients of every layer, activation and loss of the engine against torch's autograd in float64."""
+"""Gradients of every layer, activation and loss of the engine against torch's autograd in float64.
+
+``CONVIA_EXAMPLES=100`` in the environment tries as many shapes, batch sizes, threads and instruction sets of each, at
+random; a few fixed ones without it.
+"""
+
+import importlib
+import os
 
 import numpy as np
 import pytest
@@ -13,11 +20,12 @@ from convia import layers as kl
 from convia.engine.plan import KINDS
 
 pytestmark = needs_engine
+EXAMPLES = os.environ.get("CONVIA_EXAMPLES")
 CASES = settings(
-    max_examples=4,
+    max_examples=int(EXAMPLES or 4),
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    derandomize=True,
+    derandomize=EXAMPLES is None,
     phases=[Phase.generate],
 )
 padding = st.sampled_from(["valid", "same"])
@@ -234,16 +242,24 @@ ACTIVATIONS = [
 ]
 
 
+@pytest.mark.parametrize("name", ["relu", "softmax", "tanh", "sigmoid", "leaky_relu", "elu", "gelu", "relu6", "selu"])
+def test_activations_of_tensorflow(name):
+    nn = importlib.import_module("convia.compat.tensorflow").nn
+    check(chain((4, 5), kl.Dense(6, activation=getattr(nn, name)), kl.Dense(2)), ISAS[0], 2, 20)
+
+
 def test_every_activation_is_known():
     known = {*ACTIVATIONS, "glu", "threshold"}  # a gate is tested above; a threshold needs arguments
     given = set(k.activations.__all__) - {"get", "serialize", "deserialize", "hard_swish", "swish"}
     assert given == known
 
 
-@pytest.mark.parametrize("isa", ISAS)
+@CASES
+@given(isas, threads, batches)
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activations(name, isa):
-    check(chain((4, 5), kl.Dense(6, activation=name), kl.Activation(name), kl.Dense(2)), isa, 2, 40)
+def test_activations(name, isa, thread_count, batch):
+    model = chain((4, 5), kl.Dense(6, activation=name), kl.Activation(name), kl.Dense(2))
+    check(model, isa, thread_count, batch)
 
 
 @CASES
@@ -405,14 +421,15 @@ LOSSES = [
 ]
 
 
-@pytest.mark.parametrize("isa", ISAS)
+@CASES
+@given(isas, threads, batches, st.integers(2, 20))
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("loss", "kind", "ending"), LOSSES)
 @pytest.mark.parametrize("shape", [(6,), (3, 4, 2)])
-def test_losses(loss, kind, ending, shape, weighted, isa):
-    model = chain(shape, kl.Dense(5, activation="tanh"), kl.Dense(4, activation=ending))
-    weight = torch.rand(37) if weighted else None
-    check(model, isa, 3, 37, loss=loss, kind=kind, weight=weight)
+def test_losses(loss, kind, ending, shape, weighted, isa, thread_count, batch, classes):
+    model = chain(shape, kl.Dense(5, activation="tanh"), kl.Dense(classes, activation=ending))
+    weight = torch.linspace(0, 2, batch) if weighted else None
+    check(model, isa, thread_count, batch, loss=loss, kind=kind, weight=weight)
 
 
 @pytest.mark.parametrize("isa", ISAS)

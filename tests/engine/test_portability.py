@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,19 @@ model.compile("adam", "mse")
 model.fit(np.ones((8, 6, 6, 1), "float32"), np.ones((8, 3), "float32"), verbose=0)
 print(model.engine)
 """
+
+
+def test_without_a_compiler_the_installation_says_so(tmp_path):
+    """CMake ends well, with a warning, and builds nothing."""
+    if shutil.which("cmake") is None or shutil.which("ninja") is None:
+        pytest.skip("no CMake or Ninja")
+    command = ["cmake", "-S", ROOT / "engine", "-B", tmp_path, "-G", "Ninja"]
+    environment = {key: value for key, value in os.environ.items() if key != "CONVIA_ENGINE"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**environment, "CXX": str(tmp_path / "absent")}
+    )
+    said = " ".join(done.stderr.split())
+    assert "convia: no C++ compiler, the native engine is not built; everything runs on torch" in said
 
 
 def test_without_compiled_modules_torch_computes():

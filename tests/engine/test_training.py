@@ -207,7 +207,7 @@ def test_bytes_and_missing_channel_axis():
 def test_dropout_depends_on_the_seed_alone():
     x, y = data()
     histories = []
-    for threads in (1, 2, 1):
+    for threads in (1, 2, 1, 3, 2):
         torch.set_num_threads(threads)
         k.utils.set_random_seed(5)
         model = small(kl.Dropout(0.4), kl.SpatialDropout2D(0.3))
@@ -215,7 +215,8 @@ def test_dropout_depends_on_the_seed_alone():
         histories.append(model.fit(x, y, 32, epochs=3, verbose=0).history["loss"])
     torch.set_num_threads(2)
     assert histories[0] == histories[2]
-    assert np.allclose(histories[0], histories[1], atol=1e-5)
+    assert histories[1] == histories[4]
+    assert np.allclose(histories[:1], histories, atol=1e-5)  # sums of gradients are added in another order
     assert model.engine.startswith("native")
 
 
