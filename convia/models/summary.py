@@ -89,9 +89,15 @@ def _table(model: Any, expand: bool, show_trainable: bool, layer_range: Any, pos
 
 
 def _learns(layer: Any, by_batch: dict[int, bool]) -> str:
-    """Return whether a layer learns, and of a BatchNormalization by which statistics training normalizes."""
+    """Return whether a layer learns, and of a BatchNormalization by which statistics training normalizes.
+
+    A model within a model of which some layers learn says so, whatever its own ``trainable`` is: its weights learn.
+    """
     if not layer.weights:
         return "-"
+    within = {inner.trainable for inner in layer._flatten_layers(include_self=False) if inner.weights}
+    if len(within) > 1:
+        return "part"
     learns = "Y" if layer.trainable else "N"
     return f"{learns} {'batch' if by_batch[id(layer)] else 'moving'}" if id(layer) in by_batch else learns
 

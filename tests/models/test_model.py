@@ -329,6 +329,19 @@ def test_summary_says_by_which_statistics_normalizations_work():
     assert "BatchNormalization in training: 1 by the batch's statistics, 2 by moving averages" in lines[0]
 
 
+@pytest.mark.parametrize(("frozen", "said"), [((), "Y"), (("d1",), "part"), (("d1", "d2"), "N")])
+def test_summary_says_that_a_part_of_a_model_learns(frozen, said):
+    inner = convia.Sequential([convia.Input((4,)), *[convia.layers.Dense(4, name=name) for name in ("d1", "d2")]])
+    inner.name = "inner"
+    inner.trainable = len(frozen) < 2
+    for name in frozen:
+        inner.get_layer(name).trainable = False
+    lines: list[str] = []
+    convia.Sequential([convia.Input((4,)), inner]).summary(print_fn=lines.append, show_trainable=True)
+    row = next(line for line in lines[0].splitlines() if "inner (" in line)
+    assert row.split("│")[-2].strip() == said
+
+
 def test_summary_after_training_counts_the_optimizer():
     model = shared(convia)
     model.compile("adam", "mse")
