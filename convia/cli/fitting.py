@@ -3,8 +3,10 @@
 import csv
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from rich.console import Console
@@ -128,10 +130,28 @@ class Backup:
             if other:
                 received = f"other values of {', '.join(other)}"
                 raise ValueError(explain("--resume", received, "the options of the interrupted run"))
+            self._forget_what_was_not_kept()
             return
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         write_json(known, plain)
+
+    def _forget_what_was_not_kept(self) -> None:
+        """Shorten the history to the epochs before the state: killed between the two, an epoch is done again."""
+        if not self.history.exists():
+            return
+        whole = _epochs_of(self.folder / "state")
+        heading, *lines = self.history.read_text(encoding="utf-8").splitlines(keepends=True)
+        place = heading.strip().split(",").index("epoch")
+        kept = [line for line in lines if line.endswith("\n") and int(line.split(",")[place]) < whole]
+        self.history.write_text(heading + "".join(kept), encoding="utf-8")
+
+    def owns(self, draft: Path) -> None:
+        """Remember the folder that is being written, and delete the one that a killed process left."""
+        note = self.folder / "draft.txt"
+        if self.found and note.exists():
+            shutil.rmtree(draft.parent / Path(note.read_text(encoding="utf-8")).name, ignore_errors=True)
+        note.write_text(draft.name, encoding="utf-8")
 
     def columns(self) -> dict[str, list[float]]:
         """Return the history of all epochs, a list per column."""
@@ -158,6 +178,14 @@ class Backup:
     def delete(self) -> None:
         """Forget it, at the end."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _epochs_of(folder: Path) -> int:
+    """Return how many whole epochs are in the latest state that can be read."""
+    for name in ("latest.npz", "previous.npz"):
+        with suppress(OSError, ValueError, KeyError, BadZipFile), np.load(folder / name) as arrays:
+            return int(json.loads(str(arrays["state"]))["epoch"])
+    return 0
 
 
 def fit(

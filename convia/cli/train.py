@@ -142,6 +142,7 @@ def _run(job: _Job) -> Outcome:
         epoch = len(job.backup.columns().get("loss", ())) + 1
         job.tell("goes_on" if job.backup.found else "nothing_to_resume", epoch=epoch)
     with new_run(job.wanted) as run:
+        job.backup.owns(run.draft)
         with _threads(settings.batch_size * images.input_shape[0] * images.input_shape[1]):
             if settings.learning_rate == "auto" and not job.backup.found:
                 _find_rate(job, run.draft / "learning_rate.png")

@@ -1,6 +1,10 @@
 """What ``convia train`` can do beside training: going on, finding the rate, augmentation, configuration, events."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -139,3 +143,24 @@ def test_settings_as_toml(tmp_path):
 def test_half_precision():
     assert run(*QUICK, "--epochs", 1, "--precision", "mixed_bfloat16").exit_code == 0
     assert facts()["settings"]["precision"] == "mixed_bfloat16"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are killed")
+def test_a_killed_training_goes_on_and_leaves_nothing():
+    """As often as it is killed, the same comes out as without: every epoch once, and no folder but the run's."""
+    words = [sys.executable, "-m", "convia", *QUICK, "--epochs", "6", "--patience", "6"]
+    done = subprocess.run([*words, "--output", "whole"], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("epoch 3/6"):
+            process.send_signal(signal.SIGKILL)
+            break
+    process.communicate()
+    assert not Path("out").exists()
+    history = Path(".out-backup", "history.csv")
+    history.write_text(history.read_text() + "99,0,0,0,0,0\n9")  # written after the state was, and cut short
+    done = subprocess.run([*words, "--resume"], check=False, capture_output=True, text=True)
+    assert done.returncode == 0 and "goes on at epoch" in done.stdout, done.stderr
+    assert {path.name for path in Path().iterdir()} == {"out", "whole"}
+    assert Path("out", "history.csv").read_text() == Path("whole", "history.csv").read_text()
