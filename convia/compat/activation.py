@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from convia.compat import eras, hook, report
-from convia.compat.door import ungraft
+from convia.compat.door import remember, ungraft
 
 _ready: list[bool] = []
 _busy = threading.RLock()
@@ -29,10 +29,10 @@ def activate(era: str | None = None) -> None:
 def deactivate() -> None:
     """Undo ``activate``: modules, methods and the era are as before."""
     hook.uninstall()
-    ungraft()
     tensors = sys.modules.get("convia.compat.tensorflow.tensors")
     if tensors is not None:
         tensors.deactivate()
+    ungraft()
     _ready.clear()
     eras.set_era(None)
     report.clear()
@@ -50,7 +50,9 @@ def _prepare(name: str) -> None:
             _ready.append(True)
             if not eras.known():
                 eras.set_era(_of_main() or ("tfkeras" if name.startswith("tensorflow") else None))
-            importlib.import_module("convia.compat.grafts").install()
+            grafts = importlib.import_module("convia.compat.grafts")
+            remember()
+            grafts.install()
             if eras.current() in eras.OLD:  # Keras's tensors were TensorFlow's
                 importlib.import_module("convia.compat.tensorflow.tensors").activate()
 

@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, str], ...] = (
     ("SeparableConv2D SeparableConv1D", f"{_CONV}depthwise_init=depthwise_initializer "
      "pointwise_init=pointwise_initializer"),
     ("DepthwiseConv2D DepthwiseConv1D", f"{_DEPTHWISE}{_IMAGES}bias=use_bias"),
+    ("LocallyConnected1D LocallyConnected2D", f"{_CONV}filter_length=kernel_size subsample_length=strides"),
     ("ConvLSTM2D", f"{_CONV}{_RECURRENT}"),
     ("SimpleRNN LSTM GRU", _RECURRENT),
     ("SimpleRNNCell LSTMCell GRUCell", "-implementation"),
@@ -95,6 +96,7 @@ POSITIONS = {
     "Dense": "output_dim init activation weights",
     "Conv1D": "nb_filter filter_length init activation weights border_mode subsample_length",
     "Conv2D": _CONV2D,
+    "LocallyConnected2D": _CONV2D,
     "SeparableConv2D": _CONV2D,
     "ConvLSTM2D": "nb_filter nb_row nb_col init inner_init forget_bias_init activation inner_activation border_mode",
     "Conv3D": "nb_filter kernel_dim1 kernel_dim2 kernel_dim3 init activation weights border_mode subsample",
@@ -104,7 +106,7 @@ POSITIONS = {
     "SimpleRNN": "output_dim init inner_init activation",
 }
 # Those that Keras 2 on its own understood too: all of the first are whole numbers
-NUMBERS_FIRST = {"Conv2D": 3, "SeparableConv2D": 3, "ConvLSTM2D": 3, "Conv3D": 4}
+NUMBERS_FIRST = {"Conv2D": 3, "LocallyConnected2D": 3, "SeparableConv2D": 3, "ConvLSTM2D": 3, "Conv3D": 4}
 
 # What older eras had to be told and is found out today
 FOUND_OUT = {"Lambda": ("output_shape",)}
@@ -125,11 +127,12 @@ _GATES: dict[str, dict[str, Any]] = {
     "GRUCell": {"recurrent_activation": "hard_sigmoid", "reset_after": False},
     "ConvLSTM2D": {"recurrent_activation": "hard_sigmoid"},
 }
+_POOLS: dict[str, dict[str, Any]] = {f"AveragePooling{rank}D": {"pool_size": (2,) * rank} for rank in (1, 2, 3)}
 _QUIET: dict[str, dict[str, Any]] = {"predict": {"verbose": 0}}
 DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
-    "keras1": _PLAIN_RATES | _GATES | _QUIET,
-    "keras2": _PLAIN_RATES | _GATES | _QUIET,
-    "tfkeras": {"ConvLSTM2D": {"recurrent_activation": "hard_sigmoid"}},
+    "keras1": _PLAIN_RATES | _GATES | _QUIET | _POOLS,
+    "keras2": _PLAIN_RATES | _GATES | _QUIET | _POOLS,
+    "tfkeras": {"ConvLSTM2D": {"recurrent_activation": "hard_sigmoid"}} | _POOLS,
     "keras3": {},
 }
 

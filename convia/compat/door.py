@@ -17,6 +17,8 @@ from convia.compat.report import note
 
 _ABSENT = object()
 _changed: list[tuple[Any, str, Any]] = []
+_remembered: list[tuple[type, dict[str, Any]]] = []
+_OF_PYTHON = {"__dict__", "__weakref__", "__doc__", "__annotations__", "__abstractmethods__", "__static_attributes__"}
 
 
 def graft(owner: Any, name: str, value: Any) -> None:
@@ -45,6 +47,14 @@ class Lent:
         return self if instance is None else self._get(instance)
 
 
+def remember() -> None:
+    """Note what the library's classes have, so that what a program sets on them ends with it."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("convia."):
+            own = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == name]
+            _remembered.extend((owner, dict(vars(owner))) for owner in own)
+
+
 def ungraft() -> None:
     """Give everything back as it was."""
     while _changed:
@@ -53,6 +63,14 @@ def ungraft() -> None:
             delattr(owner, name)
         else:
             setattr(owner, name, value)
+    for owner, before in _remembered:
+        now = dict(vars(owner))
+        for name in now.keys() - before.keys() - _OF_PYTHON:
+            delattr(owner, name)
+        for name, value in before.items():
+            if now.get(name) is not value and name not in _OF_PYTHON:
+                setattr(owner, name, value)
+    _remembered.clear()
 
 
 def from_outside(depth: int = 2) -> bool:
@@ -158,4 +176,4 @@ def _initializer(function: Callable[..., Any]) -> Callable[..., Any]:
     return initialize
 
 
-__all__ = ["Lent", "from_outside", "graft", "graft_all", "today", "translated", "ungraft", "wrap"]
+__all__ = ["Lent", "from_outside", "graft", "graft_all", "remember", "today", "translated", "ungraft", "wrap"]

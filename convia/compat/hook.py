@@ -9,11 +9,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
 from convia.compat import eras, paths
+from convia.compat.report import note
 from convia.errors import explain, nearest
 
 ROOTS = ("keras", "tf_keras", "keras_preprocessing", "keras_applications", "tensorflow")
@@ -110,6 +111,8 @@ class _Finder(MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """Return where a module is, None if it is not for us."""
+        if fullname in paths.MOVED:
+            return _moved(fullname, path)
         if fullname.partition(".")[0] not in ROOTS:
             return None
         place = paths.canonical(fullname)
@@ -145,6 +148,15 @@ class _Finder(MetaPathFinder):
         return facade
 
 
+def _moved(fullname: str, path: Any) -> ModuleSpec | None:
+    """A module that another library has dropped; one that it still has, with names in it, is left alone."""
+    real = PathFinder.find_spec(fullname, path)
+    if real is not None and fullname != "scipy.misc":  # which is there, empty
+        return None
+    note(fullname, paths.MOVED[fullname])
+    return ModuleSpec(fullname, _Alias(lambda: importlib.import_module(paths.MOVED[fullname])), is_package=True)
+
+
 def _facade_part(tail: str) -> Any:
     found: Any = importlib.import_module(_FACADE)
     for place, part in enumerate(tail.split(".")):
@@ -162,7 +174,7 @@ _displaced: dict[str, ModuleType] = {}
 
 
 def _of_keras() -> Iterator[str]:
-    return (name for name in list(sys.modules) if name.partition(".")[0] in ROOTS)
+    return (name for name in list(sys.modules) if name.partition(".")[0] in ROOTS or name in paths.MOVED)
 
 
 def installed() -> bool:

@@ -30,7 +30,11 @@ _RENAMED = (
 TABLE = {
     "keras": "convia.compat.names.root convia",
     "keras.activations": "convia.compat.names.functions convia.activations",
-    "keras.applications": "convia.applications",
+    "keras.applications": "convia.compat.names.applications convia.applications",
+    "keras.applications.resnet": "convia.compat.names.applications convia.applications.resnet",
+    "keras.applications.resnet50": "convia.compat.names.applications convia.applications.resnet50",
+    "keras.applications.imagenet_utils": "convia.compat.names.applications convia.applications.imagenet_utils",
+    "keras.applications.mobilenet": "convia.compat.names.applications convia.applications.mobilenet",
     "keras.backend": "convia.compat.names.backend convia.backend",
     "keras.callbacks": "convia.compat.names.callbacks convia.callbacks",
     "keras.callbacks.experimental": "convia.callbacks",
@@ -120,4 +124,16 @@ def children(path: str) -> list[str]:
     return sorted({name[len(path) + 1 :].split(".")[0] for name in PATHS if name.startswith(f"{path}.")})
 
 
-__all__ = ["PATHS", "canonical", "children", "is_private"]
+# Modules of other libraries that are gone or not installed, and where their names are
+MOVED = {
+    "IPython": "convia.compat.names.ipython",
+    "IPython.core": "convia.compat.names.ipython",
+    "IPython.core.display": "convia.compat.names.ipython_display",
+    "IPython.display": "convia.compat.names.ipython_display",
+    "scipy.misc": "convia.compat.names.scipy_misc",
+    "sklearn.cross_validation": "sklearn.model_selection",
+    "sklearn.externals.joblib": "joblib",
+    "sklearn.grid_search": "sklearn.model_selection",
+}
+
+__all__ = ["MOVED", "PATHS", "canonical", "children", "is_private"]

@@ -78,7 +78,7 @@ class _Convolving(_Floating, _Spatial):
             if sizes[axis] is not None:
                 sizes[axis] = (sizes[axis] + sum(table[sizes[axis] % len(table)]) - d * (k - 1) - 1) // s + 1
         sizes[self._channel_axis] = self._maps(sizes[self._channel_axis])
-        return tuple(sizes)
+        return self._activated_shape(tuple(sizes))
 
     def _maps(self, channels: int) -> int:
         """Return the number of feature maps of an input's channels."""

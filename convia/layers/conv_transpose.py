@@ -79,7 +79,11 @@ class _ConvTranspose(_Floating, _Spatial):
         self._smallest = (1,) * self.rank
         self._spread = _SPREAD[self.rank]
         self._order = layout.kernel_to_torch(self.rank)
-        self._active = self.activation is not activations.linear
+
+    @property
+    def _active(self) -> bool:
+        """Whether there is an activation to apply; programs change it on finished layers."""
+        return self.activation is not None and self.activation is not activations.linear
 
     def build(self, input_shape: Any) -> None:
         """Create ``kernel`` (kernel_size…, filters, channels) and ``bias`` (filters,)."""

@@ -116,7 +116,7 @@ class Dense(_Adaptable, _Floating):
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """Return (batch, …, units); known without a trial, for which torch would import its compiler."""
-        return (*input_shape[:-1], self.units)
+        return self._activated_shape((*input_shape[:-1], self.units))
 
     def call(self, inputs: Tensor) -> Tensor:
         """Multiply by the kernel, add the bias, apply the activation."""

@@ -1,8 +1,20 @@
 """What objects of older eras could do: methods and properties lent to the library's classes while eras are in use."""
 
-from convia.compat.grafts import callbacks, constructors, layers, models, optimizers, symbols
+from convia.compat.grafts import (
+    callbacks,
+    constructors,
+    files,
+    lambdas,
+    layers,
+    libraries,
+    mentions,
+    models,
+    naming,
+    optimizers,
+    symbols,
+)
 
-_ALL = (constructors, layers, symbols, models, optimizers, callbacks)
+_ALL = (naming, constructors, files, lambdas, layers, libraries, mentions, symbols, models, optimizers, callbacks)
 
 
 def install() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from convia import callbacks, constraints, graph, images, layers, optimizers, regularizers
 from convia.compat import arguments
 from convia.compat.door import graft, wrap
+from convia.compat.names import layers as older
 
-_HOMES = (layers, optimizers, callbacks, regularizers, constraints, images, graph)
+_HOMES = (layers, optimizers, callbacks, regularizers, constraints, images, graph, older)
 
 
 def _class(name: str) -> Any:

@@ -1,9 +1,11 @@
 """What layers of older eras could be asked: shapes, inputs and outputs of each call, K1's names of weights."""
 
 import functools
+from types import SimpleNamespace
 from typing import Any
 
 from convia import tree
+from convia.compat import eras
 from convia.compat.door import Lent, from_outside, graft, graft_all
 from convia.compat.grafts.symbols import Shape
 from convia.errors import explain
@@ -23,6 +25,9 @@ def _shapes(structure: Any) -> Any:
 
 def _node(layer: Any, index: int) -> Any:
     nodes = [node for node in layer._inbound_nodes if node.inputs or node.is_input]
+    graph = getattr(layer, "graph", None)
+    if graph is not None and (eras.current() in eras.STANDALONE or not nodes):  # a model's own calls came first
+        nodes = [SimpleNamespace(inputs=graph.inputs, outputs=graph.outputs, output_tree=graph.outputs), *nodes]
     if not -len(nodes) <= index < len(nodes):
         who = f"Layer {layer.name!r}"
         raise ValueError(explain(who, f"a question for its call number {index}", f"one of its {len(nodes)} calls"))

@@ -1,26 +1,25 @@
-"""What models of older eras could do: generators, classes, names of metrics, files of any ending."""
+"""What models of older eras could do: generators, classes, names of metrics, lists of layers."""
 
 import functools
 import itertools
 import math
-import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from convia import optimizers, saving, tree
+from convia import optimizers, tree
 from convia.compat import arguments, eras
 from convia.compat.door import Lent, from_outside, graft, graft_all, wrap
-from convia.compat.grafts.symbols import extras_of, mentions_symbols
+from convia.compat.grafts.mentions import mentions
+from convia.compat.grafts.symbols import extras_of
+from convia.compat.names.metrics import OF_BATCHES
 from convia.compat.report import note
 from convia.engine import Unsupported
 from convia.graph import Graph
+from convia.losses import Loss
+from convia.metrics import Metric
 from convia.models import Model, Sequential
-from convia.saving import files, legacy
 from convia.training import plans
 from convia.training.compiled import Compiled
 
@@ -122,6 +121,14 @@ class ModelMethods:
                     break
 
 
+def _only_class_weights(given: dict[str, Any]) -> dict[str, Any]:
+    """Keras 1 and 2 looked at class weights in a dict alone, and passed over "auto" or an array."""
+    if eras.current() not in eras.STANDALONE or not isinstance(given.get("class_weight"), (str, np.ndarray)):
+        return given
+    note("class_weight without classes")
+    return {key: value for key, value in given.items() if key != "class_weight"}
+
+
 def _outside(method: Callable[..., Any], generator: Any, given: dict[str, Any]) -> Any:
     """Call a method of a model as the program would: its arguments are to be translated."""
     table = arguments.rows(arguments.METHODS)[method.__name__]
@@ -129,7 +136,7 @@ def _outside(method: Callable[..., Any], generator: Any, given: dict[str, Any]) 
         new, value = table[old], given.pop(old)
         if new:
             given.setdefault(new, value)
-    return method(generator, **given)
+    return method(generator, **_only_class_weights(given))
 
 
 def _samples_or_steps(generator: Any, steps: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
@@ -147,6 +154,8 @@ def _era_metric(metric: Any) -> Any:
         return {key: _era_metric(item) for key, item in metric.items()}
     if eras.current() not in eras.STANDALONE or not isinstance(metric, str):
         return metric
+    if eras.current() == "keras1" and metric in OF_BATCHES:
+        return OF_BATCHES[metric]
     return "acc" if metric == "accuracy" else arguments.METRICS.get(metric.lower(), metric)
 
 
@@ -164,24 +173,19 @@ def _compile(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if name is not None and hasattr(optimizers, name):
             defaults = arguments.DEFAULTS[eras.current()][name]
             given["optimizer"] = getattr(optimizers, name)(**defaults)
-    if given.get("loss") is not None and getattr(model, "graph", None) is not None:
-        given["loss"] = _losses(model, given["loss"])
+    if getattr(model, "graph", None) is not None:
+        given |= {key: _with_numbers(model, given[key]) for key in ("loss", "metrics") if given.get(key) is not None}
     return (), given
 
 
-def _losses(model: Any, loss: Any) -> Any:
-    names = model.output_names
-    if isinstance(loss, dict):
-        return {key: _loss(model, item, names.index(key) if key in names else 0) for key, item in loss.items()}
-    if isinstance(loss, (list, tuple)):
-        return [_loss(model, item, place) for place, item in enumerate(loss)]
-    return _loss(model, loss, 0) if len(names) == 1 else loss
-
-
-def _loss(model: Any, loss: Any, place: int) -> Any:
-    if callable(loss) and mentions_symbols(loss):
-        return extras_of(model).stand_in(loss, place)
-    return loss
+def _with_numbers(model: Any, given: Any) -> Any:
+    """Losses and metrics that mention symbolic tensors find numbers there; the others as they are."""
+    if isinstance(given, dict):
+        return {key: _with_numbers(model, item) for key, item in given.items()}
+    if isinstance(given, (list, tuple)):
+        return [_with_numbers(model, item) for item in given]
+    is_plain = callable(given) and not isinstance(given, (type, Loss, Metric))
+    return extras_of(model).stand_in(given) if is_plain and mentions(given) else given
 
 
 def _collecting(original: Callable[..., None]) -> Callable[..., None]:
@@ -251,15 +255,11 @@ def _require(original: Callable[[Any], None]) -> Callable[[Any], None]:
     return require
 
 
-# -- files ------------------------------------------------------------------------------------------------------------
-
-_HDF5 = (".h5", ".hdf5")
-
-
 def _fit(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Note what callbacks of Keras 1 and 2 are told of the data."""
     if eras.current() in eras.STANDALONE:
         given = _named("x y batch_size epochs verbose callbacks validation_split validation_data", args, kwargs)
+        kwargs = _only_class_weights(kwargs)
         data, validation = tree.flatten(given.get("x")), given.get("validation_data")
         count = len(data[0]) if data and isinstance(data[0], np.ndarray) else None
         if count is not None and given.get("validation_split"):
@@ -300,121 +300,6 @@ class _CompiledLoss:
         """Start anew."""
         for metric in self._model.metrics:
             metric.reset_state()
-
-
-def _save(original: Callable[..., None]) -> Callable[..., None]:
-    """Names without an ending, and other endings, are files or folders as in their era."""
-
-    @functools.wraps(original)
-    def save(self: Any, filepath: Any, overwrite: bool = True, *args: Any, **kwargs: Any) -> None:
-        asked = from_outside() or self.__dict__.get("_era_checkpoint", False)
-        if not asked or hasattr(filepath, "write"):
-            return original(self, filepath, overwrite, *args, **kwargs)
-        kwargs = {key: value for key, value in kwargs.items() if key in ("zipped", "include_optimizer")}
-        path = Path(os.fspath(filepath))
-        if path.suffix in (".keras", *_HDF5):
-            return original(self, path, overwrite, **kwargs)
-        if eras.current() in eras.STANDALONE:
-            return _under_name(lambda name: original(self, name, True, **kwargs), path, ".h5")
-        kwargs.pop("zipped", None)
-        return original(self, path, overwrite, zipped=False)
-
-    return save
-
-
-def _under_name(write: Callable[[Path], Any], path: Path, ending: str) -> None:
-    """Write a file under a name with an ending that is known, and move it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        temporary = Path(folder) / f"file{ending}"
-        write(temporary)
-        temporary.replace(path)
-
-
-def _save_weights(original: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(original)
-    def save_weights(self: Any, filepath: Any, overwrite: bool = True, *args: Any, **kwargs: Any) -> None:
-        path = Path(os.fspath(filepath))
-        if not from_outside() and not self.__dict__.get("_era_checkpoint", False):
-            return original(self, filepath, overwrite, *args, **kwargs)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.name.endswith(".weights.h5") and eras.current() == "keras3":
-            return original(self, path, overwrite)
-        if not files.may_write(path, overwrite):
-            return None
-
-        def write(name: Path) -> None:
-            with h5py.File(name, "w") as file:
-                legacy.write_weights(file, self)
-
-        _under_name(write, path, ".h5")
-        if eras.current() == "tfkeras" and path.suffix not in _HDF5:
-            _note_checkpoint(path)
-        return None
-
-    return save_weights
-
-
-def _note_checkpoint(path: Path) -> None:
-    """Write the file that tells ``tf.train.latest_checkpoint`` which weights of a folder are the latest."""
-    state, own = path.parent / "checkpoint", f'all_model_checkpoint_paths: "{path.name}"'
-    known = state.read_text().splitlines()[1:] if state.is_file() else []
-    lines = [f'model_checkpoint_path: "{path.name}"', *(line for line in known if line != own), own]
-    state.write_text("\n".join(lines) + "\n")
-
-
-def _load_weights(original: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(original)
-    def load_weights(self: Any, filepath: Any, *args: Any, **kwargs: Any) -> Any:
-        if not from_outside():
-            return original(self, filepath, *args, **kwargs)
-        kwargs.pop("options", None)
-        if args:
-            by_name, *rest = args
-            kwargs = {"by_name": by_name, **dict(zip(["skip_mismatch"], rest, strict=False)), **kwargs}
-        path = Path(os.fspath(filepath))
-        if path.suffix in (".keras", *_HDF5) or not path.is_file():
-            return original(self, filepath, **kwargs)
-        with tempfile.TemporaryDirectory() as folder:
-            link = Path(folder) / "weights.h5"
-            link.symlink_to(path.resolve())
-            original(self, link, **kwargs)
-        return LoadStatus()
-
-    return load_weights
-
-
-class LoadStatus:
-    """What ``load_weights`` of a checkpoint returned: whatever it is asked, all weights were found."""
-
-    def expect_partial(self) -> "LoadStatus":
-        """Return the status."""
-        return self
-
-    assert_consumed = assert_existing_objects_matched = assert_nontrivial_match = expect_partial
-
-
-def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, **kwargs: Any) -> Any:
-    """Read a model file of any ending, or a folder."""
-    path = filepath if hasattr(filepath, "read") else Path(os.fspath(filepath))
-    if not isinstance(path, Path) or path.suffix in (".keras", *_HDF5) or not path.is_file():
-        return saving.load_model(filepath, custom_objects, compile)
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder) / ("model.h5" if h5py.is_hdf5(path) else "model.keras")
-        link.symlink_to(path.resolve())
-        return saving.load_model(link, custom_objects, compile)
-
-
-def save_model(
-    model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True, **kwargs: Any
-) -> None:
-    """Write a model to a file, as ``model.save``."""
-    chosen = _save(Model.save.__wrapped__)  # type: ignore[attr-defined]
-    model.__dict__["_era_checkpoint"] = True
-    try:
-        chosen(model, filepath, overwrite, include_optimizer=include_optimizer)
-    finally:
-        del model.__dict__["_era_checkpoint"]
 
 
 # -- layers, inputs and outputs ---------------------------------------------------------------------------------------
@@ -506,9 +391,30 @@ def _metrics_names(original: property) -> property:
     return property(names, doc=original.__doc__)
 
 
+def _get_config(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The config of a Sequential of Keras 1 was the list of its layers'."""
+
+    @functools.wraps(original)
+    def get_config(self: Any) -> Any:
+        found = original(self)
+        return found["layers"] if from_outside() and eras.current() == "keras1" else found
+
+    return get_config
+
+
+def _from_config(original: Any) -> Any:
+    def from_config(cls: Any, config: Any, custom_objects: Any = None) -> Any:
+        config = {"layers": config} if isinstance(config, list) else config
+        return original.__func__(cls, config, custom_objects)
+
+    return classmethod(from_config)
+
+
 def install() -> None:
     """Lend them."""
     graft_all(Model, ModelMethods)
+    graft(Sequential, "get_config", _get_config(Sequential.get_config))
+    graft(Sequential, "from_config", _from_config(vars(Sequential)["from_config"]))
     tables = arguments.rows(arguments.METHODS)
     for method in ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch"):
         wrap(Model, method, method, tables[method], _fit if method == "fit" else None)
@@ -521,9 +427,6 @@ def install() -> None:
     graft(Compiled, "_learned_variables", _learned_variables(Compiled._learned_variables))
     graft(Model, "_learn", _learning(Model._learn))
     graft(plans, "require", _require(plans.require))
-    graft(Model, "save", _save(Model.save))
-    graft(Model, "save_weights", _save_weights(Model.save_weights))
-    graft(Model, "load_weights", _load_weights(Model.load_weights))
     graft(Model, "layers", property(_layers, doc=Model.layers.__doc__))
     graft(Sequential, "_rebuild", _rebuild(Sequential._rebuild))
     graft(Model, "outputs", _ends("outputs"))
@@ -531,4 +434,4 @@ def install() -> None:
     graft(Compiled, "metrics_names", _metrics_names(Compiled.metrics_names))  # type: ignore[arg-type]
 
 
-__all__ = ["install", "load_model", "save_model"]
+__all__ = ["install"]

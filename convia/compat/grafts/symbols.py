@@ -5,14 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
-from convia import tree
+from convia import symbolic, tree
 from convia.backend.symbols import _gradients
 from convia.compat.door import Lent, graft, graft_all
-from convia.graph import Graph, Input
+from convia.compat.grafts.mentions import mentions, replaced, symbols
+from convia.graph import Graph
 from convia.models import Model
 from convia.symbolic import KerasTensor, tracing
-from convia.training.compiled import Compiled
 from convia.training.trainer import Trainer
 
 
@@ -79,94 +80,55 @@ def _with_shape(original: Callable[..., None]) -> Callable[..., None]:
 # -- losses with symbolic tensors in them -----------------------------------------------------------------------------
 
 
-def mentions_symbols(function: Any, seen: set[int] | None = None) -> bool:
-    """Whether a function uses symbolic tensors that are not its arguments: in its closure, globals or partial."""
-    seen = set() if seen is None else seen
-    if id(function) in seen:
-        return False
-    seen.add(id(function))
-    if isinstance(function, functools.partial):
-        held: list[Any] = [*function.args, *function.keywords.values(), function.func]
-    elif hasattr(function, "__code__") and not str(function.__module__).startswith(("convia", "torch", "numpy")):
-        cells = [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
-        names = function.__code__.co_names
-        held = [*cells, *(function.__globals__[name] for name in names if name in function.__globals__)]
-    else:
-        return False
-    return any(
-        isinstance(leaf, KerasTensor) or (callable(leaf) and mentions_symbols(leaf, seen))
-        for value in held
-        for leaf in (tree.flatten(value) if isinstance(value, (list, tuple)) else [value])
-    )
-
-
-def _filled(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False
-
-
 class Extras:
-    """What a model computes beside its outputs in the same run: losses and metrics of symbolic tensors."""
+    """What a model computes beside its outputs in the same run: what its losses and metrics mention or are."""
 
     def __init__(self, model: Any) -> None:
-        self.targets: list[Any] = []  # symbolic targets of the losses, one per output with such a loss
-        self.places: list[int] = []  # the outputs that these belong to
-        self.losses: list[Any] = []
-        self.values: list[Any] = []  # of the losses, in the last run
-        self.current: Any = None  # the targets of the step in progress
+        self.mentioned: list[KerasTensor] = []  # by losses and metrics, besides targets and outputs
+        self.values: dict[int, Any] = {}  # of those, in the run in progress
         self._model = model
         self._graph: tuple[Any, Graph] | None = None
 
-    def stand_in(self, function: Callable[..., Any], place: int) -> Callable[..., Any]:
-        """Return a loss function that gives what the run has computed for ``function``."""
-        output = self._model.outputs[place]
-        target = Input(batch_shape=output.shape, dtype="float32")
-        number = len(self.losses)
-        self.targets.append(target)
-        self.places.append(place)
-        self.losses.append(function(target, output))
+    def stand_in(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a loss or metric for ``function``, which then finds numbers where it mentions symbolic tensors."""
+        places = mentions(function)
+        known = set(map(id, self.mentioned))
+        self.mentioned += [symbol for symbol in symbols(places) if id(symbol) not in known]
 
         @functools.wraps(function, updated=())
-        def loss(y_true: Any, y_pred: Any) -> Any:
-            value = self.values[number] if self.values else y_pred.new_zeros(())
+        def evaluated(y_true: Any, y_pred: Any) -> Any:
+            if not self.values:  # shapes are being checked
+                return y_pred.new_zeros(len(y_pred))
+            with replaced(places, self.values):
+                value = function(y_true, y_pred)
             return value if value.ndim else value.expand(len(y_pred))
 
-        return loss
+        return evaluated
 
     def __bool__(self) -> bool:
-        return bool(self.losses or self._model._symbolic_losses or self._model._symbolic_metrics)
+        return bool(self.mentioned or self._model._symbolic_losses or self._model._symbolic_metrics)
 
     def run(self, inputs: list[Any]) -> Any:
         """Run the model's graph and the extras together; returns the model's outputs."""
         model = self._model
         added, metrics = model._symbolic_losses, model._symbolic_metrics
-        wanted = [*self.losses, *added, *metrics.values()]
+        wanted = [*self.mentioned, *added, *metrics.values()]
         known = self._graph
         if known is None or known[0] != list(map(id, wanted)):
-            ends = [*model.graph.outputs, *(x for x in wanted if isinstance(x, KerasTensor))]
-            graph = Graph([*model.graph.inputs, *self.targets], ends, "add_loss")
-            known = self._graph = (list(map(id, wanted)), graph)
+            ends = [*model.graph.outputs, *wanted]
+            known = self._graph = (list(map(id, wanted)), Graph(model.graph.inputs, ends, "add_loss"))
         graph = known[1]
-        targets = [self._target(place) for place in self.places]
-        if any(getattr(step.operation, "function", None) is _gradients for step in graph.steps):
+        if self.mentioned or any(getattr(step.operation, "function", None) is _gradients for step in graph.steps):
             inputs = [x.requires_grad_() if x.is_floating_point() else x for x in (x.detach() for x in inputs)]
-        results = tree.flatten(graph.run([*inputs, *targets]))
+        results = tree.flatten(graph.run(inputs))
         count = len(model.graph.outputs)
-        values = iter(results[count:])
-        found = [next(values) if isinstance(x, KerasTensor) else x for x in wanted]
-        self.values = found[: len(self.losses)]
-        for value in found[len(self.losses) : len(self.losses) + len(added)]:
-            model.add_loss(value.mean())
-        for name, value in zip(metrics, found[len(found) - len(metrics) :], strict=True):
-            model.add_metric(value, name=name)
+        found = dict(zip(map(id, wanted), results[count:], strict=True))
+        self.values = {id(symbol): found[id(symbol)] for symbol in self.mentioned}
+        for symbol in added:
+            model.add_loss(found[id(symbol)].mean())
+        for name, symbol in metrics.items():
+            model.add_metric(found[id(symbol)], name=name)
         return tree.pack(model.graph.output_tree, results[:count])
-
-    def _target(self, place: int) -> Any:
-        targets = tree.flatten(self.current)
-        target = targets[place] if len(targets) > place else None
-        return target if target is not None else torch.zeros(())
 
 
 def extras_of(model: Any) -> Extras:
@@ -197,22 +159,59 @@ def _step(original: Callable[..., Any], learns: bool) -> Callable[..., Any]:
         if not (extras or self.__dict__.get("_era_symbolic_losses") or self.__dict__.get("_era_symbolic_metrics")):
             return original(self, x, y, weight)
         extras = extras_of(self)
-        extras.current = y
         self.__dict__["_era_stepping"] = True
         try:
-            if y is None and extras.losses:
+            if y is None and extras.mentioned:
                 y = [torch.zeros(len(tree.flatten(x)[0]))] * len(self.graph.outputs)
                 y = y if len(y) > 1 else y[0]
-            with torch.enable_grad() if extras.losses and not learns else torch.set_grad_enabled(learns):
+            with torch.set_grad_enabled(learns or bool(extras.mentioned)):
                 return original(self, x, y, weight)
         finally:
             del self.__dict__["_era_stepping"]
+            extras.values = {}
 
     return step
 
 
+class _Together(TorchFunctionMode):
+    """Constants join the tensors without numbers that they meet while shapes are computed."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        try:
+            return func(*args, **(kwargs or {}))
+        except RuntimeError:
+            leaves = [leaf for leaf in tree.flatten([args, kwargs or {}]) if isinstance(leaf, torch.Tensor)]
+            if len({leaf.device.type for leaf in leaves}) < 2:
+                raise
+            args, kwargs = tree.map_structure(_on_meta, [args, kwargs or {}])
+            return func(*args, **kwargs)
+
+
+def _on_meta(leaf: Any) -> Any:
+    return leaf.to("meta") if isinstance(leaf, torch.Tensor) else leaf
+
+
+def _infer(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Sizes that a program computes with stay numbers: before fake tensors, which forget them, constants may join."""
+
+    @functools.wraps(original)
+    def infer(function: Any, args: Any, kwargs: Any, on_meta: bool) -> Any:
+        if on_meta:
+            return original(function, args, kwargs, on_meta=True)
+        try:
+            with _Together():
+                return original(function, args, kwargs, on_meta=True)
+        except (AttributeError, NameError, ImportError):  # nothing that other tensors could mend
+            raise
+        except Exception:
+            return original(function, args, kwargs, on_meta=False)
+
+    return infer
+
+
 def install() -> None:
     """Lend them."""
+    graft(symbolic, "_infer", _infer(symbolic._infer))
     graft_all(KerasTensor, SymbolMethods)
     graft(KerasTensor, "__init__", _with_shape(KerasTensor.__init__))
     graft(torch.Tensor, "get_shape", lambda self: Shape(self.shape))
@@ -221,4 +220,4 @@ def install() -> None:
     graft(Trainer, "_measure", _step(Trainer._measure, False))
 
 
-__all__ = ["Compiled", "Extras", "Shape", "SymbolMethods", "extras_of", "install", "mentions_symbols"]
+__all__ = ["Extras", "Shape", "SymbolMethods", "extras_of", "install"]

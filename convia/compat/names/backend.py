@@ -36,6 +36,29 @@ def set_image_data_format(data_format: str) -> None:
     config.set_image_data_format(_ORDERS.get(data_format, data_format))
 
 
+def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
+    """Multiply sample by sample; of tensors of more than three axes Keras 1 and 2 also kept the leading ones apart.
+
+    There it was a product of matrices over the last two axes, and the smaller tensor got axes of size 1 at its end
+    (Keras 2.2, ``tensorflow_backend.batch_dot``).
+    """
+    ranks = ops.ndim(x), ops.ndim(y)
+    if eras.current() not in eras.STANDALONE or max(ranks) < 4 or axes is None:
+        return K.batch_dot(x, y, axes)
+    first, second = (axes, axes) if isinstance(axes, int) else axes
+    extra = ranks[0] - ranks[1]
+    for _ in range(abs(extra)):
+        x, y = (x, ops.expand_dims(y, -1)) if extra > 0 else (ops.expand_dims(x, -1), y)
+    rank = max(ranks)
+    left = x if first % ranks[0] == rank - 1 else ops.swapaxes(x, -1, -2)
+    right = ops.swapaxes(y, -1, -2) if second % ranks[1] == rank - 1 else y
+    product = ops.matmul(left, right)
+    place = rank + min(ranks) - 3 if extra > 0 else ranks[0] - 1
+    for _ in range(abs(extra)):
+        product = ops.squeeze(product, place)
+    return product
+
+
 def backend() -> str:
     """Return the engine's name: programs of older eras ask whether it is TensorFlow, and it computes as that did."""
     return "tensorflow" if eras.current() in eras.OLD else config.backend()
@@ -281,6 +304,7 @@ __all__ = [
     "Variable",
     "asymmetric_temporal_padding",
     "backend",
+    "batch_dot",
     "binary_crossentropy",
     "cast",
     "clear_session",

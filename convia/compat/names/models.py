@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from convia import registry, saving
-from convia.compat.grafts.models import load_model, save_model
+from convia.compat.grafts.files import load_model, save_model
 from convia.graph import Input
 from convia.models import Functional, Model, Sequential, clone_model
 

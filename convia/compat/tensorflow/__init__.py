@@ -20,6 +20,7 @@ from convia.compat.tensorflow import examples as _examples
 from convia.compat.tensorflow import extras as _extras
 from convia.compat.tensorflow import files as _files
 from convia.compat.tensorflow import image as _image
+from convia.compat.tensorflow import image_boxes as _image_boxes
 from convia.compat.tensorflow import image_color as _image_color
 from convia.compat.tensorflow import linalg as _linalg
 from convia.compat.tensorflow import math as _math
@@ -56,8 +57,8 @@ def _space(name: str, members: dict[str, Any]) -> Namespace:
 
 def _image_names() -> dict[str, Any]:
     colors = {name: getattr(_image_color, name) for name in _image_color.__all__ if name != "RANDOM"}
-    sizes = {name: getattr(_image, name) for name in _image.__all__}
-    old = {"resize_images": _image.resize, "resize_image_with_crop_or_pad": _image.resize_with_crop_or_pad}
+    sizes = {name: getattr(home, name) for home in (_image, _image_boxes) for name in home.__all__}
+    old = {**_image.OLD, "resize_image_with_crop_or_pad": _image.resize_with_crop_or_pad}
     return {**sizes, **colors, **_image_color.RANDOM, **_files.DECODERS, **old}
 
 

@@ -26,14 +26,14 @@ def given(value: Any, dtype: Any = None) -> Any:
         return value if dtype is None else ops.cast(value, torch_dtype(dtype))
     if isinstance(value, Tensor):
         return value if dtype is None else tensor(value, torch_dtype(dtype))
+    if hasattr(value, "to_numpy"):  # a column, table or array of pandas
+        value = value.to_numpy()
     if is_text(value) or (dtype is not None and getattr(dtype, "name", dtype) == "string"):
         return StringTensor(value)
     if isinstance(value, (list, tuple)) and symbolic_leaves(value):
         return ops.stack([given(item, dtype) for item in value])
     if isinstance(value, (torch.dtype, DType)):
         raise TypeError(f"a type ({value}) is no tensor")
-    if hasattr(value, "to_numpy"):  # a column or table of pandas
-        value = value.to_numpy()
     if isinstance(value, np.generic):
         value = np.asarray(value)
     return tensor(value, torch_dtype(dtype))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from convia import initializers, ops
-from convia.compat.grafts.models import load_model, save_model
+from convia.compat.grafts.files import load_model, save_model
 from convia.compat.tensorflow import control, devices, v1
 from convia.compat.tensorflow.door import api, given, numbers
 from convia.compat.tensorflow.files import GFile
@@ -121,15 +121,13 @@ def _space(name: str, members: Any) -> Namespace:
 
 def _python() -> Namespace:
     """Private paths that programs nevertheless import from."""
-    keeper = _refused("ops.RegisterGradient", "Use tf.custom_gradient on the activation function instead.")
     framework = _space(
         "python.framework",
         {
             "ops": _space(
                 "python.framework.ops",
                 {
-                    "RegisterGradient": keeper,
-                    "_gradient_registry": SimpleNamespace(_registry={}),
+                    **v1.OPS,
                     "get_default_graph": v1.Graph,
                     "reset_default_graph": v1.ONLY_OLD["reset_default_graph"],
                 },

@@ -372,33 +372,65 @@ def draw_bounding_boxes(images: Any, boxes: Any, colors: Any = None) -> Any:
     return result
 
 
-@api
-def non_max_suppression(
-    boxes: Any,
-    scores: Any,
-    max_output_size: Any,
-    iou_threshold: Any = 0.5,
-    score_threshold: Any = float("-inf"),
-) -> Any:
-    """Return the numbers of the best boxes (y1, x1, y2, x2) of which no two overlap too much."""
-    corners, points = given(boxes).float(), given(scores).float()
-    low, high = torch.minimum(corners[:, :2], corners[:, 2:]), torch.maximum(corners[:, :2], corners[:, 2:])
-    areas = (high - low).prod(-1)
-    kept: list[int] = []
-    for place in points.argsort(descending=True, stable=True).tolist():
-        if len(kept) == number(max_output_size) or points[place] <= float(score_threshold):
-            break
-        shared = (torch.minimum(high[place], high[kept]) - torch.maximum(low[place], low[kept])).clamp(min=0).prod(-1)
-        union = areas[place] + areas[kept] - shared
-        if not bool((shared > float(iou_threshold) * union).any()):
-            kept.append(place)
-    return torch.tensor(kept, dtype=torch.int32)
+# -- of TensorFlow 1 --------------------------------------------------------------------------------------------------
 
+
+def _positions(old: int, new: int, align_corners: bool) -> Tensor:
+    """Where TensorFlow 1 looked for the pixels of an axis: at i·old/new, or with the corners on each other."""
+    scale = (old - 1) / (new - 1) if align_corners and new > 1 else old / new
+    return torch.arange(new) * scale
+
+
+def _between(x: Tensor, size: int, axis: int, align_corners: bool) -> Tensor:
+    """Interpolate linearly along an axis."""
+    place = _positions(x.shape[axis], size, align_corners)
+    low = place.long().clamp(max=x.shape[axis] - 1)
+    share = (place - low).reshape([-1 if i == axis else 1 for i in range(x.ndim)]).to(x.device)
+    high = (low + 1).clamp(max=x.shape[axis] - 1)
+    return x.index_select(axis, low.to(x.device)) * (1 - share) + x.index_select(axis, high.to(x.device)) * share
+
+
+@api
+def resize_images(images: Any, size: Any, method: Any = 0, align_corners: bool = False,
+                  preserve_aspect_ratio: bool = False) -> Any:  # fmt: skip
+    """Resize as TensorFlow 1 did: pixel i of the result lies at i·old/new, without half a pixel's offset."""
+    images, (height, width) = given(images), numbers(size)
+    method = _METHODS[method] if isinstance(method, int) else str(method).lower()
+    if method not in ("bilinear", "nearest") or preserve_aspect_ratio:
+        return resize(images, size, method, preserve_aspect_ratio)
+    x = _batch(images)
+    if method == "bilinear":
+        x = _between(_between(x.float(), height, 1, align_corners), width, 2, align_corners)
+    else:
+        for axis, new in ((1, height), (2, width)):
+            place = _positions(x.shape[axis], new, align_corners)
+            picked = place.round() if align_corners else place.floor()
+            x = x.index_select(axis, picked.long().clamp(max=x.shape[axis] - 1).to(x.device))
+    return x if images.ndim == 4 else x[0]
+
+
+def _by(method: str) -> Callable[..., Any]:
+    def resize_by(images: Any, size: Any, align_corners: bool = False, half_pixel_centers: bool = False,
+                  name: Any = None) -> Any:  # fmt: skip
+        if half_pixel_centers:
+            return resize(images, size, method)
+        return resize_images(images, size, method, align_corners)
+
+    return resize_by
+
+
+OLD = {
+    "resize_area": _by("area"),
+    "resize_bicubic": _by("bicubic"),
+    "resize_bilinear": _by("bilinear"),
+    "resize_images": resize_images,
+    "resize_nearest_neighbor": _by("nearest"),
+}
 
 __all__ = [
     "ResizeMethod", "central_crop", "convert_image_dtype", "crop_and_resize", "crop_to_bounding_box",
     "draw_bounding_boxes", "extract_patches", "flip_left_right", "flip_up_down", "image_gradients",
-    "non_max_suppression", "pad_to_bounding_box", "per_image_standardization", "psnr", "resize",
+    "pad_to_bounding_box", "per_image_standardization", "psnr", "resize",
     "resize_with_crop_or_pad", "resize_with_pad", "rot90", "sobel_edges", "ssim", "ssim_multiscale", "total_variation",
     "transpose",
 ]  # fmt: skip

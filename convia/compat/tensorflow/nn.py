@@ -285,4 +285,7 @@ NN: dict[str, Any] = {
     "softmax_cross_entropy_with_logits_v2": api(_softmax_crossentropy, record=()),
 }
 FUSED_BATCH_NORM = api(_fused_norm)
+for _name, _function in NN.items():
+    if getattr(_function, "__name__", "") in ("<lambda>", "called"):
+        _function.__name__ = _name  # what is written into configs: activation=tf.nn.relu
 __all__ = ["FUSED_BATCH_NORM", "NN"]

@@ -102,6 +102,15 @@ def _backwards(x: Tensor, parts: tuple[Any, ...]) -> Tensor:
     return _base.__getitem__(x, tuple(plain))
 
 
+_size_of = torch._C.TensorBase.shape.__get__  # type: ignore[attr-defined]
+
+
+def _shape(self: Any) -> Any:
+    """The shape: TensorFlow's for a program, which prints it; torch's own for torch and convia."""
+    size = _size_of(self)
+    return size if sys._getframe(1).f_globals.get("__name__", "").startswith(_INSIDE) else TensorShape(size)
+
+
 def _get_shape(self: Any) -> TensorShape:
     return TensorShape(self.shape)
 
@@ -172,6 +181,7 @@ _TENSOR: dict[str, Any] = {
     "ref": lambda self: Reference(self),  # a class is no method
     "experimental_ref": lambda self: Reference(self),
     "set_shape": _set_shape,
+    "shape": property(_shape),
     "eval": lambda self, feed_dict=None, session=None: self.numpy(),
     **{name: _reduction(name) for name in _REDUCTIONS},
     **{f"__{name}__": _operator(f"__{name}__") for name in (*_BINARY, *_COMPARISONS)},
@@ -199,6 +209,7 @@ def _changed(owner: type) -> None:
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(owner))
 
 
+_INSIDE = ("torch.", "torch", "convia.", "functorch")
 _BUILTIN: tuple[tuple[type, dict[str, Any]], ...] = ((torch.Size, _SIZE), (torch.dtype, _DTYPE))
 _PYTHON: tuple[tuple[type, dict[str, Any]], ...] = (
     (Tensor, _TENSOR),

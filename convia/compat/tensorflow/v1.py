@@ -1,6 +1,7 @@
 """``tf.compat.v1``, and what programs of TensorFlow 1 find directly in ``tf``: sessions, logs, old names."""
 
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from convia.compat.tensorflow import arrays, math, randomness
 from convia.compat.tensorflow.control import block, no_op
 from convia.compat.tensorflow.door import api, given
 from convia.compat.tensorflow.files import OLD_GFILE
+from convia.compat.tensorflow.overrides import REGISTRY, gradient_override_map, register_gradient
 from convia.compat.tensorflow.texts import StringTensor
 from convia.errors import explain
 from convia.symbolic import KerasTensor
@@ -47,12 +49,7 @@ class Graph:
         """Raise NotImplementedError: models here have no such graph."""
         raise NotImplementedError(explain("Graph.as_graph_def", "a call", "model.save or model.export"))
 
-    def gradient_override_map(self, op_type_map: Any) -> Any:
-        """Raise NotImplementedError: gradients of operations cannot be replaced by name."""
-        remedy = "Use tf.custom_gradient on the activation function instead."
-        raise NotImplementedError(
-            explain("Graph.gradient_override_map", repr(op_type_map), "a custom gradient", remedy)
-        )
+    gradient_override_map = staticmethod(gradient_override_map)
 
 
 class Session:
@@ -181,6 +178,7 @@ ONLY_OLD: dict[str, Any] = {  # names of TensorFlow 1; programs of its time find
     **math.OLD,
     **randomness.OLD,
     "AttrValue": Proto,
+    "RegisterGradient": register_gradient,
     "ConfigProto": Proto,
     "FIFOQueue": _of_queues("tf.FIFOQueue"),
     "GPUOptions": Proto,
@@ -243,4 +241,17 @@ OLD_SPACES = {
 }
 
 
-__all__ = ["LOGGING", "OLD_SPACES", "OLD_TRAIN", "ONLY_OLD", "Graph", "Proto", "Session", "get_logger", "gradients"]
+OPS = {"RegisterGradient": register_gradient, "_gradient_registry": SimpleNamespace(_registry=REGISTRY)}
+
+__all__ = [
+    "LOGGING",
+    "OLD_SPACES",
+    "OLD_TRAIN",
+    "ONLY_OLD",
+    "OPS",
+    "Graph",
+    "Proto",
+    "Session",
+    "get_logger",
+    "gradients",
+]

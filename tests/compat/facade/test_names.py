@@ -288,7 +288,8 @@ def test_missing_names(owner, name, says):
         (lambda: tf.debugging.assert_type(tf.ones(2), tf.int32), TypeError, "int32"),
         (lambda: tf.debugging.check_numerics(tf.constant(np.nan), "bad"), tf.errors.InvalidArgumentError, "bad"),
         (lambda: tf.train.Checkpoint().read("/nowhere"), FileNotFoundError, "an existing checkpoint"),
-        (lambda: tf.get_default_graph().gradient_override_map({}), NotImplementedError, "custom_gradient"),
+        (lambda: tf.get_default_graph().gradient_override_map({"Elu": "A"}), NotImplementedError, "custom_gradient"),
+        (lambda: tf.get_default_graph().gradient_override_map({"Relu": "A"}), ValueError, "received 'A'"),
     ],
 )
 def test_errors(act, error, message):

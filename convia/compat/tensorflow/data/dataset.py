@@ -313,6 +313,10 @@ class Dataset(Flow):
         """Return a function of the dataset."""
         return transformation_func(self)
 
+    def make_one_shot_iterator(self) -> Any:
+        """TensorFlow 1's iterator: ``get_next()`` returns the next element."""
+        return iter(self)
+
     def reduce(self, initial_state: Any, reduce_func: Callable[..., Any], name: str | None = None) -> Any:
         """Return the last of ``state = reduce_func(state, element)``."""
         state = elements.as_element(initial_state)

@@ -1,4 +1,3 @@
-# detected: keras2
 # expect: activations (1, 6, 6, 4)
 import numpy as np
 from keras import backend as K

@@ -1,4 +1,4 @@
-# expect: add
+# expect: 'merge'
 # expect: trained
 from keras.models import Model
 from keras.layers import Input, merge, Convolution2D, BatchNormalization, Activation, AveragePooling2D, Flatten, Dense

@@ -1,4 +1,3 @@
-# known failure: the name of an input within a network of keras.applications is Keras 3's
 # expect: 0 input_1
 # expect: phase 2
 from keras.applications.inception_v3 import InceptionV3, preprocess_input

@@ -1,4 +1,3 @@
-# detected: keras2
 # expect: dict outputs
 import keras
 from keras import layers

@@ -1,4 +1,3 @@
-# detected: keras2
 # expect: ['cats', 'dogs']
 import keras
 from keras import layers

@@ -1,4 +1,3 @@
-# detected: keras2
 # expect: clip ema
 import keras
 import numpy as np

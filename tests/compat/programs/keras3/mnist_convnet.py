@@ -1,4 +1,3 @@
-# detected: keras2
 # expect: Test accuracy
 import numpy as np
 import keras

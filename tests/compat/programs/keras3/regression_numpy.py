@@ -1,5 +1,4 @@
 # expect: weights (3, 1)
-# detected: keras3
 import keras
 from keras import ops
 import numpy as np

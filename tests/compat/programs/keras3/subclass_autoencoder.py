@@ -1,4 +1,3 @@
-# detected: keras2
 # expect: subclass
 import keras
 import numpy as np

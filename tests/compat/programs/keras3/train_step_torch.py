@@ -1,4 +1,3 @@
-# detected: keras2
 # expect: torch step
 import os
 os.environ["KERAS_BACKEND"] = "torch"

@@ -1,4 +1,3 @@
-# detected: keras2
 # expect: frozen ok
 import keras
 from keras import layers

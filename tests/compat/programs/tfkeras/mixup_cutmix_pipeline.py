@@ -1,4 +1,3 @@
-# known failure: shapes within tuples are printed as torch's
 # expect: mixup (8, 8, 8, 3)
 import tensorflow as tf
 import numpy as np

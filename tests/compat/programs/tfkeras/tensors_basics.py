@@ -1,4 +1,3 @@
-# detected: keras2
 # expect: basics ok
 import tensorflow as tf
 import numpy as np

@@ -1,0 +1,47 @@
+"""Lambda layers in files: Keras 1 and 2 wrote their functions' code, which is never run here.
+
+What a program itself has put into a Lambda layer is remembered while it runs, so that it can load its own files.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from convia import layers, registry
+from convia.compat import eras
+from convia.compat.door import graft
+
+_functions: dict[str, Any] = {}  # by the name under which a config mentions them
+
+
+def _get_config(original: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    @functools.wraps(original)
+    def get_config(self: Any) -> dict[str, Any]:
+        config = original(self)
+        for key in ("function", "output_shape", "mask"):
+            value = getattr(self, key)
+            if callable(value) and eras.current() in eras.OLD and registry.home(value) is None:
+                name = getattr(value, "__name__", "<lambda>")
+                if name == "<lambda>":
+                    name = f"<lambda {id(value):x}>"  # it lives as long as the table
+                    config[key] = {"class_name": "function", "config": name, "registered_name": name}
+                _functions[name] = value
+        return config
+
+    return get_config
+
+
+def _found(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def find(name: str, custom_objects: Any = None, module_objects: Any = None) -> Any:
+        found = original(name, custom_objects, module_objects)
+        return _functions.get(name) if found is None else found
+
+    return find
+
+
+def install() -> None:
+    """Lend the memory, an empty one."""
+    _functions.clear()
+    graft(layers.Lambda, "get_config", _get_config(layers.Lambda.get_config))
+    graft(registry, "get_registered_object", _found(registry.get_registered_object))

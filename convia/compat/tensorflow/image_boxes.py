@@ -1,0 +1,88 @@
+"""Boxes (y1, x1, y2, x2) in images of which no two overlap too much: ``tf.image.non_max_suppression`` and relatives."""
+
+from typing import Any, NamedTuple
+
+import torch
+
+from convia.compat.tensorflow.door import api, given, number
+from convia.ops.door import tracing
+
+
+@api
+def non_max_suppression(
+    boxes: Any,
+    scores: Any,
+    max_output_size: Any,
+    iou_threshold: Any = 0.5,
+    score_threshold: Any = float("-inf"),
+) -> Any:
+    """Return the numbers of the best boxes (y1, x1, y2, x2) of which no two overlap too much."""
+    corners, points = given(boxes).float(), given(scores).float()
+    low, high = torch.minimum(corners[:, :2], corners[:, 2:]), torch.maximum(corners[:, :2], corners[:, 2:])
+    areas = (high - low).prod(-1)
+    kept: list[int] = []
+    for place in points.argsort(descending=True, stable=True).tolist():
+        if len(kept) == number(max_output_size) or points[place] <= float(score_threshold):
+            break
+        shared = (torch.minimum(high[place], high[kept]) - torch.maximum(low[place], low[kept])).clamp(min=0).prod(-1)
+        union = areas[place] + areas[kept] - shared
+        if not bool((shared > float(iou_threshold) * union).any()):
+            kept.append(place)
+    return torch.tensor(kept, dtype=torch.int32)
+
+
+class Suppressed(NamedTuple):
+    """What is left of the boxes of each image, filled up with zeros, and how many these are."""
+
+    nmsed_boxes: Any
+    nmsed_scores: Any
+    nmsed_classes: Any
+    valid_detections: Any
+
+
+@api
+def combined_non_max_suppression(
+    boxes: Any,
+    scores: Any,
+    max_output_size_per_class: Any,
+    max_total_size: Any,
+    iou_threshold: Any = 0.5,
+    score_threshold: Any = float("-inf"),
+    pad_per_class: bool = False,
+    clip_boxes: bool = True,
+) -> Any:
+    """Return the best boxes of each image over all classes.
+
+    Args:
+        boxes: (N, boxes, classes or 1, 4).
+        scores: (N, boxes, classes).
+    """
+    corners, points = given(boxes).float(), given(scores).float()
+    most = number(max_total_size)
+    if pad_per_class:
+        most = min(most, number(max_output_size_per_class) * points.shape[-1])
+    if tracing():
+        empty = points.new_empty
+        count = len(points)
+        return Suppressed(empty((count, most, 4)), empty((count, most)), empty((count, most)),
+                          empty((count,), dtype=torch.int32))  # fmt: skip
+    options = (number(max_output_size_per_class), most, iou_threshold, score_threshold)
+    rows = [_of_image(box, point, *options) for box, point in zip(corners, points, strict=True)]
+    found = Suppressed(*(torch.stack(column) for column in zip(*rows, strict=True)))
+    return found._replace(nmsed_boxes=found.nmsed_boxes.clamp(0, 1)) if clip_boxes else found
+
+
+def _of_image(boxes: Any, scores: Any, per_class: int, most: int, iou: Any, least: Any) -> tuple[Any, ...]:
+    chosen = []
+    for kind in range(scores.shape[-1]):
+        own = boxes[:, min(kind, boxes.shape[1] - 1)]
+        for place in non_max_suppression(own, scores[:, kind], per_class, iou, least).tolist():
+            chosen.append((scores[place, kind], kind, own[place]))
+    chosen = sorted(chosen, key=lambda item: -float(item[0]))[:most]
+    result = boxes.new_zeros((most, 4)), scores.new_zeros(most), scores.new_zeros(most)
+    for row, (score, kind, box) in enumerate(chosen):
+        result[0][row], result[1][row], result[2][row] = box, score, float(kind)
+    return (*result, torch.tensor(len(chosen), dtype=torch.int32))
+
+
+__all__ = ["combined_non_max_suppression", "non_max_suppression"]
