@@ -7,7 +7,8 @@ dimension; what differs in the results is unknown there too.
 """
 
 import functools
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
@@ -290,9 +291,21 @@ def infer(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> An
     try:
         return _infer(function, args, kwargs, on_meta=True)
     except Exception:  # constants on a real device, .numpy(), …: fake tensors are slower and forgive more
-        return _infer(function, args, kwargs, on_meta=False)
+        with _unlogged():
+            return _infer(function, args, kwargs, on_meta=False)
     finally:
         _tracing -= 1
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep torch from logging, with its traceback, an error that is raised as well."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _infer(function: Callable[..., Any], args: Any, kwargs: dict[str, Any], on_meta: bool) -> Any:

@@ -65,3 +65,9 @@ def test_messages(make, words):
     x = convia.Input((2,))
     with pytest.raises(ValueError, match=words):
         make(x, convia.ops.exp(x))
+
+
+def test_an_error_of_shapes_is_raised_and_not_logged(caplog, capfd):
+    with pytest.raises(Exception, match="4"):
+        convia.Input((4,)) + convia.Input((3,))
+    assert not caplog.records and not capfd.readouterr().err

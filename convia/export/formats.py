@@ -167,7 +167,25 @@ def _write_script(job: Job, path: Path) -> None:
     with files.durable(job.who, path) as temporary, quiet(), torch.no_grad():
         inputs = job.flat.inputs()
         job.flat(*inputs)  # what is made at the first call is not traced
-        torch.jit.trace(job.flat, inputs, check_trace=False).save(str(temporary))
+        draft = temporary.with_name(f"{temporary.name}.draft")
+        try:
+            torch.jit.trace(job.flat, inputs, check_trace=False).save(str(draft))
+            _copy_without_sources(draft, temporary)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _copy_without_sources(source: Path, target: Path) -> None:
+    """Leave out where each line of code came from: paths of this computer."""
+    reader, writer = torch._C.PyTorchFileReader(str(source)), torch._C.PyTorchFileWriter(str(target))
+    for name in reader.get_all_records():
+        if not name.endswith(".debug_pkl") and name not in _WRITERS_OWN:
+            record = reader.get_record(name)
+            writer.write_record(name, record, len(record))
+    writer.write_end_of_file()
+
+
+_WRITERS_OWN = ("version", ".data/serialization_id")
 
 
 def _run_script(path: Path, inputs: Arrays) -> Arrays:

@@ -202,8 +202,8 @@ def _code_refused(who: str, what: str, name: str) -> str:
         f"load_model, {who}",
         f"Python code as its {what}",
         "the name of a function",
-        "Code in a file could do anything and is never run. Write the function anew and pass it under the layer's "
-        f"name: load_model(path, custom_objects={{{name!r}: function}}).",
+        "Code in a file could do anything and is never run, with safe_mode=False neither. Write the function anew and "
+        f"pass it under the layer's name: load_model(path, custom_objects={{{name!r}: function}}).",
     )
 
 

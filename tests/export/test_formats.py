@@ -2,6 +2,8 @@
 
 import re
 import sys
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,6 +54,15 @@ def test_other_formats(make, name, tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} == {f".{name[2:]}"} | (
         {".bin"} if format == "openvino" else set()
     )
+    assert str(Path(convia.__file__).parents[1]).encode() not in _contents(tmp_path / name)  # no paths of this computer
+
+
+def _contents(path):
+    """The bytes of a file, those within an archive one after the other."""
+    if not zipfile.is_zipfile(path):
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return b"".join(map(archive.read, archive.namelist()))
 
 
 def test_what_the_graph_says(tmp_path):
