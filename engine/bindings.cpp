@@ -11,6 +11,7 @@
 
 #include "isa.hpp"
 #include "network.hpp"
+#include "wide_network.hpp"
 
 namespace nb = nanobind;
 using namespace convia;
@@ -55,7 +56,9 @@ std::vector<std::int32_t> offsets(const Tensor& t, const std::vector<Int>& eleme
     return result;
 }
 
-void add_step(Network& n, const nb::dict& d) {
+// Where channels are the lanes, copies keep the numbers of elements: memory is laid out later.
+template <class N>
+void add_step(N& n, const nb::dict& d) {
     Step s;
     s.kind = Kind(nb::cast<int>(d["kind"]));
     s.act = Act(take(d, "act", 0));
@@ -83,17 +86,23 @@ void add_step(Network& n, const nb::dict& d) {
     s.rectifier = {take(d, "slope", 0.f), take(d, "threshold", 0.f), take(d, "low", 0.f), take(d, "most", 0.f)};
     if (s.kind == Kind::copy) {
         auto from = nb::cast<std::vector<Int>>(d["from"]), to = nb::cast<std::vector<Int>>(d["to"]);
-        const Tensor &x = n.plan.tensors[s.ins[0]], &y = n.plan.tensors[s.out];
-        s.from = offsets(x, from, false);
-        s.to = offsets(y, to, false);
-        s.grad_from = offsets(x, from, true);
-        s.grad_to = offsets(y, to, true);
+        if constexpr (std::is_same_v<N, WideNetwork>) {
+            s.from.assign(from.begin(), from.end());
+            s.to.assign(to.begin(), to.end());
+        } else {
+            const Tensor &x = n.plan.tensors[s.ins[0]], &y = n.plan.tensors[s.out];
+            s.from = offsets(x, from, false);
+            s.to = offsets(y, to, false);
+            s.grad_from = offsets(x, from, true);
+            s.grad_to = offsets(y, to, true);
+        }
         s.covers = nb::cast<bool>(d["covers"]);
     }
     n.plan.steps.push_back(std::move(s));
 }
 
-int add_param(Network& n, std::uintptr_t data, Int size, bool learns, float l1, float l2, float decay,
+template <class N>
+int add_param(N& n, std::uintptr_t data, Int size, bool learns, float l1, float l2, float decay,
               const std::vector<std::uintptr_t>& slots, std::uintptr_t sum, std::uintptr_t average) {
     Param p{reinterpret_cast<float*>(data), size, -1, l1, l2, decay, {nullptr, nullptr, nullptr}};
     for (std::size_t i = 0; i < slots.size() && i < 3; i++) p.slots[i] = reinterpret_cast<float*>(slots[i]);
@@ -139,6 +148,30 @@ void set_optimizer(Network& n, const nb::dict& d) {
     o.overwrite = take(d, "overwrite", Int(0));
 }
 
+// What networks of both layouts have.
+template <class N>
+void describe(nb::class_<N>& c) {
+    c.def("__init__", [](N* self, const std::string& isa, int threads) { new (self) N(chosen(isa), threads); })
+        .def_prop_ro("isa", [](const N& n) { return n.kernels->name; })
+        .def_prop_ro("lanes", [](const N& n) { return n.kernels->lanes; })
+        .def_ro("threads", &N::threads)
+        .def_prop_ro("bytes", &N::bytes)
+        .def("tensor", [](N& n, const std::vector<Int>& shape, const std::vector<Int>& before, const std::vector<Int>& after) {
+            return n.add_tensor(shape[0], shape[1], shape[2], shape[3], before.data(), after.data());
+        })
+        .def("input", [](N& n, int tensor) { n.plan.inputs.push_back(tensor); })
+        .def("output", [](N& n, int tensor) { n.plan.outputs.push_back({tensor, n.plan.tensors[tensor].size()}); })
+        .def("param", &add_param<N>, nb::arg("data"), nb::arg("size"), nb::arg("learns"), nb::arg("l1"), nb::arg("l2"),
+             nb::arg("decay"), nb::arg("slots"), nb::arg("sum") = 0, nb::arg("average") = 0)
+        .def("step", &add_step<N>)
+        .def_rw("profiling", &N::profiling)
+        .def_prop_ro("timings", [](const N& n) {
+            std::vector<std::tuple<std::string, int, double, double>> rows;
+            for (const Timing& t : n.timings()) rows.emplace_back(t.pass, t.step, t.seconds, t.operations);
+            return rows;
+        });
+}
+
 using Address = std::uintptr_t;
 using Inputs = std::vector<std::pair<Address, bool>>;                     // data, are they bytes
 using Targets = std::vector<std::tuple<Address, Address, Address>>;       // dense, labels, weights
@@ -163,6 +196,16 @@ Result run(Network& n, int mode, const Inputs& inputs, const Targets& targets, c
     return result;
 }
 
+void run_wide(WideNetwork& n, const Inputs& inputs, const std::vector<Address>& outputs, Address order, Int samples, std::uint64_t version) {
+    Data data;
+    for (auto [each, bytes] : inputs) data.inputs.push_back({reinterpret_cast<void*>(each), bytes});
+    for (Address out : outputs) data.outputs.push_back(reinterpret_cast<float*>(out));
+    data.order = reinterpret_cast<Int*>(order);
+    data.samples = samples;
+    nb::gil_scoped_release release;
+    n.run(data, version);
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -177,29 +220,15 @@ NB_MODULE(_native, m) {
         for (int round = 0; round < 20; round++) best = std::max(best, chosen(isa)->peak(20000));
         return best;
     }, "Floating-point operations per second of one thread that only multiplies and adds in registers.");
-    nb::class_<Network>(m, "Network")
-        .def("__init__", [](Network* self, const std::string& isa, int threads) { new (self) Network(chosen(isa), threads); })
-        .def_prop_ro("isa", [](const Network& n) { return n.kernels->name; })
-        .def_prop_ro("lanes", [](const Network& n) { return n.kernels->lanes; })
-        .def_ro("threads", &Network::threads)
-        .def_prop_ro("bytes", &Network::bytes)
-        .def("tensor", [](Network& n, const std::vector<Int>& shape, const std::vector<Int>& before, const std::vector<Int>& after) {
-            return n.add_tensor(shape[0], shape[1], shape[2], shape[3], before.data(), after.data());
-        })
-        .def("input", [](Network& n, int tensor) { n.plan.inputs.push_back(tensor); })
-        .def("output", [](Network& n, int tensor) { n.plan.outputs.push_back({tensor, n.plan.tensors[tensor].size()}); })
-        .def("param", &add_param, nb::arg("data"), nb::arg("size"), nb::arg("learns"), nb::arg("l1"), nb::arg("l2"),
-             nb::arg("decay"), nb::arg("slots"), nb::arg("sum") = 0, nb::arg("average") = 0)
-        .def("step", &add_step)
+    auto wide = nb::class_<WideNetwork>(m, "WideNetwork");
+    describe(wide);
+    wide.def("finish", &WideNetwork::finish).def("run", &run_wide);
+    auto network = nb::class_<Network>(m, "Network");
+    describe(network);
+    network
         .def("loss", &add_loss)
         .def("optimizer", &set_optimizer)
         .def("finish", &Network::finish)
-        .def_rw("profiling", &Network::profiling)
-        .def_prop_ro("timings", [](const Network& n) {
-            std::vector<std::tuple<std::string, int, double, double>> rows;
-            for (const Timing& t : n.timings()) rows.emplace_back(t.pass, t.step, t.seconds, t.operations);
-            return rows;
-        })
         .def("run", &run)
         .def("gradient", &Network::gradient);
 }

@@ -13,6 +13,7 @@
 #include "norm.hpp"
 #include "pool.hpp"
 #include "softmax.hpp"
+#include "wide.hpp"
 
 #define NAME_(prefix, isa) prefix##isa
 #define NAME(prefix, isa) NAME_(prefix, isa)
@@ -203,7 +204,8 @@ static double peak(int rounds) {
 }
 
 static const Kernels table{TEXT(CONVIA_ISA), L, ACCUMULATORS, WIDEST, WEIGHT_ROWS, MOST_ROWS, CHUNK, peak, load_block, forward,
-                           backward, norm_sums, compute_loss, store_block, pack, reduce, update, average};
+                           backward, norm_sums, compute_loss, store_block, pack, reduce, update, average,
+                           WIDE_REGISTERS, WIDE_BLOCKS, WIDE_COLUMNS, wide_load, wide_forward, wide_store, wide_pack};
 
 }  // namespace convia::CONVIA_ISA
 

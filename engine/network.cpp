@@ -9,12 +9,6 @@ namespace convia {
 
 namespace {
 
-// Planes a power of two apart would fall into the same sets of the cache.
-Int spread(Int plane) {
-    while (plane > 16 && plane % 16 != 9) plane++;
-    return plane;
-}
-
 std::uint64_t mixed(std::uint64_t x) {  // splitmix64
     x += 0x9e3779b97f4a7c15u;
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -28,11 +22,12 @@ constexpr Int PACKED_ALONE = 65536;  // floats of kernels that each thread packs
 
 }  // namespace
 
-Network::~Network() {
-    stop_ = true;
-    round_.fetch_add(1);
-    round_.notify_all();
-    for (auto& worker : workers_) worker.join();
+Floats allocate(Int count, Int& bytes) {
+    std::size_t size = (std::size_t(count) * sizeof(float) + 4096) / 64 * 64;
+    void* p = operator new(size, ALIGNMENT);
+    std::memset(p, 0, size);
+    bytes += size;
+    return Floats(static_cast<float*>(p));
 }
 
 int Network::add_tensor(Int c, Int d, Int h, Int w, const Int before[3], const Int after[3]) {
@@ -49,14 +44,6 @@ int Network::add_tensor(Int c, Int d, Int h, Int w, const Int before[3], const I
     plan.grad_size += c * t.gcs;
     plan.tensors.push_back(t);
     return int(plan.tensors.size()) - 1;
-}
-
-Network::Floats Network::allocate(Int count) {
-    std::size_t size = (std::size_t(count) * sizeof(float) + 4096) / 64 * 64;
-    void* p = operator new(size, ALIGNMENT);
-    std::memset(p, 0, size);
-    bytes_ += size;
-    return Floats(static_cast<float*>(p));
 }
 
 // Offsets of the taps of a window, places of the packed kernels, and the size of the register tiles.
@@ -277,54 +264,28 @@ void Network::finish(Int largest_batch, bool training) {
     packs_alone_ = plan.packed_size <= PACKED_ALONE;
     memory_.resize(threads);
     for (Memory& m : memory_) {
-        m.act = allocate(plan.act_size * lanes);
+        m.act = allocate(plan.act_size * lanes, bytes_);
         if (training) {
-            m.grad = allocate(plan.grad_size * lanes);
-            m.wgrad = allocate(plan.weight_size);
+            m.grad = allocate(plan.grad_size * lanes, bytes_);
+            m.wgrad = allocate(plan.weight_size, bytes_);
         }
-        m.scratch = allocate(plan.scratch_size);
-        if (packs_alone_ || &m == &memory_[0]) m.packed = allocate(plan.packed_size);
+        m.scratch = allocate(plan.scratch_size, bytes_);
+        if (packs_alone_ || &m == &memory_[0]) m.packed = allocate(plan.packed_size, bytes_);
         m.norms.resize(plan.params.size());
     }
     if (training_.size() > 1) {
         arenas_.resize(blocks);
         for (Memory& m : arenas_) {
-            m.act = allocate(plan.act_size * lanes);
-            m.grad = allocate(plan.grad_size * lanes);
+            m.act = allocate(plan.act_size * lanes, bytes_);
+            m.grad = allocate(plan.grad_size * lanes, bytes_);
         }
-    }
-    start_threads();
-}
-
-void Network::start_threads() {
-    for (int k = 1; k < threads; k++) workers_.emplace_back([this, k] { loop(k); });
-}
-
-void Network::loop(int thread) {
-    unsigned seen = 0;
-    while (true) {
-        for (int i = 0; i < SPINS && round_.load(std::memory_order_acquire) == seen; i++) relax();
-        while (round_.load(std::memory_order_acquire) == seen) round_.wait(seen, std::memory_order_acquire);
-        seen = round_.load(std::memory_order_acquire);
-        if (stop_) return;
-        work(thread);
-        if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_all();
     }
 }
 
 void Network::run(Job& job) {
     job_ = &job;
     if (profiling) profiled += job.data.samples;
-    busy_ = threads - 1;
-    if (threads > 1) {
-        round_.fetch_add(1, std::memory_order_release);
-        round_.notify_all();
-    }
-    work(0);
-    for (int left; (left = busy_.load(std::memory_order_acquire)) > 0;) {
-        for (int i = 0; i < SPINS && busy_.load(std::memory_order_acquire) > 0; i++) relax();
-        if ((left = busy_.load(std::memory_order_acquire)) > 0) busy_.wait(left, std::memory_order_acquire);
-    }
+    team_.run([this](int thread) { work(thread); });
     tallies.assign(plan.losses.size(), {});
     penalty = 0;
     for (const Memory& m : memory_) {

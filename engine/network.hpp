@@ -1,51 +1,19 @@
 // A plan with its memory and its threads. Threads share the blocks of a batch; each runs the whole network on its own.
 #pragma once
-#include <atomic>
 #include <map>
 #include <memory>
 #include <new>
 #include <string>
-#include <thread>
 
 #include "plan.hpp"
+#include "team.hpp"
 
 namespace convia {
 
-inline void relax() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 constexpr std::align_val_t ALIGNMENT{64};  // a line of the cache, the widest vector
-constexpr int SPINS = 4000;  // some tens of microseconds; then the thread sleeps
-
-class Barrier {
-public:
-    explicit Barrier(int threads) : threads_(threads) {}
-    void wait() {
-        if (threads_ == 1) return;
-        unsigned round = round_.load(std::memory_order_acquire);
-        if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
-            waiting_.store(0, std::memory_order_relaxed);
-            round_.store(round + 1, std::memory_order_release);
-            round_.notify_all();
-            return;
-        }
-        for (int i = 0; i < SPINS; i++) {
-            if (round_.load(std::memory_order_acquire) != round) return;
-            relax();
-        }
-        while (round_.load(std::memory_order_acquire) == round) round_.wait(round, std::memory_order_acquire);
-    }
-
-private:
-    int threads_;
-    std::atomic<int> waiting_{0};
-    std::atomic<unsigned> round_{0};
-};
+struct Free { void operator()(float* p) const { operator delete(p, ALIGNMENT); } };
+using Floats = std::unique_ptr<float, Free>;
+Floats allocate(Int count, Int& bytes);  // zeros; adds their size to `bytes`
 
 // What a call does: train in steps of `batch` samples, or measure, or predict, `batch` being all samples then.
 struct Job {
@@ -63,8 +31,7 @@ struct Timing { std::string pass; int step; double seconds, operations; };
 
 class Network {
 public:
-    Network(const Kernels* kernels, int threads) : kernels(kernels), threads(threads), barrier_(threads) {}
-    ~Network();
+    Network(const Kernels* kernels, int threads) : kernels(kernels), threads(threads), barrier_(threads), team_(threads) {}
     Network(const Network&) = delete;
 
     Plan plan;
@@ -86,12 +53,9 @@ private:
     enum class Pass { load, forward, loss, backward, sums, store, pack, wait, update };
     struct Op { Pass pass; int index; };
     using Phases = std::vector<std::vector<Op>>;
-    struct Free { void operator()(float* p) const { operator delete(p, ALIGNMENT); } };
-    using Floats = std::unique_ptr<float, Free>;
     struct Memory { Floats act, grad, wgrad, scratch, packed; std::vector<Tally> tallies; std::vector<double> norms; double penalty;
                     std::map<std::pair<Pass, int>, double> seconds; };
 
-    Floats allocate(Int count);
     void cut_convolution(Step& s);
     void cut_winograd(Step& s);
     void mirror_convolution(Step& s, bool training);
@@ -101,8 +65,6 @@ private:
     double operations(Pass pass, int step) const;
     void plan_phases(Phases& phases, bool training);
     bool learns(const Step& s) const;
-    void start_threads();
-    void loop(int thread);
     void work(int thread);
     void run_block(int thread, int index, int blocks, Int first, Int samples, const std::vector<Op>& ops, const std::uint64_t* keys);
     void update(int thread, int active, double rate, Int t, Int samples);
@@ -122,10 +84,7 @@ private:
     Int bytes_ = 0;
     Job* job_ = nullptr;
     Barrier barrier_;
-    std::atomic<unsigned> round_{0};
-    std::atomic<int> busy_{0};
-    std::atomic<bool> stop_{false};
-    std::vector<std::thread> workers_;
+    Team team_;  // the last member: its threads see all others
 };
 
 }  // namespace convia

@@ -50,6 +50,20 @@ struct Winograd {
 
 struct Rectifier { float slope = 0, threshold = 0, low = 0, most = 0; };
 
+// A step where channels are the lanes: how a convolution is cut into tiles of blocks of outputs by pixels, what is applied to
+// its sums, where the packed kernel and the shifts lie; what a copy moves, in floats.
+struct Wide {
+    struct Run { std::int32_t from, to, count; };
+    bool depthwise = false, flat = false;  // flat: all pixels lie in one row
+    Int tiles = 1, columns = 1, packed = 0, shift = 0;
+    std::vector<std::int32_t> taps;  // offsets: block of inputs, z, y, x
+    std::vector<int> norm;           // γ, β, mean, variance of a normalization that follows, or empty
+    float epsilon = 0;
+    int residual = -1;  // a tensor that is added before the activation
+    std::vector<Run> runs;
+    bool clears = false;  // elements that nothing is copied to are zero
+};
+
 struct Step {
     Kind kind;
     Act act = Act::linear;
@@ -79,6 +93,7 @@ struct Step {
     bool stores = false;   // dense: the first to write the kernel's gradient, which is not zeroed before
     int out_tiles = 1, in_tiles = 1;
     Winograd forward, back, weights;
+    Wide wide;
     // the activation of the step before, where its derivative is applied as soon as this step has made the gradient
     Act derive = Act::linear;
     float derive_alpha = 0;
@@ -115,6 +130,7 @@ struct Output {
 
 struct Plan {
     std::vector<Tensor> tensors;
+    std::vector<Int> channels;  // of the tensors, where a block has L of them
     std::vector<Param> params;
     std::vector<Step> steps;
     std::vector<Loss> losses;
@@ -153,6 +169,11 @@ struct Block {
     Int place;          // of the first sample within all of the call, where predictions go
     bool training;
     const std::uint64_t* keys;  // of the random numbers, per Step::key
+    // where channels are the lanes: so many samples lie `apart` floats from one another, `parts` threads share them, and this
+    // one's blocks of channels are the tensors of `share`
+    int group, part, parts;
+    Int apart;
+    const Plan* share;
 };
 
 struct Kernels {
@@ -172,12 +193,24 @@ struct Kernels {
                    Int to, double* penalty, double* norm);
     void (*update)(const Optimizer&, const Param&, float* grad, float scale, double rate, Int t, Int from, Int to);
     void (*average)(const Optimizer&, const Param&, Int t, Int from, Int to);
+    // with channels as lanes, for predictions
+    int registers, most_blocks, most_columns;
+    void (*wide_load)(const Plan&, Block&);
+    void (*wide_forward)(const Plan&, const Step&, Block&);
+    void (*wide_store)(const Plan&, Block&);
+    void (*wide_pack)(const Plan&, const Step&, float* packed, int part, int parts);
 };
 
 const Kernels* kernels_portable();
 const Kernels* kernels_avx2();
 const Kernels* kernels_avx512();
 const Kernels* kernels_neon();
+
+// Planes a power of two apart would fall into the same sets of the cache.
+inline Int spread(Int plane) {
+    while (plane > 16 && plane % 16 != 9) plane++;
+    return plane;
+}
 
 inline Int cut(Int n, Int parts, Int i) { return n / parts * i + (i < n % parts ? i : n % parts); }  // start of part i
 

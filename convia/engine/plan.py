@@ -80,6 +80,9 @@ LOSSES = (
     "poisson",
 )
 RULES = ("sgd", "adam", "rmsprop", "adagrad")
+_WIDE = frozenset((*KINDS[: KINDS.index("conv_transpose")],))  # what there is with channels as lanes
+_MOST_COPIED = 8_000_000  # elements, which a plan lists one by one
+_DEPTHWISE = 4  # times as long as other multiplications, for each sample is used only once
 
 Shape = tuple[int, ...]
 
@@ -152,9 +155,40 @@ class Plan:
         """Return whether a value has changed that was taken as a constant."""
         return any(not torch.equal(getattr(owner, name), value) for owner, name, value in self.constants)
 
+    def wide_cost(self, lanes: int) -> float:
+        """Return what ``cost`` would be with channels as lanes, infinity where that layout lacks a step."""
+        total, copied = 0.0, 0
+        for step in self.steps:
+            kind, sources = KINDS[step["kind"]], [self.shapes[tensor] for tensor in step["ins"]]
+            copied += len(step["from"]) if kind == "copy" else 0
+            channels = self.shapes[step["out"]][-1]
+            groups = step.get("groups", 1)
+            odd = kind == "conv" and groups > 1 and not groups == sources[0][-1] == channels
+            stretched = kind == "join" and any(source[-1] != channels for source in sources)
+            if kind not in _WIDE or odd or stretched or copied > _MOST_COPIED:
+                return float("inf")
+            if kind == "conv":
+                size = self.parameters[step["params"][0]].tensor.numel() * self._pixels(step["out"])
+                total += size * (-(-channels // lanes) * lanes / channels) * (1 if groups == 1 else _DEPTHWISE)
+        return total
+
     def assemble(self, native: Any, isa: str, threads: int, batch: int, training: bool) -> Any:
-        """Make the native network, with its memory and its threads."""
-        network = native.Network(isa, threads)
+        """Make the native network with samples as lanes, its memory and its threads."""
+        network = self._described(native.Network(isa, threads), training)
+        for loss in self.losses:
+            network.loss(loss)
+        if self.optimizer is not None:
+            network.optimizer(self.optimizer)
+        network.finish(batch, training)
+        return network
+
+    def assemble_wide(self, native: Any, isa: str, threads: int) -> Any:
+        """Make the native network for predictions with channels as lanes; ``wide_cost`` must be finite."""
+        network = self._described(native.WideNetwork(isa, threads), False)
+        network.finish()
+        return network
+
+    def _described(self, network: Any, training: bool) -> Any:
         for shape, halo in zip(self.shapes, self.halos, strict=True):
             network.tensor(_canonical(shape), *halo)
         for tensor in self.inputs:
@@ -167,11 +201,6 @@ class Plan:
             network.param(each.tensor.data_ptr(), size, learns, each.l1, each.l2, each.decay, state[:-2], *state[-2:])
         for step in self.steps:
             network.step(step)
-        for loss in self.losses:
-            network.loss(loss)
-        if self.optimizer is not None:
-            network.optimizer(self.optimizer)
-        network.finish(batch, training)
         return network
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from convia import activations, symbolic
 from convia.layer import Layer
 
 
@@ -14,3 +15,11 @@ class _Floating(Layer):
         value = super()._converted(structure)
         whole = isinstance(value, Tensor) and not value.is_floating_point() and not value.is_complex()
         return value.to(self._input_dtype) if whole else value
+
+    def _activated_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return a shape after the activation: ours keep it, but for the gated one; a user's is tried."""
+        function: Any = getattr(self, "activation", None)
+        ours = getattr(function, "__module__", None) == activations.__name__ and function is not activations.glu
+        if function is None or ours:
+            return shape
+        return tuple(symbolic.infer(function, (symbolic.KerasTensor(shape),), {}).shape)

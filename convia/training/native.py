@@ -205,6 +205,8 @@ def _call(
     inputs, targets = arrays.addresses()
     order = arrays.order.data_ptr() + first * arrays.order.element_size()
     addresses = [out.data_ptr() for out in outputs]
+    if mode == plans.TRAIN:
+        plans.written += 1
     with ready.lock:
         return ready.network.run(
             mode,
@@ -218,6 +220,13 @@ def _call(
             update.get("t", 1),
             update.get("keys", [0] * len(ready.plan.random_layers)),
         )
+
+
+def _call_wide(ready: plans.Ready, arrays: plans.Arrays, first: int, samples: int, outputs: list[Tensor]) -> None:
+    order = arrays.order.data_ptr() + first * arrays.order.element_size()
+    addresses = [out.data_ptr() for out in outputs]
+    with ready.lock:
+        ready.network.run(arrays.addresses()[0], addresses, order, samples, plans.version(ready.plan))
 
 
 def _note(model: Any, plan: Plan, tallies: list[tuple[float, float]], penalty: float, samples: int) -> None:
@@ -273,10 +282,10 @@ def _prediction(model: Any, x: Any) -> tuple[Callable[[int, int], Any], Any]:
     """Return what predicts the samples of a range, and the arrays that it fills."""
     plans.require(model)
     inputs = plans.inputs(model, x)
-    ready, count = plans.prepared(model, 1, plans.PREDICT), len(inputs[0])
+    count = len(inputs[0])
     if not count:
         raise Unsupported("no samples")
-    plans.require_gain(model, ready, count)
+    ready = plans.to_predict(model, count)
     found = [torch.empty(count, *tensor.shape[1:]) for tensor in model.graph.outputs]
     arrays = plans.Arrays(inputs, [], torch.arange(count))
     form = model.graph.output_tree
@@ -284,6 +293,10 @@ def _prediction(model: Any, x: Any) -> tuple[Callable[[int, int], Any], Any]:
 
     def run(first: int, last: int) -> None:
         samples = min(last, count) - first
-        _call(ready, arrays, plans.PREDICT, first, samples, samples, [out[first:] for out in found])
+        targets = [out[first:] for out in found]
+        if ready.wide:
+            _call_wide(ready, arrays, first, samples, targets)
+        else:
+            _call(ready, arrays, plans.PREDICT, first, samples, samples, targets)
 
     return run, whole

@@ -1,5 +1,6 @@
 """Which models the engine runs, the networks that it keeps for them, and arrays in the types that it takes."""
 
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -18,7 +19,10 @@ from convia.errors import explain
 _TORCH_SLOWER = 1.6  # than the engine, where both keep all lanes and threads busy
 _TORCH_CALL = 3e6  # multiplications that the engine does while torch starts one of a network's operations
 _METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "call", "forward", "__call__")
-TRAIN, TEST, PREDICT = range(3)  # what a network is for
+_CACHED = 32 << 20  # bytes of a block of samples beyond which it is far from any cache
+_UNCACHED = 1.5  # times as long does it take then
+_TOGETHER = 1.2  # times as long do threads take that share a sample
+TRAIN, TEST, PREDICT, WIDE = range(4)  # what a network is for; WIDE predicts, with channels as lanes
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Ready:
     plan: Plan
     network: Any
     held: Any  # what the key names by id, so that no other object gets that id
+    wide: bool = False  # channels are the lanes
     lock: Any = field(default_factory=threading.Lock)
 
 
@@ -47,6 +52,7 @@ class Arrays:
 
 
 networks: WeakKeyDictionary[Any, dict[int, Ready]] = WeakKeyDictionary()
+_lowered: WeakKeyDictionary[Any, tuple[Any, Plan]] = WeakKeyDictionary()  # for predictions: key and plan
 _refused: WeakKeyDictionary[Any, dict[int, Any]] = WeakKeyDictionary()  # key and reason, so as not to try again
 _abandoned: list[Any] = []  # networks of a parent process, whose threads are not here
 
@@ -130,13 +136,35 @@ def check(model: Any) -> None:
 
 def prepared(model: Any, batch: int, mode: int) -> Ready:
     """Return the network for a mode, made anew when weights have moved or anything else has changed."""
+    learned, key = _key(model, mode)
+    ready = networks.setdefault(model, {}).get(mode)
+    if ready is None or ready.key != key or (mode == TRAIN and ready.batch < batch) or ready.plan.is_stale():
+        ready = _unless_refused(model, mode, key, lambda: _made(model, learned, key, batch, mode))
+        networks[model][mode] = ready
+    return ready
+
+
+def _unless_refused(model: Any, mode: int, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """Call ``make``; what the engine cannot do is not tried again."""
+    refused = _refused.setdefault(model, {}).get(mode)
+    if refused is not None and refused[0] == key:
+        raise refused[1]
+    try:
+        return make()
+    except Unsupported as error:
+        _refused[model][mode] = key, error, (model.graph, model.objective)
+        raise
+
+
+def _key(model: Any, mode: int) -> tuple[list[Any], tuple[Any, ...]]:
+    """Return the variables that learn, and all that a network depends on."""
     learned = list(model._learned_variables()) if mode == TRAIN else []
     state = (slot for v in learned for slot in model.optimizer.slots(v))
     kept = (getattr(model.optimizer, name, ()) for name in ("_averages", "_sums") if learned)
     weights = [*model.weights, *state, *(each for part in kept for each in part)]
-    key = (
+    return learned, (
         id(model.graph),
-        id(model.objective) if mode != PREDICT else 0,
+        id(model.objective) if mode in (TRAIN, TEST) else 0,
         engine.instruction_set(),
         engine.threads(),
         tuple(map(id, learned)),
@@ -144,36 +172,73 @@ def prepared(model: Any, batch: int, mode: int) -> Ready:
         tuple(layer.trainable for layer in model.layers),
         _settings(model.optimizer) if mode == TRAIN else (),
     )
-    ready = networks.setdefault(model, {}).get(mode)
-    refused = _refused.setdefault(model, {}).get(mode)
-    if refused is not None and refused[0] == key:
-        raise refused[1]
-    if ready is None or ready.key != key or (mode == TRAIN and ready.batch < batch) or ready.plan.is_stale():
-        try:
-            ready = networks[model][mode] = _made(model, learned, key, batch, mode)
-        except Unsupported as error:
-            _refused[model][mode] = key, error, (model.graph, model.objective)
-            raise
-    return ready
 
 
 def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode: int) -> Ready:
+    native, isa, threads = engine.native(), engine.instruction_set(), engine.threads()
+    held = model.graph, model.objective
+    if mode in (PREDICT, WIDE):
+        plan = _plan_to_predict(model, key)
+        wide = mode == WIDE
+        network = (
+            plan.assemble_wide(native, isa, threads) if wide else plan.assemble(native, isa, threads, batch, False)
+        )
+        return Ready(key, batch, plan, network, held, wide)
     plan = engine.lower(model.graph, learned)
-    if mode != PREDICT:
-        engine.add_losses(plan, model.objective)
+    engine.add_losses(plan, model.objective)
     if mode == TRAIN:
         engine.add_optimizer(plan, model.optimizer, learned)
-    network = plan.assemble(engine.native(), engine.instruction_set(), engine.threads(), batch, mode == TRAIN)
-    return Ready(key, batch, plan, network, (model.graph, model.objective))
+    return Ready(key, batch, plan, plan.assemble(native, isa, threads, batch, mode == TRAIN), held)
+
+
+def _plan_to_predict(model: Any, key: tuple[Any, ...]) -> Plan:
+    """Return the plan of a forward pass, the same for both layouts."""
+    before = _lowered.get(model)
+    if before is None or before[0] != key or before[1].is_stale():
+        before = _lowered[model] = key, engine.lower(model.graph, [])
+    return before[1]
+
+
+def to_predict(model: Any, samples: int) -> Ready:
+    """Return the network for predictions of so many samples, in the layout that is quicker for them."""
+    _, key = _key(model, PREDICT)
+    plan: Plan = _unless_refused(model, PREDICT, key, lambda: _plan_to_predict(model, key))
+    threads = engine.threads()
+    lanes = dict(engine.native().instruction_sets())[engine.instruction_set()]  # type: ignore[union-attr]
+    wide = _wide_cost(plan, samples, lanes, threads)
+    ready = prepared(model, 1, WIDE if wide < _narrow_cost(plan, samples, lanes, threads) else PREDICT)
+    require_gain(model, ready, samples)
+    return ready
+
+
+def _narrow_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
+    """Multiplications that take as long as a pass with samples as lanes: each thread has blocks of its own."""
+    blocks = -(-samples // lanes)
+    slower = _UNCACHED if 4 * lanes * sum(math.prod(shape) for shape in plan.shapes) > _CACHED else 1
+    return -(-blocks // threads) * lanes * plan.cost() * slower
+
+
+def _wide_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
+    """The same with channels as lanes: threads share the samples that are left over."""
+    apart, left = divmod(samples, threads)
+    return (apart + _TOGETHER * left / threads) * plan.wide_cost(lanes)
 
 
 def require_gain(model: Any, ready: Ready, samples: int) -> None:
-    """Leave a handful of samples of a large network to torch, which splits a single image over the threads."""
-    blocks = -(-samples // ready.network.lanes)
-    ours = -(-blocks // ready.network.threads) * ready.network.lanes * ready.plan.cost()
-    torchs = _TORCH_SLOWER * samples / ready.network.threads * ready.plan.cost() + _TORCH_CALL * len(ready.plan.steps)
+    """Leave to torch what it would do faster: a handful of samples of a large network."""
+    lanes, threads = ready.network.lanes, ready.network.threads
+    ours = (_wide_cost if ready.wide else _narrow_cost)(ready.plan, samples, lanes, threads)
+    torchs = _TORCH_SLOWER * samples / threads * ready.plan.cost() + _TORCH_CALL * len(ready.plan.steps)
     if ours > torchs and _choice(model) != "native":
         raise Unsupported("a few samples of a large network")
+
+
+written = 0  # trainings by the engine, of which the weights' own counters do not know
+
+
+def version(plan: Plan) -> int:
+    """Return a number that differs when a weight has been written to."""
+    return sum(each.tensor._version for each in plan.parameters) + (written << 32)
 
 
 def _settings(optimizer: Any) -> tuple[Any, ...]:

@@ -154,3 +154,12 @@ def test_activation_may_be_a_layer():
     layer = layers.Conv2D(4, 3, activation=layers.ReLU(max_value=0.1))
     assert layer(torch.randn(2, 8, 9, 3)).max() <= 0.1
     assert type(layer).from_config(layer.get_config()).activation.max_value == 0.1
+
+
+@pytest.mark.parametrize(
+    ("activation", "channels"), [("glu", 3), (lambda x: torch.cat([x, x], -1), 12), ("relu", 6), (layers.ReLU(), 6)]
+)
+def test_the_shape_is_that_after_the_activation(activation, channels):
+    for layer in (layers.Conv2D(6, 3, activation=activation), layers.Dense(6, activation=activation)):
+        symbolic = layer(convia.Input((8, 9, 2)))
+        assert symbolic.shape[-1] == channels == layer(torch.zeros(1, 8, 9, 2)).shape[-1]

@@ -1,0 +1,234 @@
+"""Predictions with channels as lanes: equal to torch's, whatever the layers, the threads and the number of samples."""
+
+import numpy as np
+import pytest
+import torch
+from engine_harness import ISAS, needs_engine
+
+import convia as keras
+from convia import engine
+from convia.training import plans
+
+pytestmark = needs_engine
+L = keras.layers
+
+
+def randomized(model):
+    """Give every weight random numbers, variances positive ones."""
+    for v in model.weights:
+        numbers = (
+            torch.rand(v.shape) * 0.5 + 0.75
+            if "variance" in v.path or "gamma" in v.path
+            else torch.randn(v.shape) * 0.2
+        )
+        v.assign(numbers)
+    return model
+
+
+def built(layers, shape):
+    inputs = keras.Input(shape)
+    return randomized(keras.Model(inputs, layers(inputs)))
+
+
+def by_torch(model, x):
+    keras.config.set_engine("torch")
+    with torch.inference_mode():
+        out = model(x, training=False)
+    keras.config.set_engine("auto")
+    return torch.as_tensor(out)
+
+
+def run(network, x, shape, version=1):
+    """Predict into memory that held something else."""
+    out = torch.full((len(x), *shape), 9.0)
+    network.run([(x.data_ptr(), x.dtype is torch.uint8)], [out.data_ptr()], 0, len(x), version)
+    return out
+
+
+def residual(x):
+    y = L.BatchNormalization()(L.Conv2D(37, 3, padding="same")(x))
+    return L.ReLU()(L.add([y, x]))
+
+
+def projected(x):
+    a = L.BatchNormalization()(L.Conv2D(64, 1, strides=2)(x))
+    b = L.BatchNormalization(scale=False)(L.Conv2D(64, 3, strides=2, padding="same", use_bias=False)(x))
+    return L.ReLU()(L.add([a, b]))
+
+
+def excited(x):
+    weights = L.Conv2D(33, 1, activation="sigmoid")(L.GlobalAveragePooling2D(keepdims=True)(x))
+    return L.multiply([x, weights])
+
+
+def inception(x):
+    parts = [L.Conv2D(32, 3, padding="same")(x), L.Conv2D(24, 1)(x), L.MaxPooling2D(3, 1, padding="same")(x), x]
+    return L.Conv2D(5, 3)(L.concatenate(parts))
+
+
+def padded(x):  # zeros around what memory used before
+    y = L.Conv2D(40, 3, activation="relu")(L.Conv2D(24, 3)(x))
+    return L.MaxPooling2D(3, 2)(L.ZeroPadding2D(((2, 1), (0, 3)))(L.Conv2D(24, 3, padding="same")(y)))
+
+
+CASES = {
+    "valid": ((9, 11, 5), L.Conv2D(20, 3)),
+    "same": ((9, 30, 32), L.Conv2D(64, 3, padding="same", activation="relu")),
+    "stride 2": ((9, 30, 37), L.Conv2D(37, 3, strides=2, padding="same")),
+    "stride 3": ((9, 30, 37), L.Conv2D(37, (3, 5), strides=3, padding="same", activation="tanh")),
+    "dilation": ((12, 13, 18), L.Conv2D(17, 3, dilation_rate=2, padding="same", activation="gelu")),
+    "points": ((9, 30, 37), lambda x: L.Conv2D(37, 1)(L.Conv2D(40, 1)(x))),
+    "many channels": ((3, 3, 800), L.Conv2D(70, 3, padding="same")),
+    "dense": ((5, 7, 20), lambda x: L.Dense(50, "softmax")(L.Flatten()(x))),
+    "softmax of pixels": ((4, 5, 9), lambda x: L.Softmax()(L.Conv2D(21, 1)(x))),
+    "normalized after": ((9, 13, 37), lambda x: L.ReLU()(L.BatchNormalization()(L.Conv2D(37, 1)(x)))),
+    "normalized before": ((9, 13, 37), lambda x: L.Conv2D(37, 1)(L.ReLU()(L.BatchNormalization()(x)))),
+    "normalized after the rectifier": (
+        (6, 5, 17),
+        lambda x: L.BatchNormalization()(L.Conv2D(20, 3, activation="relu")(x)),
+    ),
+    "residual": ((9, 13, 37), residual),
+    "projected": ((12, 12, 16), projected),
+    "added to itself": ((6, 6, 20), lambda x: L.add([y := L.Conv2D(20, 1)(x), y])),
+    "depthwise": ((12, 33, 33), L.DepthwiseConv2D(3, strides=2, padding="same", activation="relu6")),
+    "separable": ((12, 13, 17), L.SeparableConv2D(33, 3, padding="same")),
+    "pools": ((12, 13, 17), lambda x: L.AveragePooling2D(3, 2, padding="same")(L.Conv2D(20, 3, activation="silu")(x))),
+    "global": ((12, 13, 17), lambda x: L.Dense(10)(L.GlobalMaxPooling2D()(L.Dropout(0.5)(x)))),
+    "scaled": ((6, 7, 3), lambda x: L.Conv2D(8, 3)(L.Rescaling(1 / 127.5, -1)(x))),
+    "inception": ((6, 7, 17), inception),
+    "padded": ((14, 15, 3), padded),
+    "excited": ((6, 7, 33), excited),
+    "sequence": ((14, 17), L.Conv1D(20, 3, padding="causal", dilation_rate=2)),
+    "volume": ((4, 5, 6, 17), lambda x: L.MaxPooling3D()(L.Conv3D(20, 3, padding="same")(x))),
+}
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("case", CASES)
+def test_outputs_equal_torchs(case, isa):
+    shape, layers = CASES[case]
+    model = built(layers, shape)
+    plan = engine.lower(model.graph, [])
+    assert plan.wide_cost(16) < float("inf")
+    for threads in (1, 2, 3):
+        network = plan.assemble_wide(engine.native(), isa, threads)
+        for count in (1, 2, 5, 20):
+            x = torch.rand(count, *shape)
+            want = by_torch(model, x)
+            error = (run(network, x, want.shape[1:]) - want).abs().max()
+            assert error <= 1e-5 * want.abs().max()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_bytes_and_several_outputs(isa):
+    inputs = keras.Input((7, 6, 3))
+    y = L.Conv2D(18, 3, activation="relu")(inputs)
+    model = randomized(keras.Model(inputs, [y, L.GlobalAveragePooling2D()(y)]))
+    network = engine.lower(model.graph, []).assemble_wide(engine.native(), isa, 2)
+    x = torch.randint(0, 256, (3, 7, 6, 3), dtype=torch.uint8)
+    outs = [torch.empty(3, 5, 4, 18), torch.empty(3, 18)]
+    network.run([(x.data_ptr(), True)], [out.data_ptr() for out in outs], 0, 3, 1)
+    keras.config.set_engine("torch")
+    wants = model(x.float(), training=False)
+    keras.config.set_engine("auto")
+    for out, want in zip(outs, wants, strict=True):
+        torch.testing.assert_close(out, want.detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_samples_do_not_depend_on_their_number():
+    model = built(residual, (9, 13, 37))
+    network = engine.lower(model.graph, []).assemble_wide(engine.native(), ISAS[0], 2)
+    x = torch.rand(21, 9, 13, 37)
+    whole = run(network, x, (9, 13, 37))
+    assert all(torch.equal(run(network, x[k : k + 1].clone(), (9, 13, 37))[0], whole[k]) for k in (0, 11, 20))
+
+
+def test_nan_stays_with_its_sample():
+    model = built(projected, (12, 12, 16))
+    network = engine.lower(model.graph, []).assemble_wide(engine.native(), ISAS[0], 2)
+    x = torch.rand(5, 12, 12, 16)
+    x[2] = float("nan")
+    for _ in range(2):
+        out = run(network, x, (6, 6, 64))
+        assert out[2].isnan().all() and not out[[0, 1, 3, 4]].isnan().any()
+    assert not run(network, torch.rand(5, 12, 12, 16), (6, 6, 64)).isnan().any()
+
+
+def large():
+    """A network for which a few samples are predicted with channels as lanes."""
+    inputs = keras.Input((32, 32, 3))
+    x = L.Conv2D(64, 3, padding="same", activation="relu")(inputs)
+    for _ in range(3):
+        x = residual_block(x)
+    return randomized(keras.Model(inputs, L.Dense(7)(L.GlobalAveragePooling2D()(x))))
+
+
+def residual_block(x):
+    return L.ReLU()(L.add([L.BatchNormalization()(L.Conv2D(64, 3, padding="same")(x)), x]))
+
+
+def uses_wide(model):
+    return plans.WIDE in plans.networks.get(model, {})
+
+
+def expect(model, x):
+    assert uses_wide(model)
+    np.testing.assert_allclose(model.predict(x, verbose=0), by_torch(model, torch.from_numpy(x)), rtol=2e-4, atol=2e-4)
+
+
+def test_predictions_follow_the_weights():
+    model, x = large(), np.random.default_rng(0).random((3, 32, 32, 3), np.float32)
+    model.predict(x, verbose=0)
+    expect(model, x)
+    model.layers[1].kernel.assign(model.layers[1].kernel * 0.5)
+    expect(model, x)
+    model.layers[1].kernel.data.mul_(1.5)  # the tensor's own counter does not see this
+    expect(model, x)
+    model.set_weights([weight + 0.01 for weight in model.get_weights()])
+    expect(model, x)
+    for chosen in ("torch", "native"):
+        model.compile(keras.optimizers.SGD(0.01), "mse", engine=chosen)
+        model.fit(np.repeat(x, 12, 0), np.zeros((36, 7), np.float32), verbose=0)
+        model.compile("sgd", "mse")
+        expect(model, x)
+
+
+def test_small_networks_keep_samples_as_lanes():
+    inputs = keras.Input((28, 28, 1))
+    model = keras.Model(inputs, L.Dense(10)(L.Flatten()(L.MaxPooling2D()(L.Conv2D(8, 3)(inputs)))))
+    model.predict(np.zeros((64, 28, 28, 1), np.float32), verbose=0)
+    assert set(plans.networks[model]) == {plans.PREDICT}
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        L.Conv2D(16, 3, groups=2),
+        L.Conv2DTranspose(16, 3),
+        lambda x: L.multiply([x, L.Conv2D(1, 1)(x)]),
+        L.LayerNormalization(),
+    ],
+)
+def test_what_the_layout_lacks(layers):
+    assert engine.lower(built(layers, (6, 6, 16)).graph, []).wide_cost(16) == float("inf")
+
+
+@pytest.mark.parametrize("name", ["ResNet50", "MobileNetV2", "EfficientNetB0"])
+def test_published_networks(name):
+    model = getattr(keras.applications, name)(
+        weights=None, input_shape=(64, 64, 3), classes=10, classifier_activation=None
+    )
+    randomized_softly(model)
+    x = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
+    got = model.predict(x, verbose=0)
+    assert uses_wide(model)
+    want = by_torch(model, torch.from_numpy(x)).numpy()
+    assert np.abs(got - want).max() <= 1e-4 * np.abs(want).max()
+
+
+def randomized_softly(model):
+    for v in model.weights:
+        if "moving_variance" in v.path:
+            v.assign(torch.rand(v.shape) * 0.5 + 0.75)
+        elif "moving_mean" in v.path or "beta" in v.path:
+            v.assign(torch.randn(v.shape) * 0.1)
