@@ -20,8 +20,8 @@ def test_broken_files_load_or_are_refused() -> None:
 
 
 def test_killed_training_ends_with_the_same_numbers() -> None:
-    command = [sys.executable, str(TOOLS / "kill_training.py"), "2", "3"]  # it forks: a process without threads
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    command = [sys.executable, str(TOOLS / "kill_training.py"), "6", "3"]  # it forks: a process without threads
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "all trainings ended with the same numbers" in run.stdout
 
