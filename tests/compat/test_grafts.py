@@ -177,6 +177,20 @@ def test_shapes_of_tensors_read_as_tensorflows():
         assert (run["text"], run["kind"]) == ("(2, 3)", "TensorShape")
 
 
+def test_private_names_that_packages_use():
+    with programs.using("keras2"):
+        model = keras_of().models.Sequential([keras_of().layers.Dense(1, input_shape=(2,))])
+        assert not model._is_compiled
+        assert len(model.layers[0]._trainable_weights) == 2
+        backend, layers, models, utils = importlib.import_module("keras_applications").get_submodules_from_kwargs({})
+        assert (backend.ndim, models.Model, layers.Dense) == (
+            keras_of().backend.ndim,
+            convia.Model,
+            convia.layers.Dense,
+        )
+        assert utils.to_categorical
+
+
 def test_boxes_of_several_classes_that_overlap_are_thinned_out():
     with programs.using("tfkeras"):
         image = importlib.import_module("tensorflow").image

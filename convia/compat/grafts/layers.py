@@ -93,6 +93,16 @@ class LayerMethods:
         return self.__dict__.setdefault("outbound_nodes", [])
 
     @Lent
+    def _trainable_weights(self: Any) -> list[Any]:
+        """The weights that learn, under the name that private code of older eras used."""
+        return list(self.trainable_weights)
+
+    @Lent
+    def _non_trainable_weights(self: Any) -> list[Any]:
+        """The weights that do not."""
+        return list(self.non_trainable_weights)
+
+    @Lent
     def W(self: Any) -> Any:  # noqa: N802
         """Keras 1's name of ``kernel``; a weight of that name that the layer itself has comes first."""
         return _weight(self, "W", "kernel", "embeddings")

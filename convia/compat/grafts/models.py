@@ -102,6 +102,11 @@ class ModelMethods:
         """Return the shape of the output."""
         return self.output_shape
 
+    @Lent
+    def _is_compiled(self: Any) -> bool:
+        """Whether it is compiled, under the name that private code of older eras used."""
+        return bool(self.compiled)
+
     @property
     def uses_learning_phase(self: Any) -> bool:
         """Whether training differs from inference."""

@@ -42,6 +42,9 @@ def _obtain_input_shape(input_shape: Any, default_size: int, min_size: int, data
 obtain_input_shape = _obtain_input_shape
 
 
+_KERAS_BACKEND = _KERAS_LAYERS = _KERAS_MODELS = _KERAS_UTILS = None  # nothing injected: the modules of keras
+
+
 def get_submodules_from_kwargs(kwargs: Any) -> tuple[Any, ...]:
     """Return the modules (backend, layers, models, utils) that networks of ``keras_applications`` are made with."""
     return tuple(kwargs.get(name) or importlib.import_module(f"keras.{name}") for name in
@@ -83,6 +86,10 @@ def ResNet50(*args: Any, **kwargs: Any) -> Any:  # noqa: N802
 
 
 __all__ = [
+    "_KERAS_BACKEND",
+    "_KERAS_LAYERS",
+    "_KERAS_MODELS",
+    "_KERAS_UTILS",
     "DepthwiseConv2D",
     "ResNet50",
     "_obtain_input_shape",
