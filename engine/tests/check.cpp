@@ -12,6 +12,7 @@
 #include "../isa.hpp"
 #include "../network.hpp"
 #include "../warp.hpp"
+#include "../wide_network.hpp"
 #include "reference.hpp"
 
 using namespace convia;
@@ -53,7 +54,8 @@ std::vector<std::int32_t> offsets(const Tensor& t, bool gradient) {  // of all e
     return result;
 }
 
-void add_parameters(Network& n, const Model& model, Weights& weights) {
+template <class N>
+void add_parameters(N& n, const Model& model, Weights& weights) {
     for (std::size_t i = 0; i < weights.values.size(); i++) {
         Int size = weights.values[i].size();
         Param p{weights.values[i].data(), size, -1, 0, 0, 0, {weights.first[i].data(), weights.second[i].data(), nullptr}};
@@ -173,6 +175,46 @@ void check_network(const Model& model, const Isa& isa, int threads) {
     expect(n.tallies[0].loss < first, name + " loss after some steps", n.tallies[0].loss, first);
 }
 
+// Predictions with channels as lanes, where that layout knows all steps: samples alone and together, twice, so that memory
+// that is used again is seen.
+bool check_wide(const Model& model, const Isa& isa, int threads) {
+    for (const Step& s : model.steps) {
+        Int ins = model.shapes[s.ins[0]].c, outs = model.shapes[s.out].c;
+        bool grouped = s.kind == Kind::conv && s.groups > 1 && !(s.groups == ins && ins == outs);
+        bool stretched = s.kind == Kind::join && std::any_of(s.ins.begin(), s.ins.end(), [&](int in) { return model.shapes[in].c != outs; });
+        if (s.kind >= Kind::conv_transpose || grouped || stretched) return false;
+    }
+    Weights weights(model);
+    WideNetwork n(isa.kernels, threads);
+    for (std::size_t i = 0; i < model.shapes.size(); i++) {
+        const Shape& s = model.shapes[i];
+        n.add_tensor(s.c, s.d, s.h, s.w, model.halos[i].before, model.halos[i].after);
+    }
+    add_parameters(n, model, weights);
+    for (Step s : model.steps) {
+        const Shape& x = model.shapes[s.ins[0]];
+        for (Int e = 0; s.kind == Kind::copy && e < x.c * x.d * x.h * x.w; e++) s.from.push_back(e), s.to.push_back(e);
+        n.plan.steps.push_back(s);
+    }
+    int output = model.steps.back().out;
+    n.plan.inputs.push_back(0);
+    n.plan.outputs.push_back({output, model.shapes[output].size()});
+    n.finish();
+    std::vector<float> seen(model.predictions.size());
+    Data data;
+    data.inputs.push_back({model.x.data(), false});
+    data.outputs.push_back(seen.data());
+    data.samples = model.batch;
+    for (int round = 0; round < 2; round++) {
+        std::fill(seen.begin(), seen.end(), 9.f);
+        n.run(data, 1);
+        for (std::size_t i = 0; i < seen.size(); i++)
+            expect(near(seen[i], model.predictions[i], 2e-5 * std::fmax(1, std::fabs(model.predictions[i]))),
+                   model.name + ", " + isa.name + ", channels as lanes", seen[i], model.predictions[i]);
+    }
+    return true;
+}
+
 // Many short calls, so that threads wait for each other in all ways: spinning and asleep.
 void check_waiting(const Model& model, const Isa& isa) {
     Weights weights(model);
@@ -230,13 +272,16 @@ int main(int count, char** names) {  // names of instruction sets; without any, 
         return found;
     };
     std::vector<Model> models = all_models();
-    int checked = 0;
+    int checked = 0, wide = 0;
     for (const Isa& isa : isas) {
         if (!wanted(isa)) continue;
         checked++;
         for (const Model& model : models) {
             int before = failures;
-            for (int threads = 1; threads <= 3; threads++) check_network(model, isa, threads);
+            for (int threads = 1; threads <= 3; threads++) {
+                check_network(model, isa, threads);
+                wide += check_wide(model, isa, threads);
+            }
             std::printf("%s %s: %s\n", isa.name, model.name.c_str(), failures == before ? "ok" : "wrong");
         }
         int before = failures;
@@ -244,6 +289,6 @@ int main(int count, char** names) {  // names of instruction sets; without any, 
         check_images(isa);
         std::printf("%s waiting, images: %s\n", isa.name, failures == before ? "ok" : "wrong");
     }
-    std::printf("%d instruction sets, %d failures\n", checked, failures);
-    return failures || !checked;
+    std::printf("%d instruction sets, %d networks with channels as lanes, %d failures\n", checked, wide, failures);
+    return failures || !checked || !wide;
 }

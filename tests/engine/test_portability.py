@@ -20,7 +20,8 @@ def test_the_engine_computes_on_another_processor(name):
     """Builds are kept, so that only changed sources cost time; NEON, and an x86-64 without AVX."""
     if reason := check_engine.missing(name):
         pytest.skip(reason)
-    assert "1 instruction sets, 0 failures" in check_engine.run(name)
+    said = check_engine.run(name)
+    assert "1 instruction sets, " in said and " 0 failures" in said
 
 
 ABSENT = """
