@@ -18,7 +18,7 @@ from convia.serve import openapi, page
 from convia.serve.batching import Batcher
 from convia.serve.limits import Array, Classifier, Limits, Refused
 from convia.serve.metrics import TYPE, Metrics
-from convia.serve.uploads import contents, decode
+from convia.serve.uploads import contents, decode, is_quick, read
 
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -90,6 +90,8 @@ class Service:
         """Return the images of a request as the model takes them."""
         with self._announced(request):
             files = await contents(request, self.limits)
+            if is_quick(files, self.limits):
+                return read(files, self.classifier)
             loop = asyncio.get_running_loop()
             reading = loop.run_in_executor(self.readers, decode, files, self.classifier, self.limits)
             try:

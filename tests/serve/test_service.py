@@ -27,6 +27,7 @@ pytest.importorskip("python_multipart", reason="the service needs python-multipa
 from fastapi.testclient import TestClient
 from starlette.requests import ClientDisconnect
 
+from convia.serve import uploads
 from convia.serve.uploads import contents
 
 NAMES = ["cat", "dog", '<img src=x onerror="x">']
@@ -102,6 +103,23 @@ def test_an_image_as_the_body(client, model, kind, header):
     content = picture(1, kind)
     answer = client.post("/predict", content=content, headers={"content-type": header})
     assert answer.json()["predictions"][0]["index"] == expected(model, content).argmax()
+
+
+@pytest.mark.parametrize(("size", "quick"), [((8, 8), True), ((200, 200), False)])
+def test_only_large_images_are_read_in_a_thread_of_their_own(client, model, size, quick, monkeypatch):
+    content = picture(size=size)
+    assert uploads.is_quick([content], Limits()) is quick
+    seen = []
+    monkeypatch.setattr("convia.serve.app.decode", lambda *given: (seen.append(len(given)), uploads.decode(*given))[1])
+    answer = client.post("/predict", content=content, headers={"content-type": "image/png"}).json()
+    assert answer["predictions"][0]["index"] == expected(model, content).argmax()
+    assert bool(seen) is not quick
+
+
+def test_many_small_images_are_not_quick(monkeypatch):
+    assert not uploads.is_quick([picture(number, size=(64, 64)) for number in range(9)], Limits())
+    with pytest.raises(Refused, match="megapixels"):
+        uploads.is_quick([picture(size=(64, 64))], Limits(megapixels=0.001))
 
 
 def test_one_image_in_json(client):
