@@ -7,6 +7,7 @@ change is drawn from the number of its case, so that ``--only 123`` repeats it.
 """
 
 import argparse
+import copy
 import faulthandler
 import io
 import json
@@ -122,17 +123,21 @@ def in_json(text: Bytes, rng: random.Random) -> Bytes:
         holder, key = rng.choice(places)
         act = rng.randrange(4)
         if act == 0:
-            holder[key] = rng.choice(ODD)
+            holder[key] = _odd(rng)
         elif act == 1 and isinstance(holder, dict):
             del holder[key]
         elif act == 2:
             other, name = rng.choice(places)
-            if not _within(holder[key], other) and not _within(other[name], holder):
-                holder[key] = json.loads(json.dumps(other[name]))
+            holder[key] = json.loads(json.dumps(other[name]))  # a copy, or a value might hold itself
         else:
             number = holder[key]
-            holder[key] = number * rng.choice((-1, 0, 1000)) if isinstance(number, int) else rng.choice(ODD)
+            holder[key] = number * rng.choice((-1, 0, 1000)) if isinstance(number, int) else _odd(rng)
     return json.dumps(config).encode()
+
+
+def _odd(rng: random.Random) -> Any:
+    """Draw a value of its own: lists that places share might come to hold themselves."""
+    return copy.deepcopy(rng.choice(ODD))
 
 
 def _places(item: Any) -> Iterator[tuple[Any, Any]]:
@@ -140,10 +145,6 @@ def _places(item: Any) -> Iterator[tuple[Any, Any]]:
         yield item, key
         if isinstance(item[key], (dict, list)):
             yield from _places(item[key])
-
-
-def _within(outer: Any, inner: Any) -> bool:
-    return outer is inner or (isinstance(outer, (dict, list)) and any(holder is inner for holder, _ in _places(outer)))
 
 
 def in_member(data: Bytes, rng: random.Random) -> Bytes:

@@ -124,8 +124,11 @@ def activation_of(function: Any, *args: Any, **kwargs: Any) -> Activation:
 def _wrapped(function: Any) -> Any:
     """Return the only call that one of the library's functions makes, such as TensorFlow's ``tf.nn.relu`` here."""
     x = KerasTensor((None, 2))
-    with uncounted():
-        node = getattr(function(x), "node", None)
+    try:
+        with uncounted():
+            node = getattr(function(x), "node", None)
+    except Exception:  # it wants a tensor, and may do anything with it
+        node = None
     if node is None or not isinstance(node.operation, FunctionCall) or not node.args or node.args[0] is not x:
         raise Unsupported(f"the activation {getattr(function, '__name__', function)!r}")
     return node
