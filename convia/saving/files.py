@@ -29,6 +29,8 @@ _EXPANSION = 1000  # no honest array takes this many times its bytes on disk
 _BROKEN = "The file is damaged or incomplete: copy or download it again, or use a backup."
 _BROKEN_CONFIG = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 _LIBRARIES = ("convia", "torch", "numpy", "h5py", "json", "zipfile", "inspect", "contextlib", "abc", "collections")
+# Numbers of a fixed size, NumPy's and ml_dtypes's; what varies in size makes the library crash where it is damaged.
+_NUMBERS = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.OPAQUE, h5py.h5t.BITFIELD)
 _BROKEN_INSIDE = (OSError, RuntimeError, KeyError, TypeError, ValueError)
 
 
@@ -209,6 +211,9 @@ def array(who: str, parent: h5py.Group, path: str) -> np.ndarray:
     data = _guarded(who, place, name, lambda node, key: node[key])
     if not isinstance(data, h5py.Dataset):
         raise BadFileError(explain(who, f"a group at {data.name!r} of {_label(parent)}", "an array", _BROKEN))
+    if data.id.get_type().get_class() not in _NUMBERS:
+        what = f"data of another type at {data.name!r} of {_label(parent)}"
+        raise BadFileError(explain(who, what, "numbers", _BROKEN))
     if data.external or data.is_virtual:
         raise _refused(who, data, "an array kept in another file")
     size = data.size * data.dtype.itemsize if data.size is not None else 0
@@ -240,7 +245,10 @@ def text(parent: Any, name: str) -> str | None:
 
 
 def _attribute(parent: Any, name: str) -> Any:
-    """Return an attribute; a text of variable length has to be in the file."""
+    """Return an attribute of numbers or texts; a text of variable length has to be in the file."""
+    if parent.attrs.get_id(name).get_type().get_class() not in (*_NUMBERS, h5py.h5t.STRING):
+        what = f"an attribute {name!r} of another type in {_label(parent)}"
+        raise BadFileError(explain("load_model", what, "numbers or a text", _BROKEN))
     if h5py.check_string_dtype(parent.attrs.get_id(name).dtype) is not None:
         path = Path(os.fsdecode(parent.file.filename))
         with raw.bytes_of(path if path.is_file() else io.BytesIO(parent.file.id.get_file_image())) as data:
@@ -295,7 +303,8 @@ def _label(node: Any) -> str:
 def _plain(value: Any, data: h5py.Dataset) -> np.ndarray:
     """bfloat16, which NumPy lacks, becomes float32."""
     value = np.asarray(value)
-    if data.attrs.get("dtype") in ("bfloat16", b"bfloat16") and value.dtype.itemsize == 2:
+    kind = _attribute(data, "dtype") if value.dtype.itemsize == 2 and "dtype" in data.attrs else None
+    if kind in ("bfloat16", b"bfloat16"):
         return (value.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     return value
 

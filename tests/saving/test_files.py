@@ -572,3 +572,23 @@ def test_functions_keep_their_arguments(tmp_path: Path) -> None:
     model.save(tmp_path / "m.keras")
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
     np.testing.assert_array_equal(load_model(tmp_path / "m.keras").predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_types_of_varying_size_are_refused(tmp_path):
+    path = tmp_path / "m.h5"
+    convia.Sequential([convia.Input((3,)), convia.layers.Dense(2, name="d")]).save(path)
+    varying = h5py.vlen_dtype(np.int32)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["keras_version"]
+        lists = np.empty(1, object)
+        lists[0] = np.arange(3, dtype=np.int32)
+        file.attrs.create("keras_version", lists, dtype=varying)
+    with pytest.raises(ValueError, match=r"'keras_version' of another type in .*m\.h5.*numbers or a text"):
+        load_model(path)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["keras_version"]
+        kernel = file["model_weights"].visititems(lambda name, node: name if "kernel" in name else None)
+        del file["model_weights"][kernel]
+        file["model_weights"].create_dataset(kernel, (3, 2), varying)
+    with pytest.raises(ValueError, match=r"data of another type at .*kernel.*expected numbers"):
+        load_model(path)
