@@ -61,11 +61,6 @@ class _Convolving(_Floating, _Spatial):
         self._order = layout.kernel_to_torch(self.rank)
 
     @property
-    def _active(self) -> bool:
-        """Whether there is an activation to apply; programs change it on finished layers."""
-        return self.activation is not None and self.activation is not activations.linear
-
-    @property
     def _rectifies(self) -> bool:
         return self.activation is activations.relu
 

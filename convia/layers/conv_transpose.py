@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from convia import activations, layout, registry
+from convia import layout, registry
 from convia.args import Convert, PerAxis, PositiveInt, whole_tuple
 from convia.errors import explain
 from convia.layers.arguments import Activation, Constraint, DataFormat, Initializer, Padding, Regularizer
@@ -79,11 +79,6 @@ class _ConvTranspose(_Floating, _Spatial):
         self._smallest = (1,) * self.rank
         self._spread = _SPREAD[self.rank]
         self._order = layout.kernel_to_torch(self.rank)
-
-    @property
-    def _active(self) -> bool:
-        """Whether there is an activation to apply; programs change it on finished layers."""
-        return self.activation is not None and self.activation is not activations.linear
 
     def build(self, input_shape: Any) -> None:
         """Create ``kernel`` (kernel_size…, filters, channels) and ``bias`` (filters,)."""

@@ -72,11 +72,6 @@ class Dense(_Adaptable, _Floating):
         """Note what inputs fit."""
         self.input_spec = InputSpec(min_ndim=2)
 
-    @property
-    def _active(self) -> bool:
-        """Whether there is an activation to apply; programs change it on finished layers."""
-        return self.activation is not None and self.activation is not activations.linear
-
     @classmethod
     def _declares_regularizer(cls) -> bool:
         return False  # Keras writes this one to the config only when it is set
@@ -215,11 +210,6 @@ class EinsumDense(_Adaptable, _Floating):
         self.bias = self._add_bias(target, sizes) if self.bias_axes else None
         self.input_spec = InputSpec(ndim=len(input_shape))
         self._adapt(self.lora_rank, self.lora_alpha)
-
-    @property
-    def _active(self) -> bool:
-        """Whether there is an activation to apply; programs change it on finished layers."""
-        return self.activation is not None and self.activation is not activations.linear
 
     def _complain(self, received: str, expected: str) -> None:
         raise ValueError(explain(f"EinsumDense layer {self.name!r}, equation {self.equation!r}", received, expected))

@@ -16,6 +16,12 @@ class _Floating(Layer):
         whole = isinstance(value, Tensor) and not value.is_floating_point() and not value.is_complex()
         return value.to(self._input_dtype) if whole else value
 
+    @property
+    def _active(self) -> bool:
+        """Whether a layer that has an ``activation`` has to apply it; programs change it on finished layers."""
+        function: Any = self.activation
+        return function is not None and function is not activations.linear
+
     def _activated_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return a shape after the activation: ours keep it, but for the gated one; a user's is tried."""
         function: Any = getattr(self, "activation", None)

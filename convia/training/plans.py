@@ -136,7 +136,10 @@ def check(model: Any) -> None:
 
 def prepared(model: Any, batch: int, mode: int) -> Ready:
     """Return the network for a mode, made anew when weights have moved or anything else has changed."""
-    learned, key = _key(model, mode)
+    return _prepared(model, batch, mode, *_key(model, mode))
+
+
+def _prepared(model: Any, batch: int, mode: int, learned: list[Any], key: tuple[Any, ...]) -> Ready:
     ready = networks.setdefault(model, {}).get(mode)
     if ready is None or ready.key != key or (mode == TRAIN and ready.batch < batch) or ready.plan.is_stale():
         ready = _unless_refused(model, mode, key, lambda: _made(model, learned, key, batch, mode))
@@ -201,12 +204,13 @@ def _plan_to_predict(model: Any, key: tuple[Any, ...]) -> Plan:
 
 def to_predict(model: Any, samples: int) -> Ready:
     """Return the network for predictions of so many samples, in the layout that is quicker for them."""
-    _, key = _key(model, PREDICT)
+    learned, key = _key(model, PREDICT)
     plan: Plan = _unless_refused(model, PREDICT, key, lambda: _plan_to_predict(model, key))
     threads = engine.threads()
     lanes = dict(engine.native().instruction_sets())[engine.instruction_set()]  # type: ignore[union-attr]
     wide = _wide_cost(plan, samples, lanes, threads)
-    ready = prepared(model, 1, WIDE if wide < _narrow_cost(plan, samples, lanes, threads) else PREDICT)
+    mode = WIDE if wide < _narrow_cost(plan, samples, lanes, threads) else PREDICT
+    ready = _prepared(model, 1, mode, learned, key)
     require_gain(model, ready, samples)
     return ready
 
