@@ -275,8 +275,9 @@ std::uint64_t WideNetwork::fingerprint(std::uint64_t version) const {
 }
 
 void WideNetwork::run(const Data& data, std::uint64_t version) {
-    bool pack = fingerprint(version) != packed_version_;
+    std::uint64_t before = packed_version_;
     packed_version_ = fingerprint(version);
+    bool pack = packed_version_ != before;
     Int size = plan.act_size * kernels->lanes, most = std::clamp<Int>(GROUP_BYTES / (size * sizeof(float)), 1, MOST_TOGETHER);
     Int apart = data.samples / threads, left = data.samples % threads;  // samples of each thread alone, and of all together
     for (int k = 0; k < threads; k++) {
