@@ -101,11 +101,15 @@ def parameters(cls: type) -> list[str]:
     return names
 
 
+def is_class_variable(hint: object) -> bool:
+    """Whether an annotation, which may be a string, says ``ClassVar``: no argument of the constructor."""
+    return get_origin(hint) is ClassVar or hint is ClassVar or str(hint).startswith("ClassVar")
+
+
 def _own_fields(cls: type) -> dict[str, _Field]:
     fields = {}
     for name, hint in inspect.get_annotations(cls).items():
-        is_class_variable = get_origin(hint) is ClassVar or hint is ClassVar or str(hint).startswith("ClassVar")
-        if name.startswith("_") or is_class_variable:
+        if name.startswith("_") or is_class_variable(hint):
             continue
         default = cls.__dict__.get(name, _REQUIRED)
         keyword_only = isinstance(default, _KeywordOnly)

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import torch
 
@@ -19,7 +19,22 @@ def _number(variable: str) -> int | None:
     return int(text) if text.isdigit() and int(text) else None
 
 
-_settings: dict[str, Any] = {
+class _Settings(TypedDict):
+    floatx: str
+    epsilon: float
+    image_data_format: str
+    device: torch.device | None
+    engine: str
+    dtype_policy: "DTypePolicy | None"
+    interactive_logging: bool
+    traceback_filtering: bool
+    flash_attention: bool | None
+    unsafe_deserialization: bool
+    max_epochs: int | None
+    max_steps_per_epoch: int | None
+
+
+_settings: _Settings = {
     "floatx": "float32",
     "epsilon": 1e-7,
     "image_data_format": "channels_last",
@@ -35,7 +50,7 @@ _settings: dict[str, Any] = {
 }
 
 
-def _choose(setting: str, value: str, allowed: tuple[str, ...]) -> None:
+def _choose(setting: Literal["floatx", "image_data_format", "engine"], value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(
             explain(f"set_{setting}", repr(value), f"one of {list(allowed)}", nearest(str(value), allowed))
@@ -94,9 +109,10 @@ def backend() -> str:
 
 def device() -> torch.device:
     """Return where new weights are made and data is sent: the chosen device, else CUDA, Apple GPU or CPU."""
-    if _settings["device"] is None:
-        _settings["device"] = _best_device()
-    return _settings["device"]
+    chosen = _settings["device"]
+    if chosen is None:
+        chosen = _settings["device"] = _best_device()
+    return chosen
 
 
 def set_device(name: str | torch.device | None) -> None:
@@ -312,7 +328,7 @@ def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
     _limit("max_steps_per_epoch", max_steps_per_epoch)
 
 
-def _limit(setting: str, value: int | None) -> None:
+def _limit(setting: Literal["max_epochs", "max_steps_per_epoch"], value: int | None) -> None:
     if value is not None and (not isinstance(value, int) or value < 1):
         raise ValueError(explain(f"set_{setting}", repr(value), "a whole number ≥ 1, or None"))
     _settings[setting] = value

@@ -130,7 +130,7 @@ def filter2d(
     weights = np.asarray(kernel, dtype=np.float64)
     _check_filter(pixels, weights, border)
     height, width = weights.shape
-    x, y = (width // 2, height // 2) if anchor in (None, (-1, -1)) else anchor  # type: ignore[misc]
+    x, y = (width // 2, height // 2) if anchor in (None, (-1, -1)) else anchor
     if not (0 <= x < width and 0 <= y < height):
         raise ValueError(
             explain(

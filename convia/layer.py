@@ -40,7 +40,7 @@ class _Arguments(Configured):
     name: Any = field(default=None, kw_only=True)
 
 
-class Layer(_Arguments, Books):  # type: ignore[misc]  # the arguments are properties of Books
+class Layer(_Arguments, Books):  # the arguments are properties of Books
     """Base of all layers. Subclass it, create weights in ``build(input_shape)`` and compute in ``call(inputs)``.
 
     Args:

@@ -14,6 +14,8 @@ from convia import tree
 from convia.losses.base import mask_of
 from convia.symbolic import KerasTensor
 
+__all__ = ["attach", "carry", "fill", "mask_of", "masks_of", "pass_on"]
+
 in_use = False  # whether any mask was ever attached; layers look at it instead of at every tensor
 
 

@@ -230,7 +230,7 @@ class Dataset:
                     i = int(random.integers(size))
                     buffer[i], buffer[-1] = buffer[-1], buffer[i]
                     yield buffer.pop()
-            random.shuffle(buffer)  # type: ignore[arg-type]
+            random.shuffle(buffer)
             yield from buffer
 
         return self._then(make, self._count(int))

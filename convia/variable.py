@@ -50,7 +50,7 @@ class Variable(torch.nn.Parameter):
         regularizer, constraint: functions of the weight, or None.
     """
 
-    name: str  # type: ignore[assignment]
+    name: str
     path: str
     autocast: bool
     aggregation: str

@@ -156,7 +156,8 @@ class IPython:
             "pip": lambda text: self.shell(f"pip {text}"),
             "run": lambda path: exec(compile(Path(path.split()[0]).read_text(), path, "exec"), self._names),
         }
-        return actions.get(name, lambda _: None)(rest.strip())
+        action = actions.get(name)
+        return action(rest.strip()) if action else None
 
     def write(self, line: str, text: str) -> None:
         """Write a cell to a file."""

@@ -72,7 +72,7 @@ def using(era: str | None = None) -> Iterator[None]:
 
     The settings that a program makes (the order of axes, the type of numbers) end with it.
     """
-    settings = dict(config._settings)
+    settings = config._settings.copy()
     activate(era)
     try:
         yield

@@ -23,7 +23,7 @@ class _Gathered(torch.autograd.Function):
     """(own rows, …) → (all rows, …); the gradient of the own rows comes back, times the number of processes."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor, rows: slice, count: int) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, own: Tensor, rows: slice, count: int) -> Tensor:
         ctx.rows = rows
         whole = own.new_zeros(count, *own.shape[1:])
         whole[rows] = own
@@ -31,7 +31,7 @@ class _Gathered(torch.autograd.Function):
         return whole
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Any:
         return gradient[ctx.rows] * size(), None, None
 
 
@@ -39,11 +39,11 @@ class _Sum(torch.autograd.Function):
     """The sum over the processes, of the gradients too."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, own: Tensor) -> Tensor:
         return sum_of(own)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Any:
         return sum_of(gradient)
 
 
@@ -67,10 +67,10 @@ def outputs(model: Any, x: Any, training: bool) -> Any:
 def _gathered(leaf: Tensor, rows: slice, count: int) -> Tensor:
     if not leaf.ndim or len(leaf) != rows.stop - rows.start:
         return leaf
-    whole = _Gathered.apply(leaf, rows, count)
+    whole = _Gathered.apply(leaf, rows, count)  # type: ignore[no-untyped-call]
     mask = getattr(leaf, "_keras_mask", None)
     if mask is not None:
-        whole._keras_mask = _Gathered.apply(mask.float(), rows, count).bool()
+        whole._keras_mask = _Gathered.apply(mask.float(), rows, count).bool()  # type: ignore[no-untyped-call]
     return whole
 
 
@@ -115,8 +115,8 @@ def average(gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
 def moments(values: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and biased variance, each (C,), of the values (N, C) of all processes."""
     count = sum_of(values.new_tensor(float(len(values))))
-    center = _Sum.apply(values.sum(0)) / count
-    return center, _Sum.apply((values - center).square().sum(0)) / count
+    center = _Sum.apply(values.sum(0)) / count  # type: ignore[no-untyped-call]
+    return center, _Sum.apply((values - center).square().sum(0)) / count  # type: ignore[no-untyped-call]
 
 
 def agree(model: Any, batch: Any) -> None:

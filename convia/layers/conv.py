@@ -77,7 +77,7 @@ class _Convolving(_Floating, _Spatial):
 
     def _maps(self, channels: int) -> int:
         """Return the number of feature maps of an input's channels."""
-        return int(self.filters)  # type: ignore[attr-defined]
+        return int(self.filters)
 
     def _pad(self, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
         """Pad as the size requires; return what is left for torch to pad on both sides."""

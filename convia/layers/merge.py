@@ -196,7 +196,7 @@ class Concatenate(_Merge):
         for position, sizes in enumerate(zip(*shapes, strict=True)):
             known = {size for size in sizes if size is not None}
             if position == axis:
-                joined.append(None if None in sizes else sum(sizes))  # type: ignore[arg-type]
+                joined.append(None if None in sizes else sum(sizes))
             elif len(known) > 1:
                 raise self._mistake(shapes, f"equal sizes on every axis but {self.axis}")
             else:

@@ -352,7 +352,7 @@ class UnitNormalization(_Floating):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Normalize; vectors of zeros stay."""
-        return F.normalize(inputs, 2.0, self.axis, 1e-12)  # type: ignore[arg-type]
+        return F.normalize(inputs, 2.0, self.axis, 1e-12)
 
 
 class SpectralNormalization(Wrapper):

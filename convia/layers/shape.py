@@ -79,7 +79,7 @@ class Reshape(Layer):
         """Reshape."""
         return inputs.reshape(inputs.shape[0], *self.target_shape)
 
-    def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:  # type: ignore[override]
+    def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
         """Return the target shape, with −1 computed, or None where the input's sizes are unknown."""
         sizes = inputs.shape[1:]
         count = None if None in sizes else math.prod(sizes)  # type: ignore[arg-type]

@@ -196,7 +196,7 @@ class LossFunctionWrapper(Loss):
         **kwargs: Any,
     ) -> None:
         if function is not None:
-            cls._function = staticmethod(function)  # type: ignore[assignment]
+            cls._function = staticmethod(function)
             cls._fields = {}  # the order of arguments is its own, not Loss's
             declare_last(
                 cls,

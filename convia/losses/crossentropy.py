@@ -63,12 +63,12 @@ def _binary(
     scores = None if from_logits else scores_of(y_pred, "sigmoid")
     if scores is not None:
         y_pred, from_logits = scores, True
-    y_true, y_pred = pair("binary_crossentropy", y_true, y_pred, same_shape=True)
+    true, pred = pair("binary_crossentropy", y_true, y_pred, same_shape=True)
     if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
+        true = true * (1.0 - label_smoothing) + 0.5 * label_smoothing
     if from_logits:
-        return functional.binary_cross_entropy_with_logits(y_pred, y_true, reduction=reduction)
-    return functional.binary_cross_entropy(_inside(y_pred), y_true, reduction=reduction)
+        return functional.binary_cross_entropy_with_logits(pred, true, reduction=reduction)
+    return functional.binary_cross_entropy(_inside(pred), true, reduction=reduction)
 
 
 def binary_focal_crossentropy(
@@ -85,16 +85,16 @@ def binary_focal_crossentropy(
 
     ``apply_class_balancing`` weighs the class 1 by α and the class 0 by 1 − α.
     """
-    y_true, y_pred = pair("binary_focal_crossentropy", y_true, y_pred, same_shape=True)
+    true, pred = pair("binary_focal_crossentropy", y_true, y_pred, same_shape=True)
     if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
+        true = true * (1.0 - label_smoothing) + 0.5 * label_smoothing
     if from_logits:
-        y_pred = y_pred.sigmoid()
-    loss = functional.binary_cross_entropy(_inside(y_pred), y_true, reduction="none")
-    p_t = y_true * y_pred + (1.0 - y_true) * (1.0 - y_pred)
+        pred = pred.sigmoid()
+    loss = functional.binary_cross_entropy(_inside(pred), true, reduction="none")
+    p_t = true * pred + (1.0 - true) * (1.0 - pred)
     loss = (1.0 - p_t) ** gamma * loss
     if apply_class_balancing:
-        loss = (y_true * alpha + (1.0 - y_true) * (1.0 - alpha)) * loss
+        loss = (true * alpha + (1.0 - true) * (1.0 - alpha)) * loss
     return loss.mean(axis)
 
 
@@ -120,10 +120,10 @@ def _products(
     scores = scores_of(y_pred, "softmax") if axis == -1 and not from_logits else None
     if scores is not None:
         y_pred, from_logits = scores, True
-    y_true, y_pred = _one_hot_pair("categorical_crossentropy", y_true, y_pred, label_smoothing, axis)
+    true, pred = _one_hot_pair("categorical_crossentropy", y_true, y_pred, label_smoothing, axis)
     if from_logits:
-        return y_true * y_pred.log_softmax(axis)
-    return y_true * _inside(y_pred / y_pred.sum(axis, keepdim=True)).log()
+        return true * pred.log_softmax(axis)
+    return true * _inside(pred / pred.sum(axis, keepdim=True)).log()
 
 
 def _one_hot_pair(
@@ -131,16 +131,16 @@ def _one_hot_pair(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     if isinstance(axis, bool):
         raise ValueError(explain(who, f"axis={axis}", "a whole number"))
-    y_true, y_pred = pair(who, y_true, y_pred, same_shape=True)
-    if y_pred.shape[-1:] == (1,):
-        shape = tuple(y_pred.shape)
+    true, pred = pair(who, y_true, y_pred, same_shape=True)
+    if pred.shape[-1:] == (1,):
+        shape = tuple(pred.shape)
         remedy = "For two classes and one output use binary_crossentropy."
         warnings.warn(
             explain(who, f"y_pred of shape {shape}", "two classes or more", remedy), SyntaxWarning, stacklevel=4
         )
     if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[-1]
-    return y_true, y_pred
+        true = true * (1.0 - label_smoothing) + label_smoothing / true.shape[-1]
+    return true, pred
 
 
 def categorical_focal_crossentropy(
@@ -153,13 +153,13 @@ def categorical_focal_crossentropy(
     axis: int = -1,
 ) -> torch.Tensor:
     """Return −Σ α·(1 − ŷ)^γ·y·log ŷ over the class axis; α is a number or one per class (arXiv:1708.02002)."""
-    y_true, y_pred = _one_hot_pair("categorical_focal_crossentropy", y_true, y_pred, label_smoothing, axis)
+    true, pred = _one_hot_pair("categorical_focal_crossentropy", y_true, y_pred, label_smoothing, axis)
     if from_logits:
-        y_pred = y_pred.softmax(axis)
-    probabilities = _inside(y_pred / y_pred.sum(axis, keepdim=True))
+        pred = pred.softmax(axis)
+    probabilities = _inside(pred / pred.sum(axis, keepdim=True))
     if not isinstance(alpha, (int, float)):
-        alpha = to_tensor(alpha, y_pred.dtype, y_pred)
-    return ((1.0 - probabilities) ** gamma * alpha * -y_true * probabilities.log()).sum(axis)
+        alpha = to_tensor(alpha, pred.dtype, pred)
+    return ((1.0 - probabilities) ** gamma * alpha * -true * probabilities.log()).sum(axis)
 
 
 def sparse_categorical_crossentropy(
@@ -226,16 +226,16 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
 
 def kl_divergence(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return Σ y·log(y / ŷ) over the last axis, both kept in [ε, 1]."""
-    y_true, y_pred = pair("kl_divergence", y_true, y_pred)
+    true, pred = pair("kl_divergence", y_true, y_pred)
     low = config.epsilon()
-    y_true, y_pred = y_true.clamp(low, 1.0), y_pred.clamp(low, 1.0)
-    return (y_true * (y_true / y_pred).log()).sum(-1)
+    true, pred = true.clamp(low, 1.0), pred.clamp(low, 1.0)
+    return (true * (true / pred).log()).sum(-1)
 
 
 def poisson(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return the mean of ŷ − y·log(ŷ + ε) over the last axis."""
-    y_true, y_pred = pair("poisson", y_true, y_pred)
-    return (y_pred - y_true * (y_pred + config.epsilon()).log()).mean(-1)
+    true, pred = pair("poisson", y_true, y_pred)
+    return (pred - true * (pred + config.epsilon()).log()).mean(-1)
 
 
 class BinaryCrossentropy(LossFunctionWrapper, function=binary_crossentropy, mean=_binary):

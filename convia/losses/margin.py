@@ -11,10 +11,10 @@ __all__ = ["CategoricalHinge", "Hinge", "SquaredHinge", "categorical_hinge", "hi
 
 
 def _margin(who: str, y_true: Any, y_pred: Any) -> torch.Tensor:
-    y_true, y_pred = pair(who, y_true, y_pred)
-    is_binary = ((y_true == 0) | (y_true == 1)).all()
-    signs = torch.where(is_binary, 2.0 * y_true - 1.0, y_true)
-    return (1.0 - signs * y_pred).clamp(min=0.0)
+    true, pred = pair(who, y_true, y_pred)
+    is_binary = ((true == 0) | (true == 1)).all()
+    signs = torch.where(is_binary, 2.0 * true - 1.0, true)
+    return (1.0 - signs * pred).clamp(min=0.0)
 
 
 def hinge(y_true: Any, y_pred: Any) -> torch.Tensor:
@@ -29,9 +29,9 @@ def squared_hinge(y_true: Any, y_pred: Any) -> torch.Tensor:
 
 def categorical_hinge(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return max(max((1 − y)·ŷ) − Σ y·ŷ + 1, 0) of one-hot rows y."""
-    y_true, y_pred = pair("categorical_hinge", y_true, y_pred)
-    positive = (y_true * y_pred).sum(-1)
-    negative = ((1.0 - y_true) * y_pred).amax(-1)
+    true, pred = pair("categorical_hinge", y_true, y_pred)
+    positive = (true * pred).sum(-1)
+    negative = ((1.0 - true) * pred).amax(-1)
     return (negative - positive + 1.0).clamp(min=0.0)
 
 

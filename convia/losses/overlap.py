@@ -15,9 +15,9 @@ Axes = int | tuple[int, ...] | list[int] | None
 
 def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> torch.Tensor:
     """Return 1 − 2·Σ y·ŷ / (Σ y + Σ ŷ), sums over ``axis`` (all axes without one)."""
-    y_true, y_pred = pair("dice", y_true, y_pred)
-    overlap = (y_true * y_pred).sum(axis)
-    return 1.0 - 2.0 * overlap / (y_true.sum(axis) + y_pred.sum(axis) + config.epsilon())
+    true, pred = pair("dice", y_true, y_pred)
+    overlap = (true * pred).sum(axis)
+    return 1.0 - 2.0 * overlap / (true.sum(axis) + pred.sum(axis) + config.epsilon())
 
 
 def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None) -> torch.Tensor:
@@ -26,10 +26,10 @@ def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axi
     Missed is Σ y·(1 − ŷ), invented Σ ŷ·(1 − y), over ``axis`` (Salehi et al. 2017, arXiv:1706.05721; Keras's
     assignment of α and β).
     """
-    y_true, y_pred = pair("tversky", y_true, y_pred)
-    overlap = (y_true * y_pred).sum(axis)
-    missed = ((1.0 - y_pred) * y_true).sum(axis)
-    invented = (y_pred * (1.0 - y_true)).sum(axis)
+    true, pred = pair("tversky", y_true, y_pred)
+    overlap = (true * pred).sum(axis)
+    missed = ((1.0 - pred) * true).sum(axis)
+    invented = (pred * (1.0 - true)).sum(axis)
     return 1.0 - overlap / (overlap + missed * alpha + invented * beta + config.epsilon())
 
 

@@ -30,39 +30,39 @@ __all__ = [
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return the mean of (y − ŷ)² over the last axis."""
-    y_true, y_pred = pair("mean_squared_error", y_true, y_pred)
-    return (y_true - y_pred).square().mean(-1)
+    true, pred = pair("mean_squared_error", y_true, y_pred)
+    return (true - pred).square().mean(-1)
 
 
 def mean_absolute_error(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return the mean of |y − ŷ| over the last axis."""
-    y_true, y_pred = pair("mean_absolute_error", y_true, y_pred)
-    return (y_true - y_pred).abs().mean(-1)
+    true, pred = pair("mean_absolute_error", y_true, y_pred)
+    return (true - pred).abs().mean(-1)
 
 
 def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return 100 × the mean of |y − ŷ| / |y| over the last axis; |y| is at least epsilon."""
-    y_true, y_pred = pair("mean_absolute_percentage_error", y_true, y_pred)
-    return 100.0 * ((y_true - y_pred) / y_true.abs().clamp(min=config.epsilon())).abs().mean(-1)
+    true, pred = pair("mean_absolute_percentage_error", y_true, y_pred)
+    return 100.0 * ((true - pred) / true.abs().clamp(min=config.epsilon())).abs().mean(-1)
 
 
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return the mean of (log(1 + y) − log(1 + ŷ))² over the last axis; both are at least epsilon."""
-    y_true, y_pred = pair("mean_squared_logarithmic_error", y_true, y_pred)
+    true, pred = pair("mean_squared_logarithmic_error", y_true, y_pred)
     low = config.epsilon()
-    return ((y_pred.clamp(min=low) + 1.0).log() - (y_true.clamp(min=low) + 1.0).log()).square().mean(-1)
+    return ((pred.clamp(min=low) + 1.0).log() - (true.clamp(min=low) + 1.0).log()).square().mean(-1)
 
 
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> torch.Tensor:
     """Return the mean over the last axis of e²/2 where |e| ≤ δ, else δ|e| − δ²/2 (Huber 1964)."""
-    y_true, y_pred = pair("huber", y_true, y_pred)
-    return functional.huber_loss(y_pred, y_true, reduction="none", delta=delta).mean(-1)
+    true, pred = pair("huber", y_true, y_pred)
+    return functional.huber_loss(pred, true, reduction="none", delta=delta).mean(-1)
 
 
 def log_cosh(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return the mean of log(cosh(ŷ − y)) over the last axis, computed without overflow."""
-    y_true, y_pred = pair("log_cosh", y_true, y_pred)
-    error = y_pred - y_true
+    true, pred = pair("log_cosh", y_true, y_pred)
+    error = pred - true
     return (error + functional.softplus(error * -2.0) - math.log(2.0)).mean(-1)
 
 
@@ -73,18 +73,18 @@ def unit(x: torch.Tensor, axis: int = -1) -> torch.Tensor:
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
     """Return minus the cosine of the angle between vectors along ``axis``: −1 is the best, 1 the worst."""
-    y_true, y_pred = pair("cosine_similarity", y_true, y_pred)
-    return -(unit(y_true, axis) * unit(y_pred, axis)).sum(axis)
+    true, pred = pair("cosine_similarity", y_true, y_pred)
+    return -(unit(true, axis) * unit(pred, axis)).sum(axis)
 
 
 def _total_squared_error(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
-    y_true, y_pred = pair("mean_squared_error", y_true, y_pred)
-    return functional.mse_loss(y_pred, y_true)
+    true, pred = pair("mean_squared_error", y_true, y_pred)
+    return functional.mse_loss(pred, true)
 
 
 def _total_absolute_error(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
-    y_true, y_pred = pair("mean_absolute_error", y_true, y_pred)
-    return functional.l1_loss(y_pred, y_true)
+    true, pred = pair("mean_absolute_error", y_true, y_pred)
+    return functional.l1_loss(pred, true)
 
 
 class MeanSquaredError(LossFunctionWrapper, function=mean_squared_error, mean=_total_squared_error):

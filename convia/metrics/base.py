@@ -296,7 +296,7 @@ class MeanMetricWrapper(Mean):
         cls, function: Function | None = None, name: str | None = None, direction: str | None = None, **kwargs: Any
     ) -> None:
         if function is not None:
-            cls._function = staticmethod(function)  # type: ignore[assignment]
+            cls._function = staticmethod(function)
             cls._direction = direction
             if cls.__module__.startswith("convia.") and not registry.home(function):
                 registry.register("keras.metrics.functions", function)

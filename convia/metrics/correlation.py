@@ -13,19 +13,17 @@ __all__ = ["ConcordanceCorrelation", "PearsonCorrelation", "concordance_correlat
 
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
     """Return cov(y, ŷ) / (σ_y σ_ŷ) along ``axis``: 1 is the best, 0 means unrelated."""
-    y_true, y_pred = pair("pearson_correlation", y_true, y_pred)
-    y_true, y_pred = (
-        (x - x.mean(axis, keepdim=True)) / x.std(axis, keepdim=True, correction=0) for x in (y_true, y_pred)
-    )
-    return (y_true * y_pred).mean(axis)
+    true, pred = pair("pearson_correlation", y_true, y_pred)
+    true, pred = ((x - x.mean(axis, keepdim=True)) / x.std(axis, keepdim=True, correction=0) for x in (true, pred))
+    return (true * pred).mean(axis)
 
 
 def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
     """Return 2·cov(y, ŷ) / (σ_y² + σ_ŷ² + (ȳ − mean ŷ)²) along ``axis`` (Lin 1989)."""
-    y_true, y_pred = pair("concordance_correlation", y_true, y_pred)
-    mean_true, mean_pred = y_true.mean(axis, keepdim=True), y_pred.mean(axis, keepdim=True)
-    spread = sum(x.var(axis, keepdim=True, correction=0) for x in (y_true, y_pred))
-    covariance = (y_true - mean_pred) * (y_pred - mean_pred)
+    true, pred = pair("concordance_correlation", y_true, y_pred)
+    mean_true, mean_pred = true.mean(axis, keepdim=True), pred.mean(axis, keepdim=True)
+    spread = sum(x.var(axis, keepdim=True, correction=0) for x in (true, pred))
+    covariance = (true - mean_true) * (pred - mean_pred)
     return (2 * covariance / (spread + (mean_true - mean_pred).square() + config.epsilon())).mean(axis)
 
 

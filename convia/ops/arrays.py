@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from convia.errors import explain
-from convia.ops.door import axes_of, mark, public, publish, result_dtype, tensor, tracing
-from convia.symbolic import KerasTensor
+from convia.ops.door import axes_of, mark, public, publish, result_dtype, tensor
+from convia.symbolic import KerasTensor, tracing
 
 
 def _joined(function: Callable[..., Tensor], doc: str) -> Any:
@@ -288,7 +288,7 @@ def ndim(x: Any) -> int:
 def size(x: Any) -> Any:
     """The number of elements, None where the shape is not known."""
     if isinstance(x, KerasTensor):
-        return None if None in x.shape else math.prod(x.shape)  # type: ignore[arg-type]
+        return None if None in x.shape else math.prod(x.shape)
     return tensor(math.prod(x.shape if hasattr(x, "shape") else tensor(x).shape))
 
 

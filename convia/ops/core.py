@@ -11,7 +11,8 @@ from torch import Tensor
 
 from convia import config, tree
 from convia.errors import explain
-from convia.ops.door import mark, public, publish, tensor, tracing
+from convia.ops.door import mark, public, publish, tensor
+from convia.symbolic import tracing
 
 
 @public(0)
@@ -88,7 +89,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function that returns its result and a function ``grad(*args, upstream=…)`` of its gradients."""
 
     def decorated(*args: Any, **kwargs: Any) -> Any:
-        return _CustomGradient.apply(f, kwargs, *args)
+        return _CustomGradient.apply(f, kwargs, *args)  # type: ignore[no-untyped-call]
 
     return decorated
 

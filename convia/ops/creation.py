@@ -9,7 +9,8 @@ from torch import Tensor
 
 from convia import config
 from convia.errors import explain
-from convia.ops.door import kind_of, place, public, publish, result_dtype, tensor, tracing
+from convia.ops.door import kind_of, place, public, publish, result_dtype, tensor
+from convia.symbolic import tracing
 
 
 def _setting(dtype: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from convia.errors import explain
-from convia.ops.door import public, publish, result_dtype, tracing
+from convia.ops.door import public, publish, result_dtype
+from convia.symbolic import tracing
 
 
 @public(4)

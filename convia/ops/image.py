@@ -98,7 +98,7 @@ def _distances(
         if min(found[axis], found[axis + 2]) < 0:
             received = f"{_SIDES[axis]}={found[axis]}, {_SIDES[axis + 2]}={found[axis + 2]} for a size of {have}"
             raise ValueError(explain(who, received, "nothing negative"))
-    return tuple(found)  # type: ignore[return-value]
+    return tuple(found)
 
 
 def _framed(who: str, images: Tensor, sides: Any, target: Any, data_format: str | None, sign: int) -> Tensor:

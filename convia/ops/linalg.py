@@ -50,7 +50,7 @@ def cholesky(x: Any, upper: bool = False) -> Any:
     _check("cholesky", x)
     try:
         return torch.linalg.cholesky(x, upper=upper)
-    except torch.linalg.LinAlgError as error:
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         raise ValueError(explain("cholesky", "a matrix without that factor", "positive definite", str(error))) from None
 
 

@@ -8,8 +8,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from convia.errors import explain
-from convia.ops.door import axes_of, public, publish, tensor, tracing
+from convia.ops.door import axes_of, public, publish, tensor
 from convia.ops.linalg import logdet  # noqa: F401  (published here)
+from convia.symbolic import tracing
 
 
 def _segments(reduction: str, doc: str) -> Any:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from convia import config, random
 from convia.errors import explain
-from convia.ops.door import public, publish, result_dtype, tensor, tracing
+from convia.ops.door import public, publish, result_dtype, tensor
+from convia.symbolic import tracing
 
 _ORDERS = {"nearest": 0, "bilinear": 1}
 

@@ -60,7 +60,7 @@ class Adam(Optimizer):
         ]
         values, slopes, means, squares, *largest = map(list, zip(*map(_in_memory_order, rows), strict=True))
         step = self.local_step
-        torch._fused_adam_(  # type: ignore[call-overload]
+        torch._fused_adam_(
             values,
             slopes,
             means,
@@ -101,7 +101,7 @@ class AdamW(Adam):
     """
 
     learning_rate: Any = 0.001
-    weight_decay: float = 0.004  # type: ignore[assignment]
+    weight_decay: float = 0.004
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -17,7 +17,7 @@ from convia.optimizers.state import OptimizerState
 Tensor = torch.Tensor
 
 
-class Optimizer(OptimizerState, Options):  # type: ignore[misc]
+class Optimizer(OptimizerState, Options):
     __doc__ = f"""Base of optimizers. It updates Variables and any other ``torch.nn.Parameter``.
 
     Your own one overrides ``update_step(gradient, variable, learning_rate)``, which changes the variable in place and

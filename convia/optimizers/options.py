@@ -2,9 +2,9 @@
 
 import inspect
 import warnings
-from typing import Any, ClassVar, get_origin
+from typing import Any
 
-from convia.args import Configured, parameters
+from convia.args import Configured, is_class_variable, parameters
 from convia.errors import explain, nearest
 from convia.naming import auto_name
 
@@ -43,7 +43,7 @@ class Options(Configured):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         hints = inspect.get_annotations(cls).items()
-        own = [name for name, hint in hints if name[0] != "_" and get_origin(hint) is not ClassVar]
+        own = [name for name, hint in hints if name[0] != "_" and not is_class_variable(hint)]
         if own:
             # Keras's signatures have a class's own arguments first, and behind the shared ones those that the class
             # declares after "name"; the values of new names are replaced by the base

@@ -1,7 +1,7 @@
 """Charts as SVG, with their texts as text: sharp at any size, quick to make, read by screen readers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,7 @@ def _legend(labels: Sequence[str]) -> list[Markup]:
     return parts
 
 
-def metric_curve(history: Any, name: str, label: str, best: int, say: Say) -> Markup:
+def metric_curve(history: Any, name: str, label: str, best: int, say: Say, border: int = 0) -> Markup:
     """Draw a metric over the epochs, of training and of validation.
 
     Args:
@@ -103,6 +103,7 @@ def metric_curve(history: Any, name: str, label: str, best: int, say: Say) -> Ma
         label: what it is called.
         best: the best epoch, from 0.
         say: the language.
+        border: how many epochs there were before fine-tuning; 0 where there was none.
     """
     found = [(key, np.asarray(history[key], float)) for key in (name, f"val_{name}") if key in history]
     finite = np.concatenate([values[np.isfinite(values)] for _, values in found] + [np.zeros(0)])
@@ -112,19 +113,27 @@ def metric_curve(history: Any, name: str, label: str, best: int, say: Say) -> Ma
     bottom = max(low - room, 0.0) if low >= 0 else low - room
     epochs = len(found[0][1])
     plane = _Plane((1, max(epochs, 2)), (bottom, min(high + room, 1.0) if is_share else high + room))
-    shown = (lambda value: f"{value:.1%}") if is_share else (lambda value: f"{value:.3g}")
+    shown: Callable[[float], str] = (lambda value: f"{value:.1%}") if is_share else (lambda value: f"{value:.3g}")
     ends = [shown(values[-1]) for _, values in found]
     later = say("chart_validation", value=ends[1]) if len(ends) > 1 else ""
     alt = say("chart_alt", name=label, epochs=epochs, train=ends[0], validation=later, best=best + 1)
+    alt += say("chart_border", epoch=border + 1) if border else ""
     x, top = plane(best + 1, plane.y[1])
     lines = [_line(plane, range(1, len(values) + 1), values, n) for n, (_, values) in enumerate(found)]
     return _svg(
         alt,
         _frame(plane, _ticks(1, epochs, 8, True), _ticks(*plane.y), say("epoch"), is_share),
         tag("line", x1=x, x2=x, y1=top, y2=_HEIGHT - _BOTTOM, stroke=FAINT, stroke_dasharray="3 3"),
+        _border(plane, border + 0.5, say("fine_tuning")) if border else (),
         lines,
         _legend([say("training"), say("validation")][: len(found)] if len(found) > 1 else [label]),
     )
+
+
+def _border(plane: _Plane, epoch: float, label: str) -> list[Markup]:
+    x, top = plane(epoch, plane.y[1])
+    line = tag("line", x1=x, x2=x, y1=top, y2=_HEIGHT - _BOTTOM, stroke=FAINT, stroke_width=0.8)
+    return [line, _text(label, x + 4, top + 9, font_size=10)]
 
 
 def calibration_curve(bins: Sequence[Bin], say: Say) -> Markup:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from convia.serve.batching import Batcher
 from convia.serve.limits import Array, Classifier, Limits, Refused
 from convia.serve.metrics import TYPE, Metrics
 from convia.serve.uploads import contents, decode, is_quick, read
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -245,16 +248,16 @@ def create_app(classifier: Classifier, limits: Limits | None = None, lang: str |
     _answer_posts(app, service)
     _answer_gets(app, service, lang)
     paths = frozenset(route.path for route in app.routes if hasattr(route, "path"))
-    app.add_middleware(_Guard, service=service, answer=JSONResponse, paths=paths)  # type: ignore[arg-type]
+    app.add_middleware(_Guard, service=service, answer=JSONResponse, paths=paths)
     app.state.service = service
     return app
 
 
-def _answer_posts(app: Any, service: Service) -> None:
+def _answer_posts(app: "FastAPI", service: Service) -> None:
     from fastapi import Query, Request
     from fastapi.responses import JSONResponse
 
-    def posted(path: str, many: bool = False) -> Any:
+    def posted(path: str, many: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return app.post(path, responses=openapi.responses(path), openapi_extra=openapi.body(many), response_model=None)
 
     @posted("/predict", many=True)
@@ -275,7 +278,7 @@ def _answer_posts(app: Any, service: Service) -> None:
         return JSONResponse(await service.maps(request, layer))
 
 
-def _answer_gets(app: Any, service: Service, lang: str | None) -> None:
+def _answer_gets(app: "FastAPI", service: Service, lang: str | None) -> None:
     from fastapi import Query, Request
     from fastapi.responses import JSONResponse, Response
 

@@ -60,7 +60,7 @@ def unpack(data: Any) -> Batch:
         return data, None, None
     if len(data) > 3 or not data:
         raise ValueError(explain("fit", f"a batch of {len(data)} parts", "x, (x, y) or (x, y, sample_weight)"))
-    return (*data, *(None,) * (3 - len(data)))  # type: ignore[return-value]
+    return (*data, *(None,) * (3 - len(data)))
 
 
 def pack(x: Any, y: Any = None, sample_weight: Any = None) -> Any:

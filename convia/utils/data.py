@@ -165,7 +165,7 @@ def split_dataset(
         raise TypeError(explain("split_dataset, argument 'dataset'", repr(type(dataset)), expected))
     elif isinstance(dataset, pipeline.Dataset) and not isinstance(dataset, ImageDataset):
         dataset = _Kept(dataset)
-    total = len(dataset.file_paths) if isinstance(dataset, ImageDataset) else len(dataset)  # type: ignore[arg-type]
+    total = len(dataset.file_paths) if isinstance(dataset, ImageDataset) else len(dataset)
     if left_size is None and right_size is None:
         raise ValueError(explain("split_dataset", "left_size=None, right_size=None", "one of them or both"))
     if isinstance(left_size, float) and isinstance(right_size, float) and left_size + right_size > 1:

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from convia import callbacks
 from convia.callbacks import container, tensorboard
 from convia.callbacks.monitor import MonitorCallback
@@ -118,7 +120,7 @@ def _direction(original: Callable[..., Any]) -> Callable[..., Any]:
         except ValueError:
             if eras.current() not in eras.OLD:
                 raise
-            return container.np.less
+            return np.less
 
     return direction
 

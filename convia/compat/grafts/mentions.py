@@ -53,7 +53,7 @@ def replaced(places: Sequence[Place], values: dict[int, Any]) -> Iterator[None]:
             place.put(place.value)
 
 
-def _of(function: Any, owner: Any, seen: set[int]) -> Iterator[Place]:
+def _of(function: Any, owner: Any, seen: set[Any]) -> Iterator[Place]:
     if id(function) in seen:
         return
     seen.add(id(function))
@@ -69,7 +69,7 @@ def _of(function: Any, owner: Any, seen: set[int]) -> Iterator[Place]:
             yield from _of(called, function, seen)
 
 
-def _of_partial(function: Any, seen: set[int]) -> Iterator[Place]:
+def _of_partial(function: Any, seen: set[Any]) -> Iterator[Place]:
     if symbolic_leaves(list(function.args)):
 
         def put(args: Any) -> None:
@@ -81,7 +81,7 @@ def _of_partial(function: Any, seen: set[int]) -> Iterator[Place]:
     yield from _of(function.func, None, seen)
 
 
-def _of_function(function: Any, owner: Any, seen: set[int]) -> Iterator[Place]:
+def _of_function(function: Any, owner: Any, seen: set[Any]) -> Iterator[Place]:
     code, scope = function.__code__, function.__globals__
     names, attributes = _loaded(code)
     cells = [(functools.partial(setattr, cell, "cell_contents"), cell.cell_contents) for cell in
@@ -99,7 +99,7 @@ def _of_function(function: Any, owner: Any, seen: set[int]) -> Iterator[Place]:
         yield from _of_object(owner, attributes, seen)
 
 
-def _held(held: Any, attributes: Any, seen: set[int]) -> Iterator[Place]:
+def _held(held: Any, attributes: Any, seen: set[Any]) -> Iterator[Place]:
     """The places among (put, value), and those in what the values are made of."""
     for put, value in held:
         if isinstance(value, (KerasTensor, list, tuple, dict)):
@@ -111,7 +111,7 @@ def _held(held: Any, attributes: Any, seen: set[int]) -> Iterator[Place]:
             yield from _of_object(value, attributes, seen)
 
 
-def _of_object(owner: Any, attributes: Any, seen: set[int]) -> Iterator[Place]:
+def _of_object(owner: Any, attributes: Any, seen: set[Any]) -> Iterator[Place]:
     """Places in the attributes of an object that are asked for, and in the methods that are called."""
     own = getattr(owner, "__dict__", {})
     if str(type(owner).__module__).startswith(_OURS) or (id(owner), "attributes") in seen:

@@ -391,7 +391,8 @@ def _metrics_names(original: property) -> property:
             given = self.objective.given["metrics"] or []
             listed = [item for item in given if isinstance(item, str)] if isinstance(given, (list, tuple)) else []
             return ["loss", *kinds, *listed]
-        return original.fget(self)  # type: ignore[misc]
+        names: list[str] = original.fget(self)  # type: ignore[misc]
+        return names
 
     return property(names, doc=original.__doc__)
 

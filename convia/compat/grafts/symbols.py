@@ -17,7 +17,7 @@ from convia.symbolic import KerasTensor, tracing
 from convia.training.trainer import Trainer
 
 
-class Shape(tuple):
+class Shape(tuple[int | None, ...]):
     """A shape that also answers as TensorFlow's did."""
 
     __slots__ = ()

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -12,8 +12,8 @@ from torch import Tensor
 from convia import ops
 from convia.compat.tensorflow.dtypes import DType, torch_dtype
 from convia.compat.tensorflow.texts import StringTensor, is_text
-from convia.ops.door import place, tensor, tracing
-from convia.symbolic import KerasTensor, any_symbolic, is_symbolic, record_function, symbolic_leaves
+from convia.ops.door import place, tensor
+from convia.symbolic import KerasTensor, any_symbolic, is_symbolic, record_function, symbolic_leaves, tracing
 
 __all__ = ["alike", "api", "axes", "given", "is_symbolic", "number", "numbers", "place", "torch_dtype", "tracing"]
 
@@ -81,6 +81,10 @@ def axes(axis: Any) -> Any:
     return tuple(found) if isinstance(found, list) else found
 
 
+@overload
+def api(function: Callable[..., Any], *, record: Sequence[str] | None = None) -> Callable[..., Any]: ...
+@overload
+def api(*, record: Sequence[str] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
 def api(function: Callable[..., Any] | None = None, *, record: Sequence[str] | None = None) -> Any:
     """Make a function of tensors one of TensorFlow's: it takes ``name=``, and symbolic tensors.
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 
 from convia.compat.tensorflow.door import api, given, number
-from convia.ops.door import tracing
+from convia.symbolic import tracing
 
 
 @api

@@ -60,7 +60,7 @@ def gradient_override_map(op_type_map: dict[str, str]) -> Any:
     if name not in REGISTRY:
         known = list(REGISTRY)
         raise ValueError(explain("Graph.gradient_override_map", repr(name), f"one of {known}", nearest(name, known)))
-    return _overridden(symbolic.op(lambda x: _Relu.apply(x, REGISTRY[name])))
+    return _overridden(symbolic.op(lambda x: _Relu.apply(x, REGISTRY[name])))  # type: ignore[no-untyped-call]
 
 
 @contextmanager

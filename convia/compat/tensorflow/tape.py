@@ -275,7 +275,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function that returns its result and a function from upstream gradients to those of its arguments."""
 
     def decorated(*args: Any, **kwargs: Any) -> Any:
-        return _Custom.apply(lambda *tensors: f(*tensors, **kwargs), *map(given, args))
+        return _Custom.apply(lambda *tensors: f(*tensors, **kwargs), *map(given, args))  # type: ignore[no-untyped-call]
 
     return decorated
 

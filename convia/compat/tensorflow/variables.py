@@ -32,7 +32,7 @@ class Variable(variable.Variable, metaclass=_AnyVariable):
         ValueError: no value.
     """
 
-    def __new__(  # type: ignore[override]
+    def __new__(
         cls,
         initial_value: Any = None,
         trainable: bool | None = None,
@@ -70,19 +70,19 @@ class Variable(variable.Variable, metaclass=_AnyVariable):
         """Return the numbers as they are now."""
         return self.clone()
 
-    def assign(self, value: Any, use_locking: bool = False, name: Any = None, read_value: bool = True) -> "Variable":  # type: ignore[override]
+    def assign(self, value: Any, use_locking: bool = False, name: Any = None, read_value: bool = True) -> "Variable":
         """Set all elements, in place."""
         return super().assign(given(value).detach())  # type: ignore[return-value]
 
     def assign_add(
         self, delta: Any, use_locking: bool = False, name: Any = None, read_value: bool = True
-    ) -> "Variable":  # type: ignore[override]
+    ) -> "Variable":
         """Add to all elements, in place."""
         return super().assign_add(given(delta))  # type: ignore[return-value]
 
     def assign_sub(
         self, delta: Any, use_locking: bool = False, name: Any = None, read_value: bool = True
-    ) -> "Variable":  # type: ignore[override]
+    ) -> "Variable":
         """Subtract from all elements, in place."""
         return super().assign_sub(given(delta))  # type: ignore[return-value]
 

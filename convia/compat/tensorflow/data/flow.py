@@ -50,7 +50,7 @@ class Flow:
             self.__dict__["_start"] = start
         self._count, self._read, self._gather, self._batched = count, read, gather, batched
 
-    def _start(self) -> Iterator[Any]:  # type: ignore[no-redef]
+    def _start(self) -> Iterator[Any]:
         raise NotImplementedError(explain(type(self).__name__, "an iteration", "a dataset made by one of its methods"))
 
     def _new(self, start: Start, count: int, *rest: Any) -> Any:

@@ -27,7 +27,7 @@ def through_buffer(source: Iterable[Any], size: int, random: np.random.Generator
         place = int(random.integers(len(buffer)))
         ready, buffer[place] = buffer[place], item
         yield ready
-    random.shuffle(buffer)  # type: ignore[arg-type]
+    random.shuffle(buffer)
     yield from buffer
 
 
