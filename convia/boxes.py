@@ -250,7 +250,7 @@ def compute_iou(
     a, b = one.unsqueeze(-2), other.unsqueeze(-3)
     shared = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
     joint = sum((x[..., 2:] - x[..., :2]).prod(-1) for x in (a, b)) - shared
-    result = shared / (joint + config.epsilon())
+    result: Tensor = shared / (joint + config.epsilon())
     if not use_masking:
         return result
     none = (a.amax(-1) < 0) | (b.amax(-1) < 0)
@@ -279,7 +279,8 @@ def compute_ciou(boxes1: Any, boxes2: Any, bounding_box_format: str, image_shape
     distance = ((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2).square().sum(-1)
     v = 4 / math.pi**2 * (torch.atan(width_b / height_b) - torch.atan(width_a / height_a)).square()
     alpha = v / (v - iou + 1 + tiny)
-    return iou - (distance / diagonal + v * alpha)
+    score: Tensor = iou - (distance / diagonal + v * alpha)
+    return score
 
 
 def _only(name: str, who: str, *known: str) -> None:

@@ -44,9 +44,9 @@ class Constraint(Configured):
 
 def _rescale(w: Any, axis: Axes, wanted: Callable[[Tensor], Tensor]) -> Tensor:
     """Return w·wanted(‖w‖)/‖w‖, with norms along the axes."""
-    w = torch.as_tensor(w)
-    norms = torch.linalg.vector_norm(w, dim=axis, keepdim=True)
-    return w * (wanted(norms) / (config.epsilon() + norms))
+    weight = torch.as_tensor(w)
+    norms: Tensor = torch.linalg.vector_norm(weight, dim=axis, keepdim=True)
+    return weight * (wanted(norms) / (config.epsilon() + norms))
 
 
 class MaxNorm(Constraint):

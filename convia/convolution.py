@@ -64,7 +64,8 @@ def convolve(sequence: npt.ArrayLike, weights: npt.ArrayLike, stride: int = 1, p
                     "See convolve2d for images.",
                 )
             )
-    return np.einsum("kt,t->k", _windows("convolve", signal, kernel.shape, (stride,), padding), kernel)
+    sums: Array = np.einsum("kt,t->k", _windows("convolve", signal, kernel.shape, (stride,), padding), kernel)
+    return sums
 
 
 def convolve2d(
@@ -105,7 +106,7 @@ def convolve2d(
     pixels = pixels.reshape(*pixels.shape[:2], depth)
     filters = weights.reshape(*weights.shape[:2], depth, -1)
     windows = _windows(who, pixels, filters.shape[:2], _pair(stride), padding)  # (H', W', D, K, L)
-    maps = np.einsum("hwdkl,kldf->hwf", windows, filters)
+    maps: Array = np.einsum("hwdkl,kldf->hwf", windows, filters)
     return maps if weights.ndim == 4 else maps[..., 0]
 
 
@@ -145,7 +146,8 @@ def filter2d(
     if pixels.dtype.kind in "iu":
         limits = np.iinfo(pixels.dtype)
         sums = np.clip(np.rint(sums), limits.min, limits.max)
-    return sums.astype(pixels.dtype)
+    filtered: Array = sums.astype(pixels.dtype)
+    return filtered
 
 
 def pool2d(

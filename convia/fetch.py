@@ -121,7 +121,8 @@ def hash_file(fpath: str | os.PathLike[str], algorithm: Any = "sha256", chunk_si
     with Path(fpath).open("rb") as file:
         while chunk := file.read(chunk_size):
             hasher.update(chunk)
-    return hasher.hexdigest()
+    digest: str = hasher.hexdigest()
+    return digest
 
 
 def validate_file(

@@ -94,7 +94,8 @@ def Input(  # noqa: N802
     if tensor is not None and tensor.node is not None and not tensor.node.is_input:
         return tensor  # a model that begins there keeps what the tensor is computed from
     layer = InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)
-    return layer.output
+    output: KerasTensor = layer.output
+    return output
 
 
 @dataclass

@@ -179,7 +179,8 @@ _distribution = one_of("truncated_normal", "untruncated_normal", "uniform")
 
 def _fold_normal(value: Any, owner: Any, name: str) -> str:
     is_short = isinstance(value, str) and value.lower() == "normal"
-    return _distribution.function("truncated_normal" if is_short else value, owner, name)
+    function: str = _distribution.function("truncated_normal" if is_short else value, owner, name)
+    return function
 
 
 class VarianceScaling(Initializer):
@@ -277,7 +278,8 @@ class Orthogonal(Initializer):
         draw = random.normal((max(rows, columns), min(rows, columns)), dtype=exact, seed=self.seed)
         q, r = torch.linalg.qr(draw)
         q = q * r.diagonal().sign()
-        return (self.gain * (q.T if rows < columns else q).reshape(tuple(shape))).to(wanted)
+        matrix: Tensor = (self.gain * (q.T if rows < columns else q).reshape(tuple(shape))).to(wanted)
+        return matrix
 
 
 def _window(window: Any, length: int, periodic: bool) -> Tensor:
@@ -287,7 +289,8 @@ def _window(window: Any, length: int, periodic: bool) -> Tensor:
             raise ValueError(explain("STFT", f"a window of shape {tuple(values.shape)}", f"shape ({length},)"))
         return values
     if window in _WINDOWS:
-        return getattr(torch.signal.windows, window)(length, sym=not periodic, dtype=torch.float64)
+        weights: Tensor = getattr(torch.signal.windows, window)(length, sym=not periodic, dtype=torch.float64)
+        return weights
     try:
         from scipy.signal import get_window
     except ImportError:

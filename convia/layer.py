@@ -369,7 +369,8 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
                     "Call it on an Input first.",
                 )
             )
-        return self._inbound_nodes[0]
+        node: Node = self._inbound_nodes[0]
+        return node
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values."""

@@ -61,14 +61,18 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> npt.NDArray[Any] | torc
     Raises:
         ValueError: an order that is not a whole number ≥ 1, for a tensor or a list.
     """
+    unit: npt.NDArray[Any] | torch.Tensor
     if isinstance(x, np.ndarray):
         norm = np.atleast_1d(np.linalg.norm(x, order, axis))
         norm[norm == 0] = 1
-        return x / np.expand_dims(norm, -1 if axis is None else axis)
+        unit = x / np.expand_dims(norm, -1 if axis is None else axis)
+        return unit
     if not isinstance(order, int) or order < 1:
         raise ValueError(explain("normalize, argument 'order'", repr(order), "a whole number ≥ 1"))
     tensor = x if isinstance(x, torch.Tensor) else torch.as_tensor(x, device=config.device())
     if not tensor.is_floating_point():
         tensor = tensor.to(config.torch_dtype(config.floatx()))
-    tensor = torch.atleast_1d(tensor)
-    return tensor / torch.linalg.vector_norm(tensor, order, axis, keepdim=True).clamp(min=config.epsilon())
+    tensor = torch.as_tensor(torch.atleast_1d(tensor))
+    norms: torch.Tensor = torch.linalg.vector_norm(tensor, order, axis, keepdim=True)
+    unit = tensor / norms.clamp(min=config.epsilon())
+    return unit

@@ -160,7 +160,8 @@ def homography(points: Tensor, images_of_points: Tensor) -> Tensor:
     one, zero = torch.ones_like(x), torch.zeros_like(x)
     rows_of_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], -1)
     rows_of_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], -1)
-    return torch.linalg.solve(torch.cat([rows_of_u, rows_of_v], 1), torch.cat([u, v], 1))
+    coefficients: Tensor = torch.linalg.solve(torch.cat([rows_of_u, rows_of_v], 1), torch.cat([u, v], 1))
+    return coefficients
 
 
 def gaussian_blur(images: Tensor, kernel_size: tuple[int, int], sigma: Tensor | tuple[float, float]) -> Tensor:

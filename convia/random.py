@@ -253,7 +253,8 @@ def shuffle(x: Any, axis: int = 0, seed: SeedLike = None) -> Tensor:
     axis %= x.ndim
     keys = torch.rand(x.shape[: axis + 1], generator=generator(seed, x.device), device=x.device)
     index = keys.argsort(axis)[(..., *[None] * (x.ndim - axis - 1))]
-    return x.gather(axis, index.expand(x.shape))
+    shuffled: Tensor = x.gather(axis, index.expand(x.shape))
+    return shuffled
 
 
 def dropout(inputs: Any, rate: float, noise_shape: Sequence[int | None] | None = None, seed: SeedLike = None) -> Tensor:
@@ -267,19 +268,19 @@ def dropout(inputs: Any, rate: float, noise_shape: Sequence[int | None] | None =
         noise_shape: the shape of the mask, broadcast to that of the inputs; None stands for the inputs' size.
         seed: see the top of this module.
     """
-    inputs = inputs if isinstance(inputs, Tensor) else torch.as_tensor(inputs, device=config.device())
+    x = inputs if isinstance(inputs, Tensor) else torch.as_tensor(inputs, device=config.device())
     if rate == 0:
-        return inputs
+        return x
     if rate == 1:
-        return torch.zeros_like(inputs)
+        return torch.zeros_like(x)
     if seed is None and noise_shape is None:
-        if inputs.device.type == "cpu" and inputs.is_floating_point() and inputs.is_contiguous():
-            return inputs * _kept(inputs, rate)
-        return torch.nn.functional.dropout(inputs, rate)
-    sizes = zip(noise_shape or inputs.shape, inputs.shape, strict=True)
-    keep = torch.full([size if own is None else own for own, size in sizes], 1 - rate, device=inputs.device)
-    mask = torch.bernoulli(keep, generator=generator(seed, inputs.device)).bool()
-    return torch.where(mask, inputs / (1 - rate), 0)
+        if x.device.type == "cpu" and x.is_floating_point() and x.is_contiguous():
+            return x * _kept(x, rate)
+        return torch.nn.functional.dropout(x, rate)
+    sizes = zip(noise_shape or x.shape, x.shape, strict=True)
+    keep = torch.full([size if own is None else own for own, size in sizes], 1 - rate, device=x.device)
+    mask = torch.bernoulli(keep, generator=generator(seed, x.device)).bool()
+    return torch.where(mask, x / (1 - rate), 0)
 
 
 def _kept(inputs: Tensor, rate: float) -> Tensor:

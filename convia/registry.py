@@ -101,7 +101,8 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 def get_registered_name(obj: Any) -> str:
     """Return ``package>name`` of a registered class or function, else its own name."""
-    return _CUSTOM_NAME.get(obj, obj.__name__)
+    name: str = _CUSTOM_NAME.get(obj, obj.__name__)
+    return name
 
 
 def get_custom_objects() -> dict[str, Any]:

@@ -80,7 +80,7 @@ class L1L2(Regularizer):
 
     def __call__(self, x: Any) -> Tensor:
         x = torch.as_tensor(x)
-        total = x.new_zeros(())
+        total: Tensor = x.new_zeros(())
         if self.l1:
             total = total + self.l1 * x.abs().sum()
         if self.l2:

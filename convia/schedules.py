@@ -185,7 +185,8 @@ def _half_cosine(done: Steps, alpha: float, height: Steps = 1.0) -> Steps:
 
 def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
     """Return a schedule's config in Keras's format."""
-    return registry.serialize(learning_rate_schedule)
+    config: dict[str, Any] = registry.serialize(learning_rate_schedule)
+    return config
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -10,7 +10,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
@@ -88,8 +88,19 @@ class KerasTensor:
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return record_function(function, args, kwargs or {})
 
-    def __getitem__(self, key: Any) -> Any:
-        return record_function(_get_item, (self, key), {})
+    if TYPE_CHECKING:  # a table below gives them
+
+        def _combined(self, other: Any) -> "KerasTensor": ...
+        def _changed(self) -> "KerasTensor": ...
+
+        __add__ = __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = __pow__ = __matmul__ = _combined
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = __rmatmul__ = _combined
+        __and__ = __or__ = __xor__ = __rand__ = __ror__ = __rxor__ = __lt__ = __le__ = __gt__ = __ge__ = _combined
+        __neg__ = __abs__ = __invert__ = _changed
+
+    def __getitem__(self, key: Any) -> "KerasTensor":
+        found: KerasTensor = record_function(_get_item, (self, key), {})
+        return found
 
     def reshape(self, newshape: Any) -> Any:
         """Return the tensor in another shape, see ``ops.reshape``."""

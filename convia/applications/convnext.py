@@ -54,7 +54,8 @@ class StochasticDepth(Layer):
             return x
         keep = 1 - self.drop_path_rate
         shape = (ops.shape(x)[0],) + (1,) * (len(x.shape) - 1)
-        return x / keep * ops.floor(keep + random.uniform(shape))
+        y: Tensor = x / keep * ops.floor(keep + random.uniform(shape))
+        return y
 
 
 class LayerScale(Layer):

@@ -90,7 +90,8 @@ class TableConv2D(Layer):
         whole = self.kernel.new_zeros(len(self.table), self._channels, size, size)
         kernel = whole.index_put(tuple(place.to(whole.device) for place in self._places), self.kernel)
         y = F.conv2d(F.pad(inputs.movedim(-1, 1), self._sides), kernel, stride=self.strides).movedim(1, -1)
-        return self._function(y + self.bias)
+        outputs: Tensor = self._function(y + self.bias)
+        return outputs
 
 
 def _conv(x: KerasTensor, filters: int, size: int, name: str, **options: Any) -> KerasTensor:
@@ -134,7 +135,8 @@ def _lenet_1998(x: KerasTensor, options: Options) -> KerasTensor:
 def _lenet_1989(x: KerasTensor, options: Options) -> KerasTensor:
     every = (tuple(range(x.shape[-1] or 1)),) * 12
     like: dict[str, Any] = {"kernel_size": 5, "strides": 2, "padding": "same", "bias_per_position": True}
-    return TableConv2D(_EIGHT, name="h2", **like)(TableConv2D(every, name="h1", **like)(x))
+    y: KerasTensor = TableConv2D(_EIGHT, name="h2", **like)(TableConv2D(every, name="h1", **like)(x))
+    return y
 
 
 def _lenet_1998_head(x: KerasTensor, options: Options) -> KerasTensor:

@@ -102,7 +102,8 @@ def preprocessor(mode: str | None) -> Callable[..., Any]:
 @cache
 def _classes() -> list[list[str]]:
     """[WordNet's number, name] of each class in the order of the networks' outputs."""
-    return json.loads(Path(__file__).with_name("imagenet_classes.json").read_text(encoding="utf-8"))
+    classes: list[list[str]] = json.loads(Path(__file__).with_name("imagenet_classes.json").read_text(encoding="utf-8"))
+    return classes
 
 
 def decode_predictions(preds: Any, top: int = 5) -> list[list[tuple[str, str, Any]]]:

@@ -141,7 +141,8 @@ def _reduction(x: KerasTensor, before: KerasTensor | None, filters: int, block: 
             return _separable(x, filters, size, f"reduction_{side}_{block}", strides)
 
         def halved(layer: Callable[..., Any], side: str) -> KerasTensor:
-            return layer(3, strides=2, padding="valid", name=f"reduction_{side}_{block}")(padded)
+            half: KerasTensor = layer(3, strides=2, padding="valid", name=f"reduction_{side}_{block}")(padded)
+            return half
 
         def add(a: KerasTensor, b: KerasTensor, name: str) -> KerasTensor:
             return Add(name=name and f"reduction_{name}_{block}")([a, b])

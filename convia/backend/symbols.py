@@ -70,7 +70,7 @@ def variable(value: Any, dtype: Any = None, name: str | None = None, constraint:
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:
     """Make a tensor of a value, filled up to a shape with its last element."""
-    flat = tensor(value, dtype or config.floatx())
+    flat: Tensor = tensor(value, dtype or config.floatx())
     if shape is None:
         return flat
     flat, count = flat.flatten(), math.prod(shape)
@@ -145,7 +145,8 @@ def gradients(loss: Any, variables: Any) -> list[Any]:
     Symbolic tensors give symbolic gradients, computed when :func:`function` runs.
     """
     variables = list(variables) if isinstance(variables, (list, tuple)) else [variables]
-    return symbolic.op(_gradients)(loss, variables)
+    found: list[Any] = symbolic.op(_gradients)(loss, variables)
+    return found
 
 
 class _Function:
@@ -188,7 +189,8 @@ class _Function:
 
     def _data(self, value: Any, x: KerasTensor) -> Tensor:
         data = ops.convert_to_tensor(value, x.dtype).detach()
-        return data.requires_grad_() if self._differentiates and data.is_floating_point() else data
+        fed: Tensor = data.requires_grad_() if self._differentiates and data.is_floating_point() else data
+        return fed
 
     @contextmanager
     def _in_phase(self, phases: list[Any]) -> Iterator[None]:

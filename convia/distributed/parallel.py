@@ -67,10 +67,10 @@ def outputs(model: Any, x: Any, training: bool) -> Any:
 def _gathered(leaf: Tensor, rows: slice, count: int) -> Tensor:
     if not leaf.ndim or len(leaf) != rows.stop - rows.start:
         return leaf
-    whole = _Gathered.apply(leaf, rows, count)  # type: ignore[no-untyped-call]
+    whole: Tensor = _Gathered.apply(leaf, rows, count)  # type: ignore[no-untyped-call]
     mask = getattr(leaf, "_keras_mask", None)
     if mask is not None:
-        whole._keras_mask = _Gathered.apply(mask.float(), rows, count).bool()  # type: ignore[no-untyped-call]
+        whole._keras_mask = _Gathered.apply(mask.float(), rows, count).bool()  # type: ignore[attr-defined, no-untyped-call]
     return whole
 
 

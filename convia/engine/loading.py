@@ -26,7 +26,8 @@ def chosen_engine() -> str:
 
 def native() -> ModuleType | None:
     """Return the compiled module, None where it is absent."""
-    return _native
+    module: ModuleType | None = _native
+    return module
 
 
 def reason_for_absence() -> str:
@@ -44,7 +45,8 @@ def instruction_set() -> str:
     names = [name for name, _ in _native.instruction_sets()]
     wanted = os.environ.get("CONVIA_ISA")
     if wanted is None:
-        return names[0]
+        best: str = names[0]
+        return best
     if wanted not in names:
         raise ValueError(explain("CONVIA_ISA", repr(wanted), f"one of {names}", nearest(wanted, names)))
     return wanted

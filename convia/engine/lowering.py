@@ -97,7 +97,8 @@ class Lowering(Builder):
     def _wants_channels_first(self, layer: Any, ins: list[int]) -> bool:
         """Return the layout in which a layer works: its own, that of its axis, else that of its first input."""
         if hasattr(layer, "data_format"):
-            return layer.data_format == "channels_first"
+            first: bool = layer.data_format == "channels_first"
+            return first
         axis = -1 if isinstance(layer, layers.Dense) else getattr(layer, "axis", None)
         rank = len(self.shape(ins[0])) + 1
         if isinstance(axis, int) and not isinstance(layer, layers.Concatenate):

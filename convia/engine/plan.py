@@ -142,11 +142,12 @@ class Plan:
     def cost(self) -> float:
         """Return the number of multiplications of a forward pass of one sample."""
         pixels = {KINDS.index("conv"): "out", KINDS.index("conv_transpose"): "ins"}
-        return sum(
+        products: float = sum(
             self.parameters[step["params"][0]].tensor.numel() * self._pixels(step[pixels[step["kind"]]])
             for step in self.steps
             if step["kind"] in pixels
         )
+        return products
 
     def _pixels(self, tensor: Any) -> float:
         return float(np.prod(self.shapes[tensor[0] if isinstance(tensor, list) else tensor][:-1]))

@@ -141,7 +141,7 @@ def _shared(optimizer: Any) -> dict[str, Any]:
 
 def _slots(optimizer: Any, variable: Any) -> tuple[Any, ...]:
     """Return an optimizer's state in the engine's order; RMSprop's is v, the sum of steps and the mean gradient."""
-    slots = optimizer.slots(variable)
+    slots: tuple[Any, ...] = optimizer.slots(variable)
     if isinstance(optimizer, optimizers.RMSprop) and optimizer.centered and not optimizer.momentum:
         return slots[0], None, slots[1]
     return slots

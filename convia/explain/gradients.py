@@ -162,7 +162,8 @@ def _predicted(model: Any, batch: Tensor) -> int:
 
 def first_output(outputs: Any) -> Tensor:
     """Return the first output for the only image, as one row of scores."""
-    return tree.flatten(outputs)[0].float().reshape(-1)
+    flat: Tensor = tree.flatten(outputs)[0].float().reshape(-1)
+    return flat
 
 
 def _score(who: str, model: Any, batch: Tensor, class_index: int | None) -> Tensor:

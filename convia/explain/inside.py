@@ -132,4 +132,5 @@ def filters(model: Any, layer: Any = None) -> Array:
     if kernel is None:
         received = f"{layer!r}" if layer is not None else f"{model.name!r} without a convolution"
         raise ValueError(explain("filters", received, "a two-dimensional convolution with weights"))
-    return kernel.detach().permute(3, 0, 1, 2).float().cpu().numpy()
+    weights: Array = kernel.detach().permute(3, 0, 1, 2).float().cpu().numpy()
+    return weights

@@ -54,7 +54,8 @@ class Cache:
         if place is None or not self._is_kept[place]:
             return None
         self._touch()
-        return self._pixels[place]
+        pixels: Array | None = self._pixels[place]
+        return pixels
 
     def put(self, index: int, pixels: Array) -> None:
         """Keep an image if there is room."""

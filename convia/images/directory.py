@@ -275,7 +275,8 @@ class ImageDataset(Dataset):
         if isinstance(result, Exception):
             self.unreadable[self.file_paths[index]] = str(result)
             return None
-        return result
+        image: npt.NDArray[np.float32] = result
+        return image
 
     def _other(self, index: int) -> tuple[int, npt.NDArray[np.float32] | None]:
         """Return the next file after this one that can be read."""

@@ -15,7 +15,8 @@ PARAMETERS = (*EFFECTS, "noise_seed", "cutout_x")
 def contrast(x: Array, factor: float) -> Array:
     """Multiply the distances of an image's values (H, W, C) from each channel's mean."""
     mean = x.mean((0, 1), keepdims=True)
-    return (x - mean) * x.dtype.type(factor) + mean
+    stretched: Array = (x - mean) * x.dtype.type(factor) + mean
+    return stretched
 
 
 def blurred(x: Array, sigma: float) -> Array:
@@ -30,13 +31,15 @@ def blurred(x: Array, sigma: float) -> Array:
 
 def sharpened(x: Array, amount: float) -> Array:
     """Add the difference from the image blurred with σ = 1, ``amount`` times ("unsharp mask")."""
-    return x + x.dtype.type(amount) * (x - blurred(x, 1.0))
+    sharp: Array = x + x.dtype.type(amount) * (x - blurred(x, 1.0))
+    return sharp
 
 
 def noisy(x: Array, deviation: float, seed: float) -> Array:
     """Add Gaussian noise, independent in all pixels and channels."""
     noise = np.random.default_rng(int(seed)).standard_normal(x.shape, np.float32)
-    return x + (np.float32(deviation) * noise).astype(x.dtype)
+    grainy: Array = x + (np.float32(deviation) * noise).astype(x.dtype)
+    return grainy
 
 
 def hole(size: tuple[int, ...], share: tuple[float, float], y: float, x: float) -> tuple[slice, slice]:
@@ -121,4 +124,5 @@ class Mixture:
 
 
 def _mixed(values: Array, partners: Array, share: float) -> Array:
-    return values * values.dtype.type(share) + values[partners] * values.dtype.type(1 - share)
+    mixed: Array = values * values.dtype.type(share) + values[partners] * values.dtype.type(1 - share)
+    return mixed

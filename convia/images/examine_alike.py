@@ -49,7 +49,8 @@ def perceptual_hashes(thumbnail: npt.NDArray[np.uint8]) -> tuple[int, int]:
 def signature(thumbnail: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return a quarter of the thumbnail's pixels, (768,), by which hashes that agree are checked."""
     quarters = thumbnail.reshape(SIDE // 2, 2, SIDE // 2, 2, 3).astype(np.float32)
-    return np.rint(quarters.mean((1, 3))).astype(np.uint8).reshape(-1)
+    means: npt.NDArray[np.uint8] = np.rint(quarters.mean((1, 3))).astype(np.uint8).reshape(-1)
+    return means
 
 
 def groups(hashes: npt.NDArray[np.uint64], signatures: npt.NDArray[np.uint8]) -> list[list[int]]:
@@ -125,7 +126,8 @@ def _join(parent: list[int], a: int, b: int) -> None:
 
 def _differing(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     """Return the number of ones in each."""
-    return _ONES[bits.view(np.uint16).reshape(-1, 4)].sum(1, dtype=np.int64)
+    counts: npt.NDArray[np.int64] = _ONES[bits.view(np.uint16).reshape(-1, 4)].sum(1, dtype=np.int64)
+    return counts
 
 
 def _look_alike(signatures: npt.NDArray[np.uint8], pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -134,4 +136,5 @@ def _look_alike(signatures: npt.NDArray[np.uint8], pairs: npt.NDArray[np.int64])
     deviations = np.minimum(a.std(1), b.std(1))
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     correlation = (a * b).sum(1) / np.maximum(np.sqrt((a * a).sum(1) * (b * b).sum(1)), 1e-6)
-    return (correlation >= _CORRELATION) & (means <= _BRIGHTER) & (deviations >= _FLAT)
+    alike: npt.NDArray[np.bool_] = (correlation >= _CORRELATION) & (means <= _BRIGHTER) & (deviations >= _FLAT)
+    return alike

@@ -151,7 +151,8 @@ class Iterator:
             self.batch_index = (number + 1) % max(len(self), 1)
         self.total_batches_seen += 1
         order: Any = self.index_array
-        return order[self.batch_size * number : self.batch_size * (number + 1)]
+        chosen: Array = order[self.batch_size * number : self.batch_size * (number + 1)]
+        return chosen
 
     def _deliver(self, request: int | None) -> Any:
         return self._get_batches_of_transformed_samples(self._chosen(request))

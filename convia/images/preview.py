@@ -100,7 +100,7 @@ def _caption(given: dict[str, Any]) -> str:
 def _bytes(x: Array) -> Array:
     """Return an image (H, W, C) as bytes; one of values within 0…1 is stretched."""
     stretch = 255 if x.min() >= 0 and x.max() <= 1 else 1
-    pixels = np.clip(x * stretch, 0, 255).astype(np.uint8)
+    pixels: Array = np.clip(x * stretch, 0, 255).astype(np.uint8)
     return pixels[..., 0] if x.shape[2] == 1 else pixels
 
 

@@ -73,7 +73,8 @@ def resize(image: npt.ArrayLike, size: tuple[int, int], interpolation: str = "bi
     if interpolation == "bilinear":  # OpenCV's weights are the same, and it is many times faster
         return cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_LINEAR).reshape(*size, -1)
     rows, columns = (_weights(*axis, interpolation) for axis in zip(pixels.shape[:2], size, strict=True))
-    return np.einsum("yh,hwc,xw->yxc", rows, pixels, columns, optimize=True)
+    resized: Image = np.einsum("yh,hwc,xw->yxc", rows, pixels, columns, optimize=True)
+    return resized
 
 
 def smart_resize(
@@ -155,7 +156,8 @@ def _weights(size: int, target: int, interpolation: str) -> Image:
     scale = size / target
     if interpolation == "nearest":
         chosen = np.minimum(np.floor((np.arange(target) + 0.5) * scale).astype(int), size - 1)
-        return np.eye(size, dtype=np.float32)[chosen]
+        picked: Image = np.eye(size, dtype=np.float32)[chosen]
+        return picked
     if interpolation == "area":
         edges = np.arange(target + 1)[:, None] * scale
         overlap = np.minimum(edges[1:], np.arange(1, size + 1)) - np.maximum(edges[:-1], np.arange(size))
@@ -165,4 +167,5 @@ def _weights(size: int, target: int, interpolation: str) -> Image:
         centres = (np.arange(target)[:, None] + 0.5) * scale
         distance = np.abs(centres - (np.arange(size) + 0.5))
         weights = np.where(distance < radius, kernel(np.minimum(distance, radius)), 0)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    shares: Image = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return shares

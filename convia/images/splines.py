@@ -67,12 +67,14 @@ FILL_MODES = tuple(_MAPS)
 
 def _about_pixels(k: Array, n: int) -> Array:
     k = k % max(2 * n - 2, 1)
-    return np.minimum(k, 2 * n - 2 - k)
+    reflected: Array = np.minimum(k, 2 * n - 2 - k)
+    return reflected
 
 
 def _about_edges(k: Array, n: int) -> Array:
     k = k % (2 * n)
-    return np.minimum(k, 2 * n - 1 - k)
+    reflected: Array = np.minimum(k, 2 * n - 1 - k)
+    return reflected
 
 
 _BORDERS: dict[str, Callable[[Array, int], Array]] = {  # how a spline itself goes on: positions → pixels
@@ -141,7 +143,7 @@ def warp(
 
 def _blend(planes: Array, taps: list[list[tuple[Array, Array]]], start: Array, width: int, order: int) -> Array:
     """Return the weighted sums (C, N, H, W) of pixels at rows and columns; those of an image begin at ``start``."""
-    result: Any = None
+    result: Array | None = None
     for row, row_weight in taps[0]:
         origin = row * width + start
         line: Any = None
@@ -153,6 +155,7 @@ def _blend(planes: Array, taps: list[list[tuple[Array, Array]]], start: Array, w
         if order:
             line *= row_weight
         result = line if result is None else np.add(result, line, out=result)
+    assert result is not None
     return result
 
 
@@ -161,7 +164,8 @@ def _as(dtype: np.dtype[Any], values: Array) -> Array:
         return values.astype(dtype, copy=False)
     bounds = np.iinfo(dtype)
     rounded = np.trunc(values + np.copysign(0.5, values))  # halves away from zero
-    return np.clip(rounded, bounds.min, bounds.max).astype(dtype)
+    whole: Array = np.clip(rounded, bounds.min, bounds.max).astype(dtype)
+    return whole
 
 
 def _taps(c: Array, size: int, order: int, mode: str, pad: int, precision: Any) -> list[tuple[Array, Array]]:

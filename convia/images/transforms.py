@@ -88,7 +88,7 @@ def apply_affine_transform(
     table = np.array([[theta, tx, ty, shear, zx, zy]], float)
     matrices, offsets, is_changed = affine_maps((x.shape[row_axis], x.shape[col_axis]), table, transposed)
     if not is_changed[0]:
-        return x
+        return np.asarray(x)
     pixels = np.moveaxis(x, channel_axis, 2)[None]
     warped = splines.warp(pixels, matrices, offsets, order, fill_mode, cval)[0]
     return np.moveaxis(warped, 2, channel_axis)
@@ -97,7 +97,8 @@ def apply_affine_transform(
 def apply_channel_shift(x: Any, intensity: float, channel_axis: int = 0) -> Array:
     """Add a number to all values, within the image's own least and largest value."""
     x = np.asarray(x)
-    return np.clip(x + intensity, x.min(), x.max())
+    shifted: Array = np.clip(x + intensity, x.min(), x.max())
+    return shifted
 
 
 def apply_brightness_shift(x: Any, brightness: float, scale: bool = True, data_format: str | None = None) -> Array:

@@ -31,7 +31,8 @@ def columns_of(parameters: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
 def brightness_tables(factors: Array) -> Array:
     """Return what Pillow's brightness makes of 0…255, (N, 256): products in float32, cut to whole numbers and range."""
     levels = np.arange(256, dtype=np.float32)
-    return np.trunc(np.clip(factors.astype(np.float32)[:, None] * levels, 0, 255))
+    tables: Array = np.trunc(np.clip(factors.astype(np.float32)[:, None] * levels, 0, 255))
+    return tables
 
 
 class _Settings(NamedTuple):

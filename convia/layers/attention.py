@@ -98,7 +98,10 @@ class Attention(Layer):
             scores = query @ key.transpose(-2, -1)
             return scores if self.scale is None else scores * self.scale
         sums = query.unsqueeze(-2) + key.unsqueeze(-3)
-        return torch.tanh(sums if self.scale is None else self.scale * sums).sum(-1) * self.concat_score_weight
+        weighted: Tensor = (
+            torch.tanh(sums if self.scale is None else self.scale * sums).sum(-1) * self.concat_score_weight
+        )
+        return weighted
 
     def _check_list(self, inputs: Any, mask: Any = None) -> None:
         for what, given, names in (("inputs", inputs, "query, value"), ("mask", mask, "query_mask, value_mask")):

@@ -77,7 +77,8 @@ class _Heads(Layer):
             raise ValueError(explain(who, f"flash attention and {other}", "one of them"))
 
     def _dense(self, role: str) -> EinsumDense:
-        return getattr(self, f"{self._prefix}{role}_dense")
+        dense: EinsumDense = getattr(self, f"{self._prefix}{role}_dense")
+        return dense
 
     def _project(self, name: str, equation: str, sizes: tuple[int, ...], activation: Any = None) -> EinsumDense:
         """Make a projection whose last axes have the given sizes; the bias varies along these."""

@@ -59,7 +59,8 @@ class RandomBrightness(_Factor):
     def transform(self, images: Tensor, drawn: Tensor) -> Tensor:
         """Change the brightness."""
         low, high = self.value_range
-        return (images + per_image(drawn, images) * (high - low)).clamp(low, high)
+        changed: Tensor = (images + per_image(drawn, images) * (high - low)).clamp(low, high)
+        return changed
 
 
 class RandomContrast(Augmentation):

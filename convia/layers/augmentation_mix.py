@@ -279,7 +279,7 @@ class AugMix(_Policy):
 
     def _mixed(self, images: Tensor, drawn: Any, method: str) -> Tensor:
         weights, own, chains = drawn
-        result = images * own
+        result: Tensor = images * own
         for weight, chain in zip(weights, chains, strict=True):
             changed = images
             for change, parameters in chain:

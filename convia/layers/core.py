@@ -22,6 +22,7 @@ from convia.layers.arguments import Activation as Function
 from convia.layers.arguments import Constraint, Initializer, Regularizer, Unquantized
 from convia.layers.floating import _Floating
 from convia.layers.lora import Rank, _Adaptable
+from convia.layers.one_tensor import _OneTensor
 from convia.layers.same_shape import _SameShape
 from convia.symbolic import KerasTensor
 
@@ -137,10 +138,11 @@ class Activation(_SameShape, Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Apply the function."""
-        return self.activation(inputs)
+        y: Tensor = self.activation(inputs)
+        return y
 
 
-class Identity(Layer):
+class Identity(_OneTensor, Layer):
     """Return the inputs, whatever they are."""
 
     supports_masking = True
@@ -376,7 +378,8 @@ class Wrapper(Layer):
 
 def serialize(layer: Layer) -> dict[str, Any]:
     """Return the config of a layer with the name of its class."""
-    return registry.serialize(layer)
+    plain: dict[str, Any] = registry.serialize(layer)
+    return plain
 
 
 def deserialize(config: Any, custom_objects: Any = None) -> Layer:
@@ -385,4 +388,5 @@ def deserialize(config: Any, custom_objects: Any = None) -> Layer:
     Raises:
         ValueError: an unknown class.
     """
-    return registry.deserialize(config, custom_objects, "keras.layers")
+    layer: Layer = registry.deserialize(config, custom_objects, "keras.layers")
+    return layer

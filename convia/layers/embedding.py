@@ -15,6 +15,7 @@ from convia.errors import explain
 from convia.layer import Layer
 from convia.layers.arguments import Constraint, Initializer, Regularizer, Unquantized
 from convia.layers.lora import Rank, _Adaptable
+from convia.layers.one_tensor import _OneTensor
 
 __all__ = ["Embedding", "ReversibleEmbedding"]
 
@@ -24,7 +25,7 @@ def _first_values(value: Any, owner: Any, name: str) -> None:
         owner._hints["weights"] = value if isinstance(value, list) else [value]
 
 
-class _Starting(Layer):
+class _Starting(_OneTensor, Layer):
     """A layer whose constructor takes ``weights``, the values to start from, under the name of a property."""
 
     @property

@@ -6,9 +6,10 @@ from torch import Tensor
 
 from convia import activations, symbolic
 from convia.layer import Layer
+from convia.layers.one_tensor import _OneTensor
 
 
-class _Floating(Layer):
+class _Floating(_OneTensor, Layer):
     """Base of layers that take whole numbers, such as the bytes of an image, as numbers of their compute type."""
 
     def _converted(self, structure: Any) -> Any:

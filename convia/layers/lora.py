@@ -77,7 +77,8 @@ class _Adaptable(Layer):
     def _merged(self) -> Tensor:
         name = self._adapted
         a, b = getattr(self, f"lora_{name}_a"), getattr(self, f"lora_{name}_b")
-        return getattr(self, f"_{name}") + (self.lora_alpha / self.lora_rank) * (a @ b)
+        merged: Tensor = getattr(self, f"_{name}") + (self.lora_alpha / self.lora_rank) * (a @ b)
+        return merged
 
     def _stored_variables(self) -> list[Any]:
         return [v for v in super()._stored_variables() if not v.name.startswith(f"lora_{self._adapted}_")]

@@ -12,6 +12,7 @@ from convia import config, masks
 from convia.args import Convert
 from convia.errors import explain
 from convia.layer import Layer
+from convia.layers.one_tensor import _OneTensor
 
 __all__ = [
     "Add",
@@ -35,7 +36,7 @@ __all__ = [
 Shape = tuple[int | None, ...]
 
 
-class _Merge(Layer):
+class _Merge(_OneTensor, Layer):
     """Base of layers of several inputs: checks their number and shapes before torch sees them."""
 
     supports_masking = True

@@ -257,7 +257,7 @@ class LayerNormalization(_AxesLast):
         x = inputs.permute(self._order)
         if self.rms_scaling:
             axes = tuple(range(-len(self._shape), 0))
-            y = x * (x.var(axes, correction=0, keepdim=True) + self.epsilon).rsqrt() * self.gamma
+            y: Tensor = x * (x.var(axes, correction=0, keepdim=True) + self.epsilon).rsqrt() * self.gamma
         else:
             y = F.layer_norm(x, self._shape, self.gamma, self.beta, self.epsilon)
         return y.permute(self._back).to(self._input_dtype)
@@ -386,7 +386,8 @@ class SpectralNormalization(Wrapper):
         """Normalize the kernel in training, then call the layer."""
         if training:
             self._normalize_kernel()
-        return self.layer(inputs)
+        y: Tensor = self.layer(inputs)
+        return y
 
     @torch.no_grad()
     def _normalize_kernel(self) -> None:

@@ -111,7 +111,7 @@ class _Pooling(_Spatial):
         x, padding = inputs.permute(self._to_torch), self._padding
         if padding is None:
             padding = tuple(table[size % len(table)] for table, size in zip(self._before, x.shape[2:], strict=True))
-        y = self._pool(x, self.pool_size, self.strides, padding, *self._rest)
+        y: Tensor = self._pool(x, self.pool_size, self.strides, padding, *self._rest)
         if self._window is not None:
             y = y[self._window]
         return y.permute(self._from_torch)
@@ -277,7 +277,8 @@ class _AdaptivePooling(_Spatial):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Reduce each cell of the grid to a number."""
-        return self._pool(inputs.permute(self._to_torch), self.output_size).permute(self._from_torch)
+        y: Tensor = self._pool(inputs.permute(self._to_torch), self.output_size).permute(self._from_torch)
+        return y
 
 
 class _AdaptiveMaxPooling(_AdaptivePooling):

@@ -14,13 +14,14 @@ from convia.args import PositiveInt, converter, field, one_of
 from convia.errors import explain
 from convia.layer import Layer
 from convia.layers.images import DataFormat, ImageLayer, with_size
+from convia.layers.one_tensor import _OneTensor
 
 __all__ = ["CenterCrop", "MaxNumBoundingBoxes", "Normalization", "Rescaling", "Resizing"]
 
 _CHUNK = 1 << 23  # elements of an array that are in double precision at a time
 
 
-class Rescaling(Layer):
+class Rescaling(_OneTensor, Layer):
     """inputs·scale + offset: ``Rescaling(1 / 255)`` takes pixels to [0, 1], ``Rescaling(1 / 127.5, -1)`` to [−1, 1].
 
     Args:
@@ -39,11 +40,12 @@ class Rescaling(Layer):
     def call(self, inputs: Tensor) -> Tensor:
         """Rescale; whole numbers become floats of the compute type."""
         scaled = inputs.to(self._input_dtype) * self._factor(self.scale, inputs)
-        return (
+        y: Tensor = (
             scaled
             if isinstance(self.offset, (int, float)) and not self.offset
             else (scaled + self._factor(self.offset, inputs))
         )
+        return y
 
     def _factor(self, value: Any, inputs: Tensor) -> Any:
         if isinstance(value, (int, float)):
@@ -54,7 +56,7 @@ class Rescaling(Layer):
         return factor
 
 
-class Normalization(Layer):
+class Normalization(_OneTensor, Layer):
     """(inputs − mean) / √variance, with statistics that are given or learned from data by ``adapt``.
 
     Args:
@@ -99,7 +101,8 @@ class Normalization(Layer):
     def _statistic(self, which: str) -> Tensor:
         kept = self.__dict__["_buffers"]
         value = kept[f"adapt_{which}"] if f"adapt_{which}" in kept else kept[f"_given_{which}"]
-        return value.to(self._input_dtype).view(self._broadcast_shape)
+        shaped: Tensor = value.to(self._input_dtype).view(self._broadcast_shape)
+        return shaped
 
     def build(self, input_shape: Any) -> None:
         """Create the weights mean, variance and count, unless the statistics were given.
@@ -192,7 +195,8 @@ def _each(data: Any, name: str) -> Iterable[Any]:
         return (data[index] for index in range(len(data)))
     if not hasattr(data, "__iter__"):
         raise TypeError(explain(f"{name}.adapt", repr(type(data)), "an array, a tensor or an iterable of batches"))
-    return data
+    batches: Iterable[Any] = data
+    return batches
 
 
 class Resizing(ImageLayer):

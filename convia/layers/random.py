@@ -10,6 +10,7 @@ from convia.args import Convert, Fraction, whole
 from convia.errors import explain
 from convia.input_spec import InputSpec
 from convia.layer import Layer
+from convia.layers.one_tensor import _OneTensor
 from convia.layout import channel_axis
 from convia.regularizers import L1L2
 
@@ -37,7 +38,7 @@ def _noise_shape(value: Any, owner: Any, name: str) -> tuple[int | None, ...] | 
 NoiseShape = Annotated[Any, Convert(_noise_shape)]
 
 
-class _Random(Layer):
+class _Random(_OneTensor, Layer):
     """Base of layers with a seed: None draws from torch's global generator, a whole number starts its own sequence."""
 
     supports_masking = True
@@ -207,10 +208,11 @@ class AlphaDropout(_Random):
         shape = [size if given is None else given for given, size in zip(own, inputs.shape, strict=True)]
         keep = torch.rand(shape, device=inputs.device, generator=self._generator(inputs)) >= self.rate
         a = ((1 - self.rate) * (1 + self.rate * self._limit**2)) ** -0.5
-        return a * torch.where(keep, inputs, self._limit) - a * self._limit * self.rate
+        y: Tensor = a * torch.where(keep, inputs, self._limit) - a * self._limit * self.rate
+        return y
 
 
-class ActivityRegularization(Layer):
+class ActivityRegularization(_OneTensor, Layer):
     """Passes the inputs on and adds l1·Σ|x| + l2·Σx², divided by the batch size, to the loss."""
 
     supports_masking = True

@@ -163,7 +163,10 @@ class RNN(Layer):
         elif given is None:
             given = self.get_initial_state(sequences.shape[0])
         states = list(given) if isinstance(given, (list, tuple)) else [given]
-        return tree.map_structure(lambda state: torch.as_tensor(state).to(sequences.device, self._input_dtype), states)
+        placed: list[Any] = tree.map_structure(
+            lambda state: torch.as_tensor(state).to(sequences.device, self._input_dtype), states
+        )
+        return placed
 
     def _check_batch_size(self, sequences: Tensor) -> None:
         size = tree.flatten(self.states)[0].shape[0]

@@ -47,7 +47,8 @@ class _Cell(Layer):
     @property
     def output_size(self) -> int:
         """The number of the output's elements per example."""
-        return self.units
+        units: int = self.units
+        return units
 
     def build(self, input_shape: Any) -> None:
         """Create ``kernel`` (features, gates · units), ``recurrent_kernel`` (units, gates · units) and ``bias``."""
@@ -123,7 +124,7 @@ class _Cell(Layer):
     def _mix(self, product: Any, x: Tensor, kernel: Tensor, masks: Any, bias: Tensor | None = None) -> Tensor:
         """Multiply by a kernel, after dropout; with several masks every gate has one of its own."""
         if masks is None:
-            y = product(x, kernel)
+            y: Tensor = product(x, kernel)
         elif isinstance(masks, Tensor):
             y = product(x * _along(masks, x), kernel)
         else:
@@ -357,8 +358,8 @@ def check_cell(value: Any, owner: Any, name: str) -> Any:
 
 def output_size_of(cell: Any) -> int:
     """Return the size of a cell's output, that of its first state where it does not say."""
-    size = getattr(cell, "output_size", None)
-    return size if size is not None else tree.flatten(cell.state_size)[0]
+    size: int | None = getattr(cell, "output_size", None)
+    return int(tree.flatten(cell.state_size)[0]) if size is None else size
 
 
 def initial_state_of(cell: Any, batch_size: int) -> Any:

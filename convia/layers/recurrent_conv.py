@@ -111,11 +111,13 @@ class _ConvLSTMCell(_Cell):
         """Convolve the images of one step, or of all steps (batch, steps, …); the result is channels_last."""
         lead = x.shape[: -self.rank - 1]
         x = self._channels_last(x.flatten(0, len(lead) - 1))
-        y = ops.conv(x, kernel, self.strides, self.padding, "channels_last", self.dilation_rate)
-        return y.unflatten(0, lead)
+        y: Tensor = ops.conv(x, kernel, self.strides, self.padding, "channels_last", self.dilation_rate)
+        z: Tensor = y.unflatten(0, lead)
+        return z
 
     def _multiply_state(self, h: Tensor, kernel: Tensor) -> Tensor:
-        return ops.conv(self._channels_last(h), kernel, 1, "same", "channels_last")
+        y: Tensor = ops.conv(self._channels_last(h), kernel, 1, "same", "channels_last")
+        return y
 
     def _channels_last(self, x: Tensor) -> Tensor:
         return x if self.data_format == "channels_last" else x.movedim(1, -1)

@@ -12,13 +12,14 @@ from convia.errors import explain
 from convia.layer import Layer, _policy_config
 from convia.layers.core import Lambda, Wrapper
 from convia.layers.norm import LayerNormalization
+from convia.layers.one_tensor import _OneTensor
 from convia.layers.recurrent import RNN
 from convia.layers.recurrent_cells import _Cell, build_inside
 
 __all__ = ["Bidirectional", "Masking", "TimeDistributed"]
 
 
-class Masking(Layer):
+class Masking(_OneTensor, Layer):
     """Skip the steps whose features all are ``mask_value``: layers after this one that support masks pass over them.
 
     Inputs (batch, steps, …, features) are returned with 0 in those steps.
@@ -30,7 +31,8 @@ class Masking(Layer):
     def call(self, inputs: Tensor) -> Tensor:
         """Put 0 into the skipped steps, and attach the mask."""
         mask = self.compute_mask(inputs)
-        return masks.attach(torch.where(mask[..., None], inputs, 0), mask)
+        kept: Tensor = masks.attach(torch.where(mask[..., None], inputs, 0), mask)
+        return kept
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return where any feature differs from ``mask_value``, shape (batch, steps, …)."""
@@ -84,13 +86,17 @@ class TimeDistributed(Wrapper):
         takes_mask = mask is not None and "mask" in self.layer._call_names
         if inputs.is_meta or _independent(self.layer, bool(training)):
             keyword = {"mask": mask.flatten(0, 1)} if takes_mask else {}  # type: ignore[union-attr]
-            return self._step(inputs.flatten(0, 1), training, keyword).unflatten(0, inputs.shape[:2])
+            y: Tensor = self._step(inputs.flatten(0, 1), training, keyword).unflatten(0, inputs.shape[:2])
+            return y
         keywords = [{"mask": each} for each in mask.unbind(1)] if takes_mask else [{}] * inputs.shape[1]  # type: ignore[union-attr]
         steps = zip(inputs.unbind(1), keywords, strict=True)
         return torch.stack([self._step(x, training, keyword) for x, keyword in steps], 1)
 
     def _step(self, x: Tensor, training: bool | None, keyword: dict[str, Any]) -> Tensor:
-        return self.layer(x, training=training, **keyword) if self.layer._takes_training else self.layer(x, **keyword)
+        y: Tensor = (
+            self.layer(x, training=training, **keyword) if self.layer._takes_training else self.layer(x, **keyword)
+        )
+        return y
 
 
 _PLAIN = {

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from convia.layers.one_tensor import _OneTensor
 from convia.symbolic import KerasTensor
 
 
-class _SameShape:
+class _SameShape(_OneTensor):
     """Base of such layers: for a trial on tensors without numbers, torch would import its compiler."""
 
     compute_dtype: Any

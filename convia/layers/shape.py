@@ -12,6 +12,7 @@ from convia.errors import explain
 from convia.input_spec import InputSpec
 from convia.layer import Layer
 from convia.layers.arguments import DataFormat, Sides
+from convia.layers.one_tensor import _OneTensor
 from convia.layers.spatial import _Spatial
 from convia.symbolic import KerasTensor
 
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 
-class Flatten(Layer):
+class Flatten(_OneTensor, Layer):
     """Make one axis of all but the batch: (batch, height, width, channels) → (batch, height · width · channels).
 
     Args:
@@ -63,7 +64,7 @@ def _target_shape(value: Any, owner: Any, name: str) -> tuple[int, ...]:
     return sizes
 
 
-class Reshape(Layer):
+class Reshape(_OneTensor, Layer):
     """Give each element of the batch another shape with as many numbers.
 
     Args:
@@ -107,7 +108,7 @@ def _dims(value: Any, owner: Any, name: str) -> tuple[int, ...]:
     return tuple(value)
 
 
-class Permute(Layer):
+class Permute(_OneTensor, Layer):
     """Reorder the axes after the batch: ``Permute((2, 1))`` swaps the first two.
 
     Args:
@@ -126,7 +127,7 @@ class Permute(Layer):
         return inputs.permute(self._order)
 
 
-class RepeatVector(Layer):
+class RepeatVector(_OneTensor, Layer):
     """Repeat each vector: (batch, features) → (batch, n, features)."""
 
     n: PositiveInt

@@ -6,6 +6,7 @@ from convia import layout
 from convia.errors import explain
 from convia.input_spec import InputSpec
 from convia.layer import Layer
+from convia.layers.one_tensor import _OneTensor
 from convia.symbolic import KerasTensor
 
 _AXES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
@@ -16,7 +17,7 @@ _CHANNEL_REMEDIES = {
 }
 
 
-class _Spatial(Layer):
+class _Spatial(_OneTensor, Layer):
     """Base of layers whose input is (batch, spatial…, channels), or (batch, channels, spatial…) for channels_first.
 
     Inputs are permuted to torch's order, a view. Also for channels_first, where it changes nothing: it raises for an
@@ -45,7 +46,7 @@ class _Spatial(Layer):
         Raises:
             ValueError: it is unknown.
         """
-        channels = input_shape[self._channel_axis]
+        channels: int | None = input_shape[self._channel_axis]
         if channels is None:
             raise ValueError(
                 explain(

@@ -14,12 +14,13 @@ from convia.errors import explain
 from convia.input_spec import InputSpec
 from convia.layer import Layer
 from convia.layers.arguments import DataFormat, Padding
+from convia.layers.one_tensor import _OneTensor
 from convia.ops.math import stft
 
 __all__ = ["MelSpectrogram", "STFTSpectrogram"]
 
 
-class STFTSpectrogram(Layer):
+class STFTSpectrogram(_OneTensor, Layer):
     """Short-time Fourier transform of each channel by a convolution whose kernels, cosines and sines, can be learned.
 
     (N, T, C) → (N, T', C·F) with F = fft_length/2 + 1 frequencies.
@@ -100,20 +101,24 @@ class STFTSpectrogram(Layer):
     def _convolve(self, signals: Tensor, kernel: Tensor) -> Tensor:
         channels, samples = signals.shape[1:]
         weight = kernel.permute(layout.kernel_to_torch(1)).to(signals.dtype)
-        return F.conv1d(signals.reshape(-1, 1, samples), weight, stride=self._step).unflatten(0, (-1, channels))
+        y: Tensor = F.conv1d(signals.reshape(-1, 1, samples), weight, stride=self._step).unflatten(0, (-1, channels))
+        return y
 
     def _combined(self, real: Any, imag: Any) -> Tensor:
         """Turn the parts (N, C, F, T') into what the mode asks for."""
         if real is None or imag is None:
-            return imag if real is None else real
+            given: Tensor = imag if real is None else real
+            return given
         if self.mode == "angle":
             return torch.atan2(imag, real)
         if self.mode == "stft":
             return torch.cat([real, imag], 2)
         power = real.square() + imag.square()
         if self.mode == "psd":  # both halves of the spectrum; the first and the last frequency are there once
-            return power + F.pad(power[:, :, 1:-1], (0, 0, 1, 1))
-        return power.clamp(min=config.epsilon()).sqrt()
+            density: Tensor = power + F.pad(power[:, :, 1:-1], (0, 0, 1, 1))
+            return density
+        magnitude: Tensor = power.clamp(min=config.epsilon()).sqrt()
+        return magnitude
 
     def _arranged(self, spectrum: Tensor) -> Tensor:
         """Bring (N, C, F, T') into the order of the output's axes."""
@@ -124,7 +129,7 @@ class STFTSpectrogram(Layer):
         return flat if first else flat.transpose(1, 2)
 
 
-class MelSpectrogram(Layer):
+class MelSpectrogram(_OneTensor, Layer):
     """Power of a signal by time and by pitch: (…, T) → (…, num_mel_bins, T').
 
     Pitch is measured in mel = 2595·log₁₀(1 + f/700), which steps evenly as ears hear it (HTK's formula).

@@ -26,7 +26,8 @@ def check_reduction(value: Any, owner: Any = None, name: str = "reduction") -> s
     if value not in _REDUCTIONS:
         who = f"{type(owner).__name__}, argument {name!r}" if owner is not None else name
         raise ValueError(explain(who, repr(value), f"one of {list(_REDUCTIONS)}"))
-    return value
+    chosen: str | None = value
+    return chosen
 
 
 def compute_dtype(value: Any, owner: Any = None, name: str = "dtype") -> str:

@@ -159,7 +159,8 @@ def categorical_focal_crossentropy(
     probabilities = _inside(pred / pred.sum(axis, keepdim=True))
     if not isinstance(alpha, (int, float)):
         alpha = to_tensor(alpha, pred.dtype, pred)
-    return ((1.0 - probabilities) ** gamma * alpha * -true * probabilities.log()).sum(axis)
+    loss: torch.Tensor = ((1.0 - probabilities) ** gamma * alpha * -true * probabilities.log()).sum(axis)
+    return loss
 
 
 def sparse_categorical_crossentropy(
@@ -221,7 +222,8 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
     y_pred = to_tensor(y_pred)
     labels = squeeze_labels(to_tensor(y_true, torch.long, y_pred), y_pred, -1, "categorical_generalized_cross_entropy")
     p = y_pred.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
-    return (1.0 - p**q) / q
+    loss: torch.Tensor = (1.0 - p**q) / q
+    return loss
 
 
 def kl_divergence(y_true: Any, y_pred: Any) -> torch.Tensor:

@@ -75,7 +75,8 @@ def resolve(identifier: Any, y_true_shape: tuple[Any, ...], y_pred_shape: tuple[
         raise ValueError(explain("compile, argument 'metrics'", None, "a metric, its name or a function"))
     general = _GENERAL.get(identifier.lower()) if isinstance(identifier, str) else None
     if general:
-        return _BY_TASK[general][task(y_true_shape, y_pred_shape)](name=identifier)
+        chosen: Metric = _BY_TASK[general][task(y_true_shape, y_pred_shape)](name=identifier)
+        return chosen
     metric = get(identifier)
     name = identifier if isinstance(identifier, str) else getattr(metric, "name", None)
     name = name or snake_case(getattr(metric, "__name__", type(metric).__name__))

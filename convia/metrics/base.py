@@ -198,7 +198,8 @@ def float_tensor(value: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
     value = to_tensor(value, dtype)
     if value.requires_grad:
         value = value.detach()
-    return value if value.is_floating_point() else value.to(config.torch_dtype(config.floatx()))
+    numbers: torch.Tensor = value if value.is_floating_point() else value.to(config.torch_dtype(config.floatx()))
+    return numbers
 
 
 def _per_sample(values: torch.Tensor, weight: torch.Tensor, reduce: Function) -> tuple[torch.Tensor, torch.Tensor]:
@@ -350,7 +351,6 @@ def find_function(identifier: Any) -> Function:
     """Return the function of a config: one of metrics, of losses, or the user's own."""
     if isinstance(identifier, dict) and identifier.get("class_name") == "function":
         identifier = identifier["config"]
-    if not isinstance(identifier, str):
-        return registry.find("keras.losses", identifier, "MeanMetricWrapper")
-    own = registry.lookup("keras.metrics.functions", identifier)
-    return own or registry.find("keras.losses", identifier, "MeanMetricWrapper")
+    own = registry.lookup("keras.metrics.functions", identifier) if isinstance(identifier, str) else None
+    function: Function = own or registry.find("keras.losses", identifier, "MeanMetricWrapper")
+    return function

@@ -92,8 +92,10 @@ class FBetaScore(Metric):
         precision, recall = tp / (tp + fp + low), tp / (tp + fn + low)
         score = precision * recall / (self.beta**2 * precision + recall + low) * (1 + self.beta**2)
         if self.average == "weighted":
-            return (score * (support / (support.sum() + low))).sum()
-        return score.mean() if self.average else score
+            weighted: torch.Tensor = (score * (support / (support.sum() + low))).sum()
+            return weighted
+        scores: torch.Tensor = score.mean() if self.average else score
+        return scores
 
 
 class F1Score(FBetaScore):

@@ -79,7 +79,8 @@ class IoU(Metric):
             who = f"{type(self).__name__} with dtype {self.dtype!r}"
             remedy = "They are cut to whole numbers; pass dtype='float32' to keep them."
             warnings.warn(explain(who, "float sample weights", "whole numbers", remedy), stacklevel=3)
-        return weight.to(self._dtype).reshape(-1).expand(y_true.shape)
+        weights: torch.Tensor = weight.to(self._dtype).reshape(-1).expand(y_true.shape)
+        return weights
 
     def result(self) -> torch.Tensor:
         """Return the mean over the target classes that occurred."""

@@ -89,7 +89,7 @@ def model_to_dot(
 def _draw(dot: Dot, model: Any, shown: dict[str, bool], expand: bool, prefix: str) -> None:
     in_graph = {id(node) for node in model.graph.nodes}
     for operation in model.graph.operations:
-        key = prefix + operation.name
+        key = f"{prefix}{operation.name}"
         if expand and getattr(operation, "graph", None) is not None:
             dot.statements.append(f'subgraph "cluster_{key}" {{ label="{operation.name}"; style=rounded')
             _draw(dot, operation, shown, expand, f"{key}/")
@@ -105,7 +105,7 @@ def _draw(dot: Dot, model: Any, shown: dict[str, bool], expand: bool, prefix: st
 
 def _port(operation: Any, prefix: str, expand: bool, side: int) -> str:
     """The box an edge starts or ends at: of an expanded model its last or first layer."""
-    key = prefix + operation.name
+    key = f"{prefix}{operation.name}"
     if expand and getattr(operation, "graph", None) is not None:
         inner = operation.graph.outputs[0].node if side else operation.graph.inputs[0].node
         return _port(inner.operation, f"{key}/", expand, side)

@@ -38,7 +38,8 @@ def write(model: Any, state: dict[str, Any]) -> None:
 
 def _variables(model: Any, group: str) -> list[Any]:
     if group != "optimizer_variables":
-        return getattr(model, group)
+        variables: list[Any] = getattr(model, group)
+        return variables
     optimizer = getattr(model, "optimizer", None)
     return optimizer.variables if optimizer is not None else []
 

@@ -63,7 +63,8 @@ def _interpolate(x: Tensor, size: tuple[int, int], interpolation: str, antialias
     if interpolation in _KERNELS_OF:
         scale = [new / old for new, old in zip(size, x.shape[2:], strict=True)]
         shape = (*x.shape[:2], *size)
-        return warp.scale_and_translate(x, shape, scale, [0.0, 0.0], (2, 3), interpolation, antialias)
+        resized: Tensor = warp.scale_and_translate(x, shape, scale, [0.0, 0.0], (2, 3), interpolation, antialias)
+        return resized
     if interpolation == "nearest":
         return F.interpolate(x, size, mode=_MODES[interpolation])
     return F.interpolate(x, size, mode=_MODES[interpolation], align_corners=False, antialias=antialias)

@@ -185,10 +185,10 @@ def _wide(x: Tensor) -> Tensor:
 
 def _along(value: Any, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """A parameter with the shape of some axes, such that it is broadcast over the others."""
-    value = tensor(value, x.dtype)
-    if value.ndim == x.ndim or axes == (x.ndim - 1,):
-        return value
-    return value.reshape([size if axis in axes else 1 for axis, size in enumerate(x.shape)])
+    given: Tensor = tensor(value, x.dtype)
+    if given.ndim == x.ndim or axes == (x.ndim - 1,):
+        return given
+    return given.reshape([size if axis in axes else 1 for axis, size in enumerate(x.shape)])
 
 
 @public(1)

@@ -32,7 +32,8 @@ def _product(function: Callable[..., Tensor], doc: str) -> Any:
 def _dot(x1: Tensor, x2: Tensor) -> Tensor:
     if x1.ndim == 0 or x2.ndim == 0:
         return x1 * x2
-    return torch.tensordot(x1, x2, dims=([-1], [0 if x2.ndim == 1 else x2.ndim - 2]))
+    product: Tensor = torch.tensordot(x1, x2, dims=([-1], [0 if x2.ndim == 1 else x2.ndim - 2]))
+    return product
 
 
 def _outer(x1: Tensor, x2: Tensor) -> Tensor:

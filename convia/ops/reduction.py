@@ -61,7 +61,9 @@ def _narrow(x: Tensor) -> Tensor:
     return floating(x).to(result_dtype(x.dtype, float))
 
 
-def _ignoring(function: Callable[..., Any], fill: float, empty: Any = None) -> Callable[..., Any]:
+def _ignoring(
+    function: Callable[[Tensor, tuple[int, ...], bool], Tensor], fill: float, empty: Any = None
+) -> Callable[..., Any]:
     """Reduce with NaN replaced by ``fill``; where nothing but NaN is left, the result is ``empty``."""
 
     def reduce(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:

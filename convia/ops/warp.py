@@ -140,7 +140,8 @@ def _read(x: Tensor, rows: Tensor, columns: Tensor, interpolation: str, fill_mod
         result = result + value * (weight * share)
     if not x.is_floating_point() and result.is_floating_point():
         result = torch.round(result)
-    return result.to(x.dtype)
+    read: Tensor = result.to(x.dtype)
+    return read
 
 
 def _grid(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -222,7 +223,10 @@ def _homography(start: Tensor, end: Tensor) -> Tensor:
     nothing = zeros.expand_as(straight)
     for_x = torch.cat([straight, nothing, -start[..., :1] * end], -1)
     for_y = torch.cat([nothing, straight, -start[..., 1:] * end], -1)
-    return torch.linalg.solve(torch.cat([for_x, for_y], 1), torch.cat([start[..., 0], start[..., 1]], 1))
+    coefficients: Tensor = torch.linalg.solve(
+        torch.cat([for_x, for_y], 1), torch.cat([start[..., 0], start[..., 1]], 1)
+    )
+    return coefficients
 
 
 @public(1)

@@ -30,7 +30,8 @@ def get(identifier: Any) -> Any:
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:
     """Return an optimizer's config in Keras's format."""
-    return registry.serialize(optimizer)
+    config: dict[str, Any] = registry.serialize(optimizer)
+    return config
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:

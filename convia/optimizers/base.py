@@ -267,7 +267,10 @@ class Optimizer(OptimizerState, Options):
         """Return the arguments as plain values; the learning rate is the current one."""
         config = {name: getattr(self, name) for name in parameters(type(self)) if hasattr(self, name)}
         rate = self._learning_rate
-        return registry.serialize(config | {"learning_rate": float(rate) if isinstance(rate, Scalar) else rate})
+        plain: dict[str, Any] = registry.serialize(
+            config | {"learning_rate": float(rate) if isinstance(rate, Scalar) else rate}
+        )
+        return plain
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:

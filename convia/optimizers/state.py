@@ -65,7 +65,8 @@ class OptimizerState:
     def local_step(self) -> int:
         """The number of the update being made, from 1: t in the formulas."""
         every = self.gradient_accumulation_steps
-        return self._iterations.number // every + 1 if every else self._iterations.number + 1
+        step: int = self._iterations.number // every + 1 if every else self._iterations.number + 1
+        return step
 
     @property
     def learning_rate(self) -> Any:

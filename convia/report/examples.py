@@ -70,7 +70,8 @@ def _certainty(probabilities: Any, predicted: npt.NDArray[Any]) -> npt.NDArray[A
         return np.full(len(predicted), np.nan)
     values = array(probabilities)
     if values.ndim == 2 and values.shape[1] > 1:
-        return values[np.arange(len(predicted)), predicted]
+        certain: npt.NDArray[Any] = values[np.arange(len(predicted)), predicted]
+        return certain
     return values.reshape(-1)
 
 

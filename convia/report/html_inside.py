@@ -69,7 +69,8 @@ def _signs(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _bright(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     import matplotlib
 
-    return matplotlib.colormaps[MAP](values)[..., :3]
+    colours: npt.NDArray[Any] = matplotlib.colormaps[MAP](values)[..., :3]
+    return colours
 
 
 def _coloured(values: npt.NDArray[Any], paint: Any) -> npt.NDArray[Any]:
@@ -79,7 +80,8 @@ def _coloured(values: npt.NDArray[Any], paint: Any) -> npt.NDArray[Any]:
 
 
 def _bytes(colours: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    return np.round(np.clip(colours, 0, 1) * 255).astype(np.uint8)
+    levels: npt.NDArray[np.uint8] = np.round(np.clip(colours, 0, 1) * 255).astype(np.uint8)
+    return levels
 
 
 def _chosen(told: Any) -> list[int]:
@@ -101,7 +103,10 @@ def _maps(told: Any, index: int) -> Markup:
 
 def _caption(told: Any, path: str, maps: npt.NDArray[Any]) -> str:
     height, width, count = maps.shape
-    return told.say("maps_of", layer=path, shown=min(count, _MOST_MAPS), count=count, height=height, width=width)
+    caption: str = told.say(
+        "maps_of", layer=path, shown=min(count, _MOST_MAPS), count=count, height=height, width=width
+    )
+    return caption
 
 
 def seen(model: Any, image: Any) -> list[tuple[str, npt.NDArray[Any]]]:

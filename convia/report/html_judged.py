@@ -74,7 +74,8 @@ def luminance(colour: Sequence[int]) -> float:
 
 def _cell_title(told: Any, i: int, j: int) -> str:
     key, count = ("cell_right" if i == j else "cell"), int(told.judged.counts[i, j])
-    return told.say(key, true=told.names[i], predicted=told.names[j], count=count)
+    title: str = told.say(key, true=told.names[i], predicted=told.names[j], count=count)
+    return title
 
 
 def _cell(told: Any, i: int, j: int) -> Markup:

@@ -49,17 +49,20 @@ class Judged:
     @cached_property
     def predicted(self) -> npt.NDArray[np.int64]:
         """The class with the largest probability, (N,)."""
-        return self.probabilities.argmax(1)
+        classes: npt.NDArray[np.int64] = self.probabilities.argmax(1)
+        return classes
 
     @cached_property
     def certainty(self) -> npt.NDArray[Any]:
         """The largest probability, (N,)."""
-        return self.probabilities.max(1)
+        shares: npt.NDArray[Any] = self.probabilities.max(1)
+        return shares
 
     @cached_property
     def is_right(self) -> npt.NDArray[np.bool_]:
         """Which images were classified rightly, (N,)."""
-        return self.predicted == self.labels
+        right: npt.NDArray[np.bool_] = self.predicted == self.labels
+        return right
 
     @cached_property
     def counts(self) -> npt.NDArray[np.int64]:

@@ -89,9 +89,11 @@ def sized(image: Any, side: int = _SIDE) -> npt.NDArray[np.uint8]:
     longest = max(shown.shape[:2])
     if longest <= side:
         times = max(1, side // longest)
-        return shown.repeat(times, 0).repeat(times, 1)
+        grown: npt.NDArray[np.uint8] = shown.repeat(times, 0).repeat(times, 1)
+        return grown
     height, width = (max(1, round(size * side / longest)) for size in shown.shape[:2])
-    return cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA)
+    shrunk: npt.NDArray[np.uint8] = cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA)
+    return shrunk
 
 
 def thumbnail(image: Any, alt: str, heat: Any = None) -> Markup:

@@ -89,7 +89,8 @@ def _of(shown: int, count: int) -> str:
 
 def _stretched(tiles: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Turn weights into colours, each filter as strong as possible; zero is grey."""
-    return tiles / (2 * np.maximum(np.abs(tiles).max((1, 2, 3), keepdims=True), 1e-12)) + 0.5
+    stretched: npt.NDArray[Any] = tiles / (2 * np.maximum(np.abs(tiles).max((1, 2, 3), keepdims=True), 1e-12)) + 0.5
+    return stretched
 
 
 def _diverging() -> Any:
@@ -182,4 +183,5 @@ def _levels(tiles: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Stretch each map from its least to its largest value; a constant one is dark."""
     low = tiles.min((1, 2), keepdims=True)
     spread = tiles.max((1, 2), keepdims=True) - low
-    return (tiles - low) / np.where(spread > 0, spread, 1)
+    levels: npt.NDArray[Any] = (tiles - low) / np.where(spread > 0, spread, 1)
+    return levels

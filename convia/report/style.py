@@ -134,7 +134,8 @@ def classes_of(labels: Any) -> npt.NDArray[np.int64]:
     """Return class numbers (N,) from themselves, from (N, 1), or from one-hot rows or probabilities (N, C)."""
     values = array(labels)
     if values.ndim == 2 and values.shape[1] > 1:
-        return values.argmax(1)
+        classes: npt.NDArray[np.int64] = values.argmax(1)
+        return classes
     return values.reshape(-1).astype(np.int64)
 
 

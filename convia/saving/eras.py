@@ -96,7 +96,8 @@ _SHAPES = ("batch_input_shape", "input_shape", "input_dim", "batch_size", "batch
 @registry.register_keras_serializable("convia")
 def hard_sigmoid_of_keras_2(x: Any) -> torch.Tensor:
     """0.2·x + 0.5, within 0 and 1: what ``hard_sigmoid`` was before Keras 3."""
-    return (0.2 * x + 0.5).clip(0.0, 1.0)
+    y: torch.Tensor = (0.2 * x + 0.5).clip(0.0, 1.0)
+    return y
 
 
 def major(version: str | None) -> int:

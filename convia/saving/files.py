@@ -302,11 +302,11 @@ def _label(node: Any) -> str:
 
 def _plain(value: Any, data: h5py.Dataset) -> np.ndarray:
     """bfloat16, which NumPy lacks, becomes float32."""
-    value = np.asarray(value)
-    kind = _attribute(data, "dtype") if value.dtype.itemsize == 2 and "dtype" in data.attrs else None
+    plain: np.ndarray = np.asarray(value)
+    kind = _attribute(data, "dtype") if plain.dtype.itemsize == 2 and "dtype" in data.attrs else None
     if kind in ("bfloat16", b"bfloat16"):
-        return (value.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    return value
+        plain = (plain.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return plain
 
 
 # -- zip --------------------------------------------------------------------------------------------------------------

@@ -62,7 +62,8 @@ class Batcher:
         futures = [loop.create_future() for _ in images]
         for image, future in zip(images, futures, strict=True):
             self._queue.put_nowait((image, future))
-        return await self._in_time(asyncio.gather(*futures))
+        outputs: list[Array] = await self._in_time(asyncio.gather(*futures))
+        return outputs
 
     async def run(self, job: Callable[[], T]) -> T:
         """Run something else with the model, between batches; errors are as of :meth:`predict`."""
@@ -71,7 +72,8 @@ class Batcher:
         self._jobs += 1
         running = asyncio.get_running_loop().run_in_executor(self._thread, job)
         running.add_done_callback(self._ended)
-        return await self._in_time(running)
+        result: T = await self._in_time(running)
+        return result
 
     def _ended(self, done: Any) -> None:
         self._jobs -= 1

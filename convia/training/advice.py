@@ -133,7 +133,7 @@ def _samples(batches: Batches) -> Any:
     return torch.as_tensor(x) if isinstance(x, np.ndarray) else None
 
 
-def _arriving(model: Any, network: Any, x: Any) -> Tensor | None:
+def _arriving(model: Any, network: Any, x: Tensor | None) -> Tensor | None:
     """Return what arrives at a network within a model, None where layers with weights come before it."""
     if x is None or network is model:
         return x

@@ -198,7 +198,7 @@ class Compiled(Layer):
         """Return what training minimizes: the losses of ``compile`` and the penalties of layers and weights."""
         if not self.objective.built:
             self.objective.build(y, y_pred, self._output_names())
-        total = self.objective.loss(y, y_pred, sample_weight)
+        total: Tensor | None = self.objective.loss(y, y_pred, sample_weight)
         for penalty in self._penalties():
             penalty = penalty.mean() if penalty.ndim else penalty  # noqa: PLW2901
             total = penalty if total is None else total + penalty

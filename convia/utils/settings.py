@@ -19,7 +19,8 @@ class Config(MutableMapping[str, Any]):
     @property
     def frozen(self) -> bool:
         """Whether changes are refused."""
-        return self._frozen
+        frozen: bool = self._frozen
+        return frozen
 
     def freeze(self) -> None:
         """Refuse changes from now on."""
@@ -40,7 +41,8 @@ class Config(MutableMapping[str, Any]):
     def _changing(self, name: str) -> dict[str, Any]:
         if self._frozen:
             raise ValueError(explain("Config", f"a change of {name!r}", "none: it is frozen", "Call unfreeze() first."))
-        return self._config
+        changed: dict[str, Any] = self._config
+        return changed
 
     def __getitem__(self, name: str) -> Any:
         return self._config[name]

@@ -80,7 +80,8 @@ class _Estimator(BaseEstimator):
 
     def _outputs(self, X: Any) -> np.ndarray:  # noqa: N803
         check_is_fitted(self)
-        return self.model_.predict(validate_data(self, X, reset=False), verbose=0)
+        outputs: np.ndarray = self.model_.predict(validate_data(self, X, reset=False), verbose=0)
+        return outputs
 
     def _encoded(self, y: np.ndarray) -> np.ndarray:
         kind = type_of_target(y)
@@ -109,7 +110,8 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):
         self.classes_ = np.unique(y)
         if len(self.classes_) == 1:
             raise ValueError(explain("SKLearnClassifier", "targets of only one class", "two classes or more"))
-        return (y[:, None] == self.classes_).astype(float)
+        encoded: np.ndarray = (y[:, None] == self.classes_).astype(float)
+        return encoded
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return the model's outputs (samples, classes)."""
@@ -117,7 +119,8 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return the class of the greatest output (samples,)."""
-        return self.classes_[self._outputs(X).argmax(axis=1)]
+        labels: np.ndarray = self.classes_[self._outputs(X).argmax(axis=1)]
+        return labels
 
 
 class SKLearnRegressor(RegressorMixin, _Estimator):

@@ -85,12 +85,14 @@ class LayerMethods:
     @Lent
     def inbound_nodes(self: Any) -> list[Any]:
         """The calls of the layer."""
-        return self._inbound_nodes
+        nodes: list[Any] = self._inbound_nodes
+        return nodes
 
     @Lent
     def outbound_nodes(self: Any) -> list[Any]:
         """The calls that take what this layer makes; programs empty it after ``layers.pop()``."""
-        return self.__dict__.setdefault("outbound_nodes", [])
+        nodes: list[Any] = self.__dict__.setdefault("outbound_nodes", [])
+        return nodes
 
     @Lent
     def _trainable_weights(self: Any) -> list[Any]:

@@ -87,16 +87,19 @@ class ModelMethods:
         """Return the class of the greatest output, (N,); for one output whether it is over 0.5, (N, 1)."""
         note("predict_classes", "predict().argmax(-1)")
         outputs = self.predict(x, batch_size=batch_size, verbose=verbose)
-        return outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
+        classes: np.ndarray = outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
+        return classes
 
     def predict_proba(self: Any, x: Any, batch_size: Any = 32, verbose: Any = 0) -> np.ndarray:
         """Return the outputs."""
         note("predict_proba", "predict")
-        return self.predict(x, batch_size=batch_size, verbose=verbose)
+        shares: np.ndarray = self.predict(x, batch_size=batch_size, verbose=verbose)
+        return shares
 
     def to_yaml(self: Any, **kwargs: Any) -> str:
         """Return the architecture as JSON, which is YAML too."""
-        return self.to_json(**kwargs)
+        text: str = self.to_json(**kwargs)
+        return text
 
     def get_output_shape(self: Any) -> Any:
         """Return the shape of the output."""
@@ -220,7 +223,7 @@ def _for_another(optimizer: Any) -> Any:
 def _learned_variables(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
     @functools.wraps(original)
     def learned(self: Any) -> list[Any]:
-        noted = self.__dict__.get("_era_learned")
+        noted: list[Any] | None = self.__dict__.get("_era_learned")
         if noted is None:
             return original(self)
         if noted and not self.optimizer.built:

@@ -133,7 +133,7 @@ class Extras:
 
 def extras_of(model: Any) -> Extras:
     """Return a model's extras."""
-    found = model.__dict__.get("_era_extras")
+    found: Extras | None = model.__dict__.get("_era_extras")
     if found is None:
         found = model.__dict__["_era_extras"] = Extras(model)
     return found

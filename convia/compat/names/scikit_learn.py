@@ -65,7 +65,10 @@ class BaseWrapper:
         return y
 
     def _outputs(self, x: Any, kwargs: dict[str, Any]) -> np.ndarray:
-        return self.model.predict(np.asarray(x), **{"verbose": 0, **self._chosen(self.model.predict, kwargs)})
+        outputs: np.ndarray = self.model.predict(
+            np.asarray(x), **{"verbose": 0, **self._chosen(self.model.predict, kwargs)}
+        )
+        return outputs
 
 
 class KerasClassifier(BaseWrapper):
@@ -87,7 +90,10 @@ class KerasClassifier(BaseWrapper):
     def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
         """Return a label per row."""
         outputs = self._outputs(x, kwargs)
-        return self.classes_[outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")]
+        labels: np.ndarray = self.classes_[
+            outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
+        ]
+        return labels
 
     def predict_proba(self, x: Any, **kwargs: Any) -> np.ndarray:
         """Return probabilities (rows, classes)."""

@@ -12,12 +12,13 @@ _FILTERS = {"nearest": Image.Resampling.NEAREST, "lanczos": Image.Resampling.LAN
 
 def bytescale(data: Any, cmin: Any = None, cmax: Any = None, high: int = 255, low: int = 0) -> np.ndarray:
     """Scale numbers from their least…greatest to 0…255; bytes stay as they are."""
-    data = np.asarray(data)
-    if data.dtype == np.uint8:
-        return data
-    least, most = data.min() if cmin is None else cmin, data.max() if cmax is None else cmax
-    scaled = (data * 1.0 - least) * ((high - low) / ((most - least) or 1)) + low
-    return (scaled.clip(low, high) + 0.5).astype(np.uint8)
+    pixels: np.ndarray = np.asarray(data)
+    if pixels.dtype == np.uint8:
+        return pixels
+    least, most = pixels.min() if cmin is None else cmin, pixels.max() if cmax is None else cmax
+    scaled = (pixels * 1.0 - least) * ((high - low) / ((most - least) or 1)) + low
+    stretched: np.ndarray = (scaled.clip(low, high) + 0.5).astype(np.uint8)
+    return stretched
 
 
 def toimage(arr: Any, high: int = 255, low: int = 0, cmin: Any = None, cmax: Any = None, pal: Any = None,

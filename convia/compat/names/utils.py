@@ -44,12 +44,16 @@ def to_categorical(y: Any, num_classes: Any = None, nb_classes: Any = None, dtyp
 
 def categorical_probas_to_classes(p: Any) -> np.ndarray:
     """Return the class of the greatest probability."""
-    return np.argmax(p, axis=1)
+    classes: np.ndarray = np.argmax(p, axis=1)
+    return classes
 
 
 def probas_to_classes(y_pred: Any) -> np.ndarray:
     """Return classes of probabilities (N, classes) or (N, 1)."""
-    return np.argmax(y_pred, axis=1) if np.ndim(y_pred) > 1 and np.shape(y_pred)[1] > 1 else (y_pred > 0.5) * 1
+    classes: np.ndarray = (
+        np.argmax(y_pred, axis=1) if np.ndim(y_pred) > 1 and np.shape(y_pred)[1] > 1 else (y_pred > 0.5) * 1
+    )
+    return classes
 
 
 def conv_output_length(input_length: Any, filter_size: int, border_mode: str = "valid", stride: int = 1,
@@ -111,10 +115,12 @@ class HDF5Matrix:
 
     def to_numpy(self) -> np.ndarray:
         """Return the part as an array."""
-        return self[:]
+        rows: np.ndarray = self[:]
+        return rows
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        return self[:] if dtype is None else self[:].astype(dtype)
+        rows = self.to_numpy()
+        return rows if dtype is None else rows.astype(dtype)
 
 
 class SequenceEnqueuer:

@@ -105,7 +105,7 @@ class DType:
 
     def is_compatible_with(self, other: Any) -> bool:
         """Whether the other is the same type."""
-        return self == other
+        return bool(self == other)
 
     def __eq__(self, other: object) -> bool:
         if other is self:

@@ -86,7 +86,8 @@ def _as_tensor(pixels: np.ndarray, dtype: Any) -> torch.Tensor:
         wide = pixels if pixels.dtype == np.uint16 else pixels.astype(np.uint16) * 257
         return torch.from_numpy(np.ascontiguousarray(wide))
     small = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
-    return convert_image_dtype(torch.from_numpy(np.array(small)), kind)
+    image: torch.Tensor = convert_image_dtype(torch.from_numpy(np.array(small)), kind)
+    return image
 
 
 @api

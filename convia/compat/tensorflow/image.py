@@ -71,7 +71,8 @@ def _resized(x: Tensor, size: tuple[int, ...], method: str, antialias: bool) -> 
     if method in _KERNELS:
         scale = [new / old for new, old in zip(size, x.shape[1:3], strict=True)]
         shape = (x.shape[0], *size, x.shape[3])
-        return scale_and_translate(x, shape, scale, [0.0, 0.0], (1, 2), _KERNELS[method], antialias)
+        resized: Tensor = scale_and_translate(x, shape, scale, [0.0, 0.0], (1, 2), _KERNELS[method], antialias)
+        return resized
     planes = x.permute(0, 3, 1, 2)
     if method == "area":
         return F.adaptive_avg_pool2d(planes, (size[0], size[1])).permute(0, 2, 3, 1)

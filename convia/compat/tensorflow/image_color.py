@@ -113,7 +113,10 @@ def adjust_saturation(image: Any, saturation_factor: Any) -> Any:
 @_as_floats
 def _saturated(x: Tensor, factor: float) -> Tensor:
     hue, saturation, value = ops.image.rgb_to_hsv(x, "channels_last").unbind(-1)
-    return ops.image.hsv_to_rgb(torch.stack([hue, (saturation * factor).clamp(0, 1), value], -1), "channels_last")
+    colors: Tensor = ops.image.hsv_to_rgb(
+        torch.stack([hue, (saturation * factor).clamp(0, 1), value], -1), "channels_last"
+    )
+    return colors
 
 
 @api
@@ -125,7 +128,8 @@ def adjust_hue(image: Any, delta: Any) -> Any:
 @_as_floats
 def _tinted(x: Tensor, delta: float) -> Tensor:
     hue, saturation, value = ops.image.rgb_to_hsv(x, "channels_last").unbind(-1)
-    return ops.image.hsv_to_rgb(torch.stack([(hue + delta) % 1, saturation, value], -1), "channels_last")
+    colors: Tensor = ops.image.hsv_to_rgb(torch.stack([(hue + delta) % 1, saturation, value], -1), "channels_last")
+    return colors
 
 
 @api
@@ -200,7 +204,10 @@ def _randomly(change: Callable[..., Any], names: tuple[str, ...], stateless: boo
         seed = values.get("seed")
 
         def draw(shape: Any, low: float = 0.0, high: float = 1.0) -> Tensor:
-            return stateless_uniform(shape, seed, low, high) if stateless else uniform(shape, low, high, seed=seed)
+            drawn: Tensor = (
+                stateless_uniform(shape, seed, low, high) if stateless else uniform(shape, low, high, seed=seed)
+            )
+            return drawn
 
         return change(*(values[name] for name in names), draw)
 

@@ -62,7 +62,8 @@ def _in_place(name: str) -> Callable[..., Any]:
 
 def _numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     plain = self.detach().cpu()
-    return _base.numpy((plain.float() if plain.dtype is torch.bfloat16 else plain).resolve_conj())
+    array: np.ndarray = _base.numpy((plain.float() if plain.dtype is torch.bfloat16 else plain).resolve_conj())
+    return array
 
 
 def _reduction(name: str) -> Callable[..., Any]:
@@ -99,7 +100,8 @@ def _backwards(x: Tensor, parts: tuple[Any, ...]) -> Tensor:
             x = x.index_select(axis, torch.tensor(chosen, dtype=torch.long, device=x.device))
         plain.append(slice(None) if backwards else part)
         axis += 0 if part is None else x.ndim - taken if part is Ellipsis else 1
-    return _base.__getitem__(x, tuple(plain))
+    found: Tensor = _base.__getitem__(x, tuple(plain))
+    return found
 
 
 _size_of = torch._C.TensorBase.shape.__get__  # type: ignore[attr-defined]
@@ -202,7 +204,8 @@ _before: dict[tuple[type, str], Any] = {}
 
 def _members(owner: type) -> dict[str, Any]:
     """The dict of a class written in C, which Python does not let us set attributes of."""
-    return gc.get_referents(owner.__dict__)[0]
+    members: dict[str, Any] = gc.get_referents(owner.__dict__)[0]
+    return members
 
 
 def _changed(owner: type) -> None:

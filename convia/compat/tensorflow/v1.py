@@ -28,8 +28,8 @@ class Proto:
     def __getattr__(self, name: str) -> "Proto":
         if name.startswith("__"):
             raise AttributeError(name)
-        self.__dict__[name] = Proto()
-        return self.__dict__[name]
+        self.__dict__[name] = made = Proto()
+        return made
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.__dict__[str(key)] = value

@@ -182,7 +182,8 @@ class Dataset(Flow):
         """Yield map_func(*element), in order; by threads where ``num_parallel_calls`` allows it."""
         calls = None if num_parallel_calls is None else number(num_parallel_calls)
         start = functools.partial(self._mapped, _on_element(map_func), calls)
-        return self._labelled(Dataset(start, self._count, batched=self._batched))
+        mapped: Dataset = self._labelled(Dataset(start, self._count, batched=self._batched))
+        return mapped
 
     def _mapped(self, work: Callable[[Any], Any], calls: Any) -> Iterator[Any]:
         return pipeline.mapped(work, iter(self), calls)
@@ -251,7 +252,8 @@ class Dataset(Flow):
 
     def _grouped(self, start: Start, size: int, drop: bool) -> "Dataset":
         total = self._count if self._count < 0 else self._count // size if drop else math.ceil(self._count / size)
-        return self._labelled(Dataset(start, total, batched=not drop))
+        grouped: Dataset = self._labelled(Dataset(start, total, batched=not drop))
+        return grouped
 
     def unbatch(self, name: str | None = None) -> "Dataset":
         """Yield the rows of the elements."""
@@ -261,7 +263,8 @@ class Dataset(Flow):
                 rows, count = elements.rows_of(element)
                 yield from (elements.taken(rows, index) for index in range(count))
 
-        return self._labelled(Dataset(start))
+        single: Dataset = self._labelled(Dataset(start))
+        return single
 
     def rebatch(self, batch_size: Any, drop_remainder: bool = False, name: str | None = None) -> "Dataset":
         """Yield batches of another size."""

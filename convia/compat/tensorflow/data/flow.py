@@ -21,8 +21,8 @@ class Options:
     def __getattr__(self, name: str) -> "Options":
         if name.startswith("__"):
             raise AttributeError(name)
-        self.__dict__[name] = Options()
-        return self.__dict__[name]
+        self.__dict__[name] = made = Options()
+        return made
 
 
 class Flow:
