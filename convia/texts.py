@@ -62,6 +62,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{best}.",
     ),
     "chart_validation": (", validation at {value}", ", la validación en {value}"),
+    "chart_border": (" Fine-tuning begins with epoch {epoch}.", " El ajuste fino empieza en la época {epoch}."),
+    "fine_tuning": ("fine-tuning", "ajuste fino"),
     "numbers": ("The numbers", "Los números"),
     "diagnosis": ("Diagnosis", "Diagnóstico"),
     "what_to_do": ("What to do:", "Qué hacer:"),
@@ -199,7 +201,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "It was still getting better when training ended at epoch {epochs}.",
         "Todavía mejoraba cuando terminó el entrenamiento en la época {epochs}.",
     ),
-    "not_converged_do": ("Train longer: --epochs {more}.", "Entrene más tiempo: --epochs {more}."),
+    "not_converged_do": ("Train longer: {option} {more}.", "Entrene más tiempo: {option} {more}."),
     "underfitting": (
         "Even the training images are not learned well ({accuracy}), and it no longer improves.",
         "Ni siquiera aprende bien las imágenes de entrenamiento ({accuracy}) y ya no mejora.",

@@ -17,9 +17,9 @@ from convia.layers import BatchNormalization, Concatenate, Dense, Dropout, Globa
 from convia.models import Model
 from convia.optimizers import Adam
 
-__all__ = ["classifier", "freeze", "transfer"]
+__all__ = ["SLOWER", "below_the_top", "classifier", "freeze", "transfer"]
 
-_SLOWER = 0.1  # fine-tuning's learning rate, as a part of that of the head
+SLOWER = 0.1  # fine-tuning's learning rate, as a part of that of the head
 _TOP = 0.2  # of the layers with weights, which are fine-tuned unless something else is said
 
 
@@ -71,8 +71,8 @@ def transfer(
     first = model.fit(epochs=epochs, **fit)
 
     if fine_tune_epochs and not model.stop_training:
-        freeze(backbone, until=until or _below_the_top(backbone))
-        model.compile(Adam(learning_rate * _SLOWER), loss, metrics=["accuracy"])
+        freeze(backbone, until=until or below_the_top(backbone))
+        model.compile(Adam(learning_rate * SLOWER), loss, metrics=["accuracy"])
         second = model.fit(initial_epoch=epochs, epochs=epochs + fine_tune_epochs, **fit)
         second.epoch = first.epoch + second.epoch
         second.history = {name: first.history.get(name, []) + values for name, values in second.history.items()}
@@ -87,16 +87,18 @@ def classifier(
     *,
     largest: float = 255.0,
     channels: int | None = None,
+    is_trained: bool = True,
 ) -> Model:
     """Return a model of pictures that ends in a probability per class, with a new head on a network.
 
-    Pictures are prepared as the network was trained with, where that is known. It always normalizes by its moving
-    averages, also while its top is fine-tuned.
+    Pictures are prepared as the network was trained with, where that is known. A trained one always normalizes by its
+    moving averages, also while its top is fine-tuned.
 
     Args:
         backbone, classes, dropout, augmentation: see :func:`transfer`.
         largest: value of a white pixel.
         channels: of the pictures; one channel becomes three equal ones.
+        is_trained: False for a network with random weights, which is to learn from the beginning.
 
     Raises:
         ValueError: a backbone that still has its top, or whose output is neither a feature map nor a vector.
@@ -115,7 +117,7 @@ def classifier(
     x = x if largest == 255.0 else Rescaling(255 / largest)(x)
     x = augmentation(x) if augmentation is not None else x
     x = preprocess_input(x, mode=published.mode) if published is not None and published.mode else x
-    x = backbone(x, training=False)
+    x = backbone(x, training=False) if is_trained else backbone(x)
     x = GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x
     x = Dropout(dropout)(x) if dropout else x
     return Model(inputs, Dense(classes, activation="softmax", name="predictions")(x), name=f"{backbone.name}_transfer")
@@ -139,15 +141,20 @@ def freeze(model: Any, until: str | None = None) -> None:
         layer.trainable = number > place and not isinstance(layer, BatchNormalization)
 
 
-def _below_the_top(backbone: Any) -> str:
-    """Return the name of the last layer below those that are fine-tuned by default."""
+def below_the_top(backbone: Any) -> str:
+    """Return the name of the last layer below those that are fine-tuned by default.
+
+    Raises:
+        ValueError: no layer has weights.
+    """
     weighty = [layer for layer in backbone.layers if layer.weights and not isinstance(layer, BatchNormalization)]
     if not weighty:
         raise ValueError(
             explain("transfer, argument 'backbone'", f"{backbone.name!r} without weights", "a trained one")
         )
     first = weighty[-max(1, round(_TOP * len(weighty)))]
-    return backbone.layers[backbone.layers.index(first) - 1].name
+    name: str = backbone.layers[backbone.layers.index(first) - 1].name
+    return name
 
 
 def _is_one_hot(x: Any, y: Any) -> bool:

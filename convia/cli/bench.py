@@ -71,12 +71,12 @@ def measure(opened: Opened, sizes: tuple[int, ...], training: bool) -> tuple[str
     try:
         for size in sizes:
             x = np.random.default_rng(0).random((size, *shape), np.float32)
-            measured[f"predict {size}"] = _rates(size, lambda x=x, size=size: model.predict(x, size, verbose=0))  # type: ignore[misc]
+            measured[f"predict {size}"] = _rates(size, lambda x=x, size=size: model.predict(x, size, verbose=0))
             if training:
                 y = np.asarray(model.predict(x, size, verbose=0))
                 measured[f"train {size}"] = _rates(
                     size, lambda x=x, y=y, size=size: model.fit(x, y, batch_size=size, shuffle=False, verbose=0)
-                )  # type: ignore[misc]
+                )
     finally:
         config.set_engine(before)
     return engine, measured

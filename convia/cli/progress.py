@@ -50,10 +50,11 @@ def summary(logs: Logs, say: Say) -> str:
 
 
 class EpochLines(Callback):
-    """Prints a line per epoch."""
+    """Prints a line per epoch, which begins with the name of the stage, if there is one."""
 
-    def __init__(self, console: Console, say: Say | None = None) -> None:
+    def __init__(self, console: Console, say: Say | None = None, stage: str = "") -> None:
         self.console, self.say, self.note = console, say or words("en"), ""
+        self._stage = f"{stage}: " if stage else ""
         self._start, self._told = 0.0, ""
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
@@ -64,7 +65,7 @@ class EpochLines(Callback):
         """Print."""
         epochs = self.params["epochs"]
         line = (
-            f"{self.say('epoch')} {epoch + 1:{len(str(epochs))}d}/{epochs}   {summary(logs, self.say)}   "
+            f"{self._stage}{self.say('epoch')} {epoch + 1:{len(str(epochs))}d}/{epochs}   {summary(logs, self.say)}   "
             f"{perf_counter() - self._start:.1f} s"
         )
         if self.note != self._told:
@@ -75,8 +76,8 @@ class EpochLines(Callback):
 class EpochEvents(Callback):
     """Prints a line of JSON per epoch, for programs."""
 
-    def __init__(self, images: int) -> None:
-        self._images, self._start = images, 0.0
+    def __init__(self, images: int, stage: str) -> None:
+        self._images, self._stage, self._start = images, stage, 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Note the time."""
@@ -86,7 +87,7 @@ class EpochEvents(Callback):
         """Print."""
         seconds = perf_counter() - self._start
         numbers = {name: float(value) for name, value in (logs or {}).items()}
-        event("epoch", epoch=epoch + 1, epochs=self.params["epochs"], seconds=round(seconds, 3),
+        event("epoch", stage=self._stage, epoch=epoch + 1, epochs=self.params["epochs"], seconds=round(seconds, 3),
               images_per_second=round(self._images / max(seconds, 1e-9), 1), **numbers)  # fmt: skip
 
 
@@ -111,10 +112,12 @@ class EpochBar(Callback):
         note: what is kept in memory; ``fit`` says so where it keeps the features of a frozen network.
     """
 
-    def __init__(self, console: Console, images: int = 0, say: Say | None = None, note: str = "") -> None:
+    def __init__(
+        self, console: Console, images: int = 0, say: Say | None = None, note: str = "", stage: str = ""
+    ) -> None:
         self._say = say = say or words("en")
         columns = (
-            TextColumn(say("epoch") + " {task.fields[epoch]}"),
+            TextColumn((f"{stage}: " if stage else "") + say("epoch") + " {task.fields[epoch]}"),
             TextColumn(say("step") + " {task.fields[step]}"),
             BarColumn(bar_width=20),
             TimeElapsedColumn(),
@@ -135,8 +138,11 @@ class EpochBar(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Name the epoch."""
         self._start = perf_counter()
-        epochs = self.params["epochs"]
-        self._bar.update(self._task, epoch=f"{epoch + 1}/{epochs}", completed=epoch * self._steps)
+        done, shown = epoch * self._steps, f"{epoch + 1}/{self.params['epochs']}"
+        if done > self._bar.tasks[0].completed + self._steps:  # begun before: the time left is not reckoned from that
+            self._bar.reset(self._task, completed=done, epoch=shown)
+        else:
+            self._bar.update(self._task, completed=done, epoch=shown)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Grow."""

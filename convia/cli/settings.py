@@ -31,6 +31,7 @@ class Settings:
     data: str
     model: str | None = None
     epochs: int = 30
+    fine_tune: int = 10  # epochs, of a trained network
     batch_size: int = 32
     image_size: int | None = None
     learning_rate: float | str = 1e-3  # or "auto"
@@ -58,6 +59,7 @@ class Settings:
         _require(self.on_error in ON_ERROR, "on_error", self, f"one of {list(ON_ERROR)}")
         for name in ("epochs", "batch_size", "patience"):
             _require(getattr(self, name) >= 1, name, self, "a whole number ≥ 1")
+        _require(self.fine_tune >= 0, "fine_tune", self, "a number of epochs, or 0 for none")
         _require(self.image_size is None or self.image_size >= 4, "image_size", self, "a number of pixels ≥ 4")
         rate = self.learning_rate
         _require(
@@ -74,6 +76,11 @@ class Settings:
             raise ValueError(
                 explain("--validation-split and --test-split", received, "shares that leave some to train")
             )
+
+    @property
+    def is_transfer(self) -> bool:
+        """Whether a trained network gets a new head."""
+        return self.model in PUBLISHED and self.weights != "none"
 
 
 def _require(holds: bool, name: str, settings: Settings, expected: str) -> None:

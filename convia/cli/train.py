@@ -3,6 +3,7 @@
 ``train(Settings("digits"))`` does what ``convia train digits`` does.
 """
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -18,12 +19,14 @@ from rich.console import Console
 from convia import config, report
 from convia.applications import layers_of
 from convia.cli import data
+from convia.cli.backup import Backup
 from convia.cli.data import Arrays, ImageData
-from convia.cli.fitting import Backup, augmentation, class_weights, find_rate, fit, imbalance, sample
+from convia.cli.fitting import augmentation, class_weights, find_rate, imbalance, sample
 from convia.cli.progress import Timer, event
 from convia.cli.runs import new_run, write_json
 from convia.cli.settings import PUBLISHED, Settings
 from convia.cli.settings_file import write_settings
+from convia.cli.stages import Learning
 from convia.cli.version import versions
 from convia.cli.words import words
 from convia.graph import Input
@@ -33,6 +36,7 @@ from convia.layers import Rescaling
 from convia.models import Model, Sequential
 from convia.optimizers import Adam
 from convia.random import set_random_seed
+from convia.report.html import border
 from convia.saving.kept import Preprocessing
 from convia.texts import Say
 from convia.transfer import classifier, freeze
@@ -144,13 +148,12 @@ def _run(job: _Job) -> Outcome:
     with new_run(job.wanted) as run:
         job.backup.owns(run.draft)
         with _threads(settings.batch_size * images.input_shape[0] * images.input_shape[1]):
-            if settings.learning_rate == "auto" and not job.backup.found:
+            if settings.learning_rate == "auto":
                 _find_rate(job, run.draft / "learning_rate.png")
-            history = fit(
-                model, images, settings, job.backup, run.draft / "history.csv", job.console, job.timer, job.say
-            )
+            learning = Learning(model, images, settings, job.backup, job.console, job.timer, job.say, job.rate)
+            history, stages = learning.run(run.draft / "history.csv")
             test = _judge(model, images, settings.batch_size)
-        facts = _facts(job, history, test)
+        facts = _facts(job, history, test) | {"stages": stages}
         _write(job, run.draft, history, test, facts)
     assert run.folder is not None
     if settings.as_json:
@@ -159,17 +162,22 @@ def _run(job: _Job) -> Outcome:
 
 
 def _find_rate(job: _Job, picture: Path) -> None:
-    settings = job.settings
-    job.rate = find_rate(job.model, job.images, settings.batch_size, settings.seed, picture)
-    set_random_seed(settings.seed)
-    job.model.optimizer.learning_rate = job.rate
-    job.tell("rate_found", rate=f"{job.rate:g}")
+    """Find the learning rate, or take the one that the interrupted run has found, with its picture."""
+    settings, kept = job.settings, job.backup.folder / picture.name
+    found = job.backup.notes.get("rate")
+    if found is None:
+        found = find_rate(job.model, job.images, settings.batch_size, settings.seed, kept)
+        job.backup.note(rate=found)
+        set_random_seed(settings.seed)
+    shutil.copyfile(kept, picture)
+    job.rate = job.model.optimizer.learning_rate = found
+    job.tell("rate_found", rate=f"{found:g}")
 
 
 def _write(job: _Job, folder: Path, history: Any, test: dict[str, Any], facts: dict[str, Any]) -> None:
     """Write everything but the history, which is there."""
     settings, images, model = job.settings, job.images, job.model
-    _draw(folder, model, images, history, test["probabilities"])
+    _draw(folder, model, images, history, test["probabilities"], border(facts))
     if (generator := augmentation(settings.augment, images)) is not None:
         preview(generator, sample(images), seed=settings.seed).savefig(folder / "augmentation.png")
     model.save(folder / "model.keras")
@@ -236,8 +244,8 @@ def build(name: str, images: ImageData, learning_rate: float, weights: str = "im
     """Make a network for images as they are: its first layers bring pixels to what the others want.
 
     Args:
-        name: of a small network, or of a published one, which is frozen and gets a new head.
-        weights: of the published one: "imagenet", "none" for random ones, or a file.
+        name: of a small network, or of a published one, which gets a new head, and is frozen where it is trained.
+        weights: of the published one: "imagenet", a file, or "none" for random ones.
 
     Raises:
         ValueError: no such file. ConnectionError: the official weights can be neither found nor downloaded.
@@ -248,10 +256,11 @@ def build(name: str, images: ImageData, learning_rate: float, weights: str = "im
         height, width, channels = images.input_shape
         given = None if weights == "none" else weights
         backbone = PUBLISHED[name](include_top=False, weights=given, input_shape=(height, width, 3), pooling="avg")
-        freeze(backbone)
-        model = classifier(backbone, classes, largest=images.largest, channels=channels)
+        model = classifier(backbone, classes, largest=images.largest, channels=channels, is_trained=given is not None)
+        if given is not None:
+            freeze(backbone)
     else:
-        first = [Input(images.input_shape), Rescaling(scale=1 / images.largest)]  # type: ignore[call-arg]
+        first = [Input(images.input_shape), Rescaling(scale=1 / images.largest)]
         model = Sequential([*first, *layers_of(name, images.input_shape, classes)], name=name)
     model.compile(Adam(learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
@@ -326,10 +335,10 @@ def _facts(job: _Job, history: dict[str, list[float]], test: dict[str, Any]) -> 
     }
 
 
-def _draw(folder: Path, model: Model, images: ImageData, history: Any, probabilities: Arrays) -> None:
+def _draw(folder: Path, model: Model, images: ImageData, history: Any, probabilities: Arrays, border: int) -> None:
     test, names = images.test, images.class_names
     pictures = {
-        "learning_curves": lambda: report.learning_curves(history),
+        "learning_curves": lambda: report.learning_curves(history, border),
         "confusion_matrix": lambda: report.confusion_matrix(test.labels, probabilities, names),
         "filters": lambda: report.filters(model),
         "feature_maps": lambda: report.feature_maps(model, test.images[0]),

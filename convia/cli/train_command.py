@@ -25,7 +25,7 @@ convia train photos --model deep --image-size 64 --output runs/photos
 
 convia train mnist --epochs 5 --seed 1
 
-convia train photos --model resnet50
+convia train photos --model resnet50 --epochs 20 --fine-tune 5
 
 convia train photos --augment medium --lr auto --class-weights
 
@@ -52,6 +52,13 @@ def train_command(
         ),
     ] = Settings.model,
     epochs: Annotated[int, typer.Option(help="How often to go through the images at most.")] = Settings.epochs,
+    fine_tune: Annotated[
+        int,
+        typer.Option(
+            help="Of a trained network: for so many epochs more at most, its top learns too, at a tenth of the rate; "
+            "0: only the new head learns."
+        ),
+    ] = Settings.fine_tune,
     batch_size: Annotated[int, typer.Option(help="Images per step.")] = Settings.batch_size,
     image_size: Annotated[
         int | None,
@@ -82,7 +89,7 @@ def train_command(
         bool, typer.Option("--follow-links", help="Also read what links out of the folder lead to.")
     ] = False,
     weights: Annotated[
-        str, typer.Option(help="Of a trained network: imagenet (downloaded once), none for random ones, or a file.")
+        str, typer.Option(help="Of a published network: imagenet (downloaded once), a file, or none: all of it learns.")
     ] = Settings.weights,
     augment: Annotated[
         str, typer.Option(help=f"Change images at random: {', '.join(AUGMENT)}. A preview is written.")

@@ -64,6 +64,16 @@ WORDS: dict[str, tuple[str, str]] = {
         "The same command with --resume goes on after the last whole epoch.",
         "La misma orden con --resume continúa tras la última época completa.",
     ),
+    "head": ("head", "cabeza"),
+    "fine_tuning": ("fine-tuning", "ajuste fino"),
+    "head_learns": (
+        "{network} stays as it is while its new head learns at {rate}",
+        "{network} queda como está mientras su nueva cabeza aprende a {rate}",
+    ),
+    "top_learns": (
+        "fine-tuning: the top {count} of {all} layers of {network} learn, too, at {rate}",
+        "ajuste fino: las {count} últimas de {all} capas de {network} también aprenden, a {rate}",
+    ),
     "rate_found": (
         "learning rate {rate}, found by a range test",
         "tasa de aprendizaje {rate}, hallada con una prueba de rango",

@@ -6,19 +6,20 @@ from typing import Any
 import numpy as np
 
 from convia.errors import explain
-from convia.report.style import BLUE, FAINT, ORANGE, drawing, figure
+from convia.report.style import BLUE, FAINT, LINE, ORANGE, drawing, figure
 
 _PLAIN = {"acc": "accuracy", "mse": "mean squared error", "mae": "mean absolute error", "lr": "learning rate"}
 _SHARES = ("acc", "accuracy", "auc", "precision", "recall", "f1_score", "top_k_categorical_accuracy")
 
 
-def learning_curves(history: Any) -> Any:
+def learning_curves(history: Any, border: int = 0) -> Any:
     """Draw the loss and every metric over the epochs, of training and of validation, and mark the best epoch.
 
     The best epoch is that of the least validation loss, or of the least loss where nothing was validated.
 
     Args:
         history: what ``fit`` returned, or its dictionary: name → values, one per epoch.
+        border: how many epochs there were before fine-tuning began, which is marked; 0 where there was none.
 
     Returns:
         A matplotlib Figure with one panel per metric.
@@ -42,6 +43,8 @@ def learning_curves(history: Any) -> Any:
         panels = made.subplots(rows, columns, squeeze=False).flat
         for name, axes in zip(names, panels, strict=False):
             _panel(axes, name, np.asarray(logs[name], float), logs.get(f"val_{name}"), best)
+            if 0 < border < len(logs[name]):
+                _mark(axes, border + 0.5)
         for axes in list(panels):
             axes.remove()
         return made
@@ -65,6 +68,13 @@ def _panel(axes: Any, name: str, train: Any, validation: Any, best: int) -> None
     _scale(axes, len(train), is_share)
     axes.grid(axis="y")
     axes.legend(loc="lower right" if is_share else "upper right")
+
+
+def _mark(axes: Any, x: float) -> None:
+    """Draw where fine-tuning begins."""
+    axes.axvline(x, color=LINE, linewidth=1.2, zorder=0)
+    axes.annotate(" fine-tuning", (x, 0.5), xycoords=("data", "axes fraction"), color=FAINT, fontsize=8, rotation=90,
+                  va="center", ha="right")  # fmt: skip
 
 
 def _scale(axes: Any, epochs: int, is_share: bool) -> None:

@@ -32,6 +32,7 @@ class Course:
         tested: number of test images, and ``duplicates`` of training images among those for validation and test.
         held_out: number of images for validation and test.
         accuracy: on the test images.
+        border: how many epochs there were before fine-tuning; 0 where there was none.
     """
 
     history: Mapping[str, Sequence[float]]
@@ -41,6 +42,7 @@ class Course:
     held_out: int = 0
     duplicates: int = 0
     accuracy: float = field(default=float("nan"))
+    border: int = 0
 
     def of(self, *names: str) -> npt.NDArray[Any]:
         """Return the values of the first of some metrics that is there, else none."""
@@ -123,8 +125,9 @@ def _is_still_learning(course: Course) -> bool:
 
 
 def _not_converged(course: Course) -> dict[str, Any] | None:
-    epochs = len(course.loss)
-    return {"epochs": epochs, "more": max(2 * epochs, 10)} if _is_still_learning(course) else None
+    epochs, option = len(course.loss), "--fine-tune" if course.border else "--epochs"
+    more = {"option": option, "more": max(2 * (epochs - course.border), 10)}
+    return {"epochs": epochs, **more} if _is_still_learning(course) else None
 
 
 def _underfitting(course: Course) -> dict[str, Any] | None:

@@ -91,6 +91,7 @@ class Told:
             tested=len(self.judged.labels),
             held_out=sum(len(part.labels) for part in held_out),
             duplicates=duplicates,
+            border=border(self.facts),
             accuracy=self.judged.accuracy,
         )
 
@@ -161,6 +162,12 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, list[float]]]:
         raise ValueError(explain(f"report of {folder}", received, expected, "convia train makes one.")) from error
     assert known
     return facts, history
+
+
+def border(facts: Mapping[str, Any]) -> int:
+    """Return how many epochs there were before fine-tuning began, 0 where nothing was fine-tuned."""
+    first, *others = facts.get("stages") or [None]
+    return int(first["epochs"]) if others else 0
 
 
 def page(told: Told) -> str:
@@ -280,7 +287,7 @@ def _label(told: Told, name: str) -> str:
 
 
 def _curve(told: Told, name: str) -> Markup:
-    return metric_curve(told.history, name, _label(told, name), told.course.best, told.say)
+    return metric_curve(told.history, name, _label(told, name), told.course.best, told.say, told.course.border)
 
 
 def _curves(told: Told) -> list[Any]:

@@ -16,6 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import convia
+from convia.applications import MobileNetV2
 from convia.callbacks import Callback
 from convia.cli import app
 from convia.cli.train import Outcome, Settings, _threads, train
@@ -196,7 +197,7 @@ def test_the_best_weights_are_kept(monkeypatch):
             if epoch == 1:
                 self.model.set_weights([weight * 0 for weight in self.model.get_weights()])
 
-    monkeypatch.setattr("convia.cli.fitting.EpochLines", lambda console, _: Spoil())
+    monkeypatch.setattr("convia.cli.stages.EpochLines", lambda *args: Spoil())
     outcome = train(Settings("digits", model="lenet", epochs=4))
     best = outcome.history["val_accuracy"][outcome.facts["epochs"]["best"] - 1]
     assert outcome.facts["epochs"]["best"] == 2
@@ -247,9 +248,11 @@ def test_a_trained_network_gets_a_new_head(tmp_path):
         (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
         image = Image.new("RGB", (40, 40), (number * 5 + 170 * (name == "bright"),) * 3)
         image.save(tmp_path / "photos" / name / f"{number}.png")
-    options = {"image_size": 32, "weights": "none", "epochs": 2, "output": str(tmp_path / "runs")}
+    weights = tmp_path / "trained.weights.h5"
+    MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(weights)
+    options = {"image_size": 32, "weights": str(weights), "epochs": 2, "fine_tune": 0, "output": str(tmp_path / "runs")}
     outcome = train(Settings(str(tmp_path / "photos"), "mobilenetv2", **options))
     assert outcome.model.name == "mobilenetv2_1.00_32_transfer"
     assert len(outcome.model.trainable_weights) == 2
-    assert outcome.facts["settings"]["weights"] == "none"
+    assert outcome.facts["settings"]["weights"] == str(weights)
     assert {path.name for path in outcome.folder.iterdir()} >= {"predictions.png", "model.keras", "result.json"}

@@ -71,6 +71,12 @@ def test_noise_is_no_finding(given):
     assert found(given) == ["healthy"]
 
 
+def test_what_is_fine_tuned_should_be_fine_tuned_longer():
+    given = course({"val_loss": [1.4, 1.2, 1.0, 0.8, 0.65, 0.5]}, border=2)
+    remedies = {finding.rule: finding.remedy for finding in diagnose(given, speaker("en"))}
+    assert remedies["not_converged"] == "Train longer: --fine-tune 10."
+
+
 def test_texts_say_what_was_seen_and_what_to_do():
     texts = {finding.rule: finding for finding in diagnose(CASES["overfitting"][0], speaker("en"))}
     assert "validation loss 0.6 in the end, 0.4 at its best" in texts["overfitting"].text

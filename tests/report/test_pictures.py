@@ -53,6 +53,12 @@ class TestLearningCurves:
         assert (best.get_xdata()[0], best.get_ydata()[0]) == (3, 0.55)
         assert draw(figure) == (920, 330)
 
+    def test_where_fine_tuning_begins(self):
+        for axes in report.learning_curves(HISTORY, border=2).axes:
+            border = axes.get_lines()[-1]
+            assert list(border.get_xdata()) == [2.5, 2.5]
+            assert " fine-tuning" in [text.get_text() for text in axes.texts]
+
     @pytest.mark.parametrize(
         ("history", "titles"),
         [
