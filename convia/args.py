@@ -56,7 +56,8 @@ class Configured:
     _fields: ClassVar[dict[str, _Field]] = {}
     __signature__: ClassVar[inspect.Signature]
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, init: bool = True, **kwargs: Any) -> None:
+        """Read the arguments; ``init=False`` tells type checkers that the constructor of a base serves."""
         super().__init_subclass__(**kwargs)
         if cls._namespace and cls.__module__.startswith("convia.") and not cls.__name__.startswith("_"):
             registry.register(cls._namespace, cls)

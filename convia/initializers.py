@@ -220,37 +220,37 @@ class _Named(VarianceScaling):
         super().__init__(*self._law, seed, input_axes, output_axes)
 
 
-class GlorotUniform(_Named):
+class GlorotUniform(_Named, init=False):
     """Var(w) = 2/(fan in + fan out), uniform. Glorot & Bengio 2010, equation 16."""
 
     _law = (1.0, "fan_avg", "uniform")
 
 
-class GlorotNormal(_Named):
+class GlorotNormal(_Named, init=False):
     """Var(w) = 2/(fan in + fan out), truncated normal. Glorot & Bengio 2010, equation 12."""
 
     _law = (1.0, "fan_avg", "truncated_normal")
 
 
-class HeUniform(_Named):
+class HeUniform(_Named, init=False):
     """Var(w) = 2/fan in, uniform: for ReLU. He et al. 2015, equation 10."""
 
     _law = (2.0, "fan_in", "uniform")
 
 
-class HeNormal(_Named):
+class HeNormal(_Named, init=False):
     """Var(w) = 2/fan in, truncated normal: for ReLU. He et al. 2015, equation 10."""
 
     _law = (2.0, "fan_in", "truncated_normal")
 
 
-class LecunUniform(_Named):
+class LecunUniform(_Named, init=False):
     """Var(w) = 1/fan in, uniform. LeCun et al. 1998, "Efficient backprop", equation 16."""
 
     _law = (1.0, "fan_in", "uniform")
 
 
-class LecunNormal(_Named):
+class LecunNormal(_Named, init=False):
     """Var(w) = 1/fan in, truncated normal. LeCun et al. 1998; needed by selu (Klambauer et al. 2017)."""
 
     _law = (1.0, "fan_in", "truncated_normal")

@@ -3,7 +3,7 @@
 import inspect
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ class _Arguments(Configured):
 
     if not TYPE_CHECKING:  # type checkers would put it first where a layer declares it again, by position
         activity_regularizer: Annotated[Any, converter(regularizers.get)] = field(default=None, kw_only=True)
+    else:  # hints about the input, see Layer._accept
+        input_shape: Any = field(default=None, kw_only=True)
     trainable: bool = field(default=True, kw_only=True)
     dtype: Any = field(default=None, kw_only=True)
     autocast: bool = field(default=True, kw_only=True)
@@ -58,7 +60,7 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
     _takes_training: ClassVar[bool] = False
     _call_names: ClassVar[tuple[str, ...]] = ()
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls, *args, **kwargs)
         quiet = object.__setattr__
         quiet(self, "_losses", [])
@@ -189,6 +191,8 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
 
     def _general_forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args, kwargs = self._converted(args), self._converted(kwargs)
+        if self._takes_training and len(args) > (place := self._call_names.index("training")):  # layer(x, True)
+            args, kwargs = args[:place], {**dict(zip(self._call_names[place:], args[place:], strict=False)), **kwargs}
         if symbolic.any_symbolic(args, kwargs):
             return self._record(args, kwargs)
         training = kwargs.pop("training", None)

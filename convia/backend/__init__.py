@@ -378,11 +378,46 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(explain("keras.backend", repr(name), "a known function", nearest(name, __all__)))
 
 
-_OTHERS = (
-    backend, batch_dot, batch_set_value, clear_session, constant, conv1d, conv2d_transpose, count_params, epsilon,
-    floatx, function, get_uid, get_value, gradients, image_data_format, in_test_phase, in_train_phase, is_float_dtype,
-    is_int_dtype, is_keras_tensor, learning_phase, learning_phase_scope, manual_variable_initialization,
-    moving_average_update, name_scope, placeholder, reset_uids, result_type, rnn, separable_conv2d, set_epsilon,
-    set_floatx, set_image_data_format, set_learning_phase, set_value, standardize_dtype, switch, update, variable,
-)  # fmt: skip
-__all__ = list(sorted((*_ROWS, *(other.__name__ for other in _OTHERS))))  # noqa: C413
+__all__ = [
+    "backend",
+    "batch_dot",
+    "batch_set_value",
+    "clear_session",
+    "constant",
+    "conv1d",
+    "conv2d_transpose",
+    "count_params",
+    "epsilon",
+    "floatx",
+    "function",
+    "get_uid",
+    "get_value",
+    "gradients",
+    "image_data_format",
+    "in_test_phase",
+    "in_train_phase",
+    "is_float_dtype",
+    "is_int_dtype",
+    "is_keras_tensor",
+    "learning_phase",
+    "learning_phase_scope",
+    "manual_variable_initialization",
+    "moving_average_update",
+    "name_scope",
+    "placeholder",
+    "reset_uids",
+    "result_type",
+    "rnn",
+    "separable_conv2d",
+    "set_epsilon",
+    "set_floatx",
+    "set_image_data_format",
+    "set_learning_phase",
+    "set_value",
+    "standardize_dtype",
+    "switch",
+    "update",
+    "variable",
+]
+__all__ += list(_ROWS)
+__all__.sort()

@@ -3,6 +3,30 @@
 from convia.graph import Input, InputLayer
 from convia.input_spec import InputSpec
 from convia.layer import Layer
+from convia.layers import (
+    activation,
+    attention,
+    attention_heads,
+    augmentation_color,
+    augmentation_geometry,
+    augmentation_mix,
+    conv,
+    conv_transpose,
+    core,
+    embedding,
+    merge,
+    norm,
+    pool,
+    preprocessing,
+    random,
+    recurrent,
+    recurrent_cells,
+    recurrent_conv,
+    recurrent_wrappers,
+    shape,
+    spectral,
+    wrappers,
+)
 from convia.layers.activation import *
 from convia.layers.attention import *
 from convia.layers.attention_heads import *
@@ -28,4 +52,9 @@ from convia.layers.spectral import *
 from convia.layers.wrappers import *
 
 __all__ = ["Input", "InputLayer", "InputSpec", "Layer", "Pipeline"]
-__all__ += [name for name, item in globals().items() if callable(item) and name not in __all__]
+for _module in (
+    activation, attention, attention_heads, augmentation_color, augmentation_geometry, augmentation_mix, conv,
+    conv_transpose, core, embedding, merge, norm, pool, preprocessing, random, recurrent, recurrent_cells,
+    recurrent_conv, recurrent_wrappers, shape, spectral, wrappers,
+):  # fmt: skip
+    __all__ += _module.__all__

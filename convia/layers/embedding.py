@@ -70,6 +70,29 @@ class Embedding(_Starting, _Adaptable):
     quantization_config: Unquantized = None
     activity_regularizer: Regularizer = field(default=None, kw_only=True)
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            input_dim: int,
+            output_dim: int,
+            embeddings_initializer: Any = "uniform",
+            embeddings_regularizer: Any = None,
+            embeddings_constraint: Any = None,
+            mask_zero: bool = False,
+            weights: Any = None,
+            lora_rank: int | None = None,
+            lora_alpha: Any = None,
+            quantization_config: Any = None,
+            *,
+            activity_regularizer: Any = None,
+            trainable: bool = True,
+            dtype: Any = None,
+            autocast: bool = True,
+            name: str | None = None,
+            input_length: int | None = None,
+        ) -> None: ...
+
     def _accept(self, extra: dict[str, Any]) -> None:
         extra.pop("input_length", None)  # Keras 2 needed it, Keras 3 ignores it
         super()._accept(extra)

@@ -7,7 +7,8 @@ kernels (cuDNN's on a GPU), which compute the same numbers.
 # The arguments of these layers stand in Keras's order, not in that of the base class:
 # mypy: disable-error-code="misc"
 
-from typing import Annotated, Any, ClassVar
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -60,7 +61,21 @@ class RNN(Layer):
     """
 
     supports_masking = True
-    cell: Annotated[Any, Convert(check_cell)]
+    if TYPE_CHECKING:  # the layers that make their cell themselves do not take it
+
+        def __init__(
+            self,
+            cell: Any,
+            return_sequences: bool = False,
+            return_state: bool = False,
+            go_backwards: bool = False,
+            stateful: bool = False,
+            unroll: bool = False,
+            zero_output_for_mask: bool = False,
+            **kwargs: Any,
+        ) -> None: ...
+    else:
+        cell: Annotated[Any, Convert(check_cell)]
     return_sequences: bool = False
     return_state: bool = False
     go_backwards: bool = False
@@ -269,6 +284,7 @@ class SimpleRNN(_CellRNN, cell=SimpleRNNCell):
     bias_constraint: Constraint = None
     dropout: Rate = 0.0
     recurrent_dropout: Rate = 0.0
+    _: KW_ONLY  # for type checkers
     return_sequences: bool = False
     return_state: bool = False
     go_backwards: bool = False
@@ -385,6 +401,7 @@ class GRU(_Fused, cell=GRUCell):
     dropout: Rate = 0.0
     recurrent_dropout: Rate = 0.0
     seed: random.Seed = None
+    _: KW_ONLY  # for type checkers
     return_sequences: bool = False
     return_state: bool = False
     go_backwards: bool = False
@@ -439,6 +456,7 @@ class LSTM(_Fused, cell=LSTMCell):
     dropout: Rate = 0.0
     recurrent_dropout: Rate = 0.0
     seed: random.Seed = None
+    _: KW_ONLY  # for type checkers
     return_sequences: bool = False
     return_state: bool = False
     go_backwards: bool = False

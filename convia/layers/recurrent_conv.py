@@ -3,6 +3,7 @@
 # The arguments of these layers stand in Keras's order, not in that of the base class:
 # mypy: disable-error-code="misc"
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import torch
@@ -159,6 +160,7 @@ class _ConvLSTM(_CellRNN, cell=_ConvLSTMCell):
     dropout: Rate = 0.0
     recurrent_dropout: Rate = 0.0
     seed: random.Seed = None
+    _: KW_ONLY  # for type checkers
     return_sequences: bool = False
     return_state: bool = False
     go_backwards: bool = False

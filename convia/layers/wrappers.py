@@ -4,7 +4,8 @@
 # mypy: disable-error-code="misc"
 
 import copy
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import KW_ONLY
+from typing import Annotated, Any
 
 import torch
 from torch import nn
@@ -46,8 +47,8 @@ class TorchModuleWrapper(Layer):
     """
 
     module: Annotated[Any, Convert(_module)]
-    if not TYPE_CHECKING:  # by position, see Layer
-        name: str | None = None
+    _: KW_ONLY  # for type checkers
+    name: Any = None
     output_shape: Any = None
 
     def __post_init__(self) -> None:

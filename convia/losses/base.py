@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import KW_ONLY
 from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 
@@ -115,6 +116,7 @@ class Loss(Configured):
 
     _namespace = "keras.losses"
     _takes_labels = False  # class numbers stay as they are instead of becoming floats
+    _: KW_ONLY  # for type checkers: at run time they have the order of each class
     name: str | None = None
     reduction: Reduction = "sum_over_batch_size"
     dtype: ComputeDtype = None

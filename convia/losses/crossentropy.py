@@ -6,6 +6,7 @@ softmax or sigmoid bring their scores with them, and these are used, as TensorFl
 """
 
 import warnings
+from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
 import torch
@@ -243,17 +244,38 @@ def poisson(y_true: Any, y_pred: Any) -> torch.Tensor:
 class BinaryCrossentropy(LossFunctionWrapper, function=binary_crossentropy, mean=_binary):
     """Cross-entropy of labels 0 and 1, or of several independent ones per example."""
 
+    from_logits: bool = False
+    label_smoothing: Fraction = 0.0
+    axis: int = -1
+
 
 class BinaryFocalCrossentropy(LossFunctionWrapper, function=binary_focal_crossentropy):
     """Binary cross-entropy × (1 − p_t)^γ (arXiv:1708.02002)."""
+
+    apply_class_balancing: bool = False
+    alpha: float = 0.25
+    gamma: float = 2.0
+    from_logits: bool = False
+    label_smoothing: Fraction = 0.0
+    axis: int = -1
 
 
 class CategoricalCrossentropy(LossFunctionWrapper, function=categorical_crossentropy, mean=_total_categorical):
     """Cross-entropy of one-hot rows (or rows of probabilities)."""
 
+    from_logits: bool = False
+    label_smoothing: Fraction = 0.0
+    axis: int = -1
+
 
 class CategoricalFocalCrossentropy(LossFunctionWrapper, function=categorical_focal_crossentropy):
     """Cross-entropy of one-hot rows × α(1 − ŷ)^γ (arXiv:1708.02002)."""
+
+    alpha: Any = 0.25
+    gamma: float = 2.0
+    from_logits: bool = False
+    label_smoothing: Fraction = 0.0
+    axis: int = -1
 
 
 class SparseCategoricalCrossentropy(
@@ -268,6 +290,7 @@ class SparseCategoricalCrossentropy(
     _unsaved: ClassVar[frozenset[str]] = frozenset({"axis"})
     from_logits: bool = False
     ignore_class: int | None = None
+    _: KW_ONLY  # for type checkers
     reduction: Reduction = "sum_over_batch_size"
     axis: int = -1
 

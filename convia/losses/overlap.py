@@ -1,5 +1,6 @@
 """Losses of segmentation: how much of two masks does not overlap."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axi
 class Dice(LossFunctionWrapper, function=dice):
     """1 − 2·overlap / (size + size)."""
 
+    _: KW_ONLY  # for type checkers
     reduction: Reduction = "sum_over_batch_size"
     name: str | None = "dice"
     axis: Axes = None
@@ -46,6 +48,7 @@ class Tversky(LossFunctionWrapper, function=tversky):
 
     alpha: float = 0.5
     beta: float = 0.5
+    _: KW_ONLY  # for type checkers
     reduction: Reduction = "sum_over_batch_size"
     name: str | None = "tversky"
     axis: Axes = None

@@ -107,12 +107,14 @@ class CosineSimilarity(LossFunctionWrapper, function=cosine_similarity):
     """Minus the cosine of the angle between label and prediction along ``axis``."""
 
     _unsaved: ClassVar[frozenset[str]] = frozenset({"axis"})
+    axis: int = -1
 
 
 class Huber(LossFunctionWrapper, function=huber, name="huber_loss"):
     """Squared error up to ``delta``, linear beyond it."""
 
     _unsaved: ClassVar[frozenset[str]] = frozenset({"delta"})
+    delta: float = 1.0
 
 
 class LogCosh(LossFunctionWrapper, function=log_cosh):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import Parameter
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -305,14 +305,58 @@ class _BestRate(_Confusion):
 class SensitivityAtSpecificity(_BestRate, best="sensitivity", at="specificity"):
     """Best tp / (tp + fn) where tn / (tn + fp) is at least ``specificity``."""
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            specificity: float,
+            num_thresholds: int = 200,
+            class_id: int | None = None,
+            name: str | None = None,
+            dtype: Any = None,
+        ) -> None: ...
+
 
 class SpecificityAtSensitivity(_BestRate, best="specificity", at="sensitivity"):
     """Best tn / (tn + fp) where tp / (tp + fn) is at least ``sensitivity``."""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            sensitivity: float,
+            num_thresholds: int = 200,
+            class_id: int | None = None,
+            name: str | None = None,
+            dtype: Any = None,
+        ) -> None: ...
 
 
 class PrecisionAtRecall(_BestRate, best="precision", at="recall"):
     """Best tp / (tp + fp) where tp / (tp + fn) is at least ``recall``."""
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            recall: float,
+            num_thresholds: int = 200,
+            class_id: int | None = None,
+            name: str | None = None,
+            dtype: Any = None,
+        ) -> None: ...
+
 
 class RecallAtPrecision(_BestRate, best="recall", at="precision"):
     """Best tp / (tp + fn) where tp / (tp + fp) is at least ``precision``."""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            precision: float,
+            num_thresholds: int = 200,
+            class_id: int | None = None,
+            name: str | None = None,
+            dtype: Any = None,
+        ) -> None: ...

@@ -30,6 +30,10 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.T
 class PearsonCorrelation(MeanMetricWrapper, function=pearson_correlation, direction="up"):
     """Mean Pearson correlation along ``axis``."""
 
+    axis: int = -1
+
 
 class ConcordanceCorrelation(MeanMetricWrapper, function=concordance_correlation, direction="up"):
     """Mean concordance correlation along ``axis``."""
+
+    axis: int = -1

@@ -1,6 +1,6 @@
 """F-scores: precision and recall in one number."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 
@@ -106,3 +106,13 @@ class F1Score(FBetaScore):
     threshold: Threshold = None
     name: str | None = "f1_score"
     dtype: ComputeDtype = None
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            average: str | None = None,
+            threshold: float | None = None,
+            name: str | None = "f1_score",
+            dtype: Any = None,
+        ) -> None: ...

@@ -1,6 +1,6 @@
 """How often predictions are right."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -105,6 +105,8 @@ class Accuracy(MeanMetricWrapper, function=accuracy, direction="up"):
 class BinaryAccuracy(MeanMetricWrapper, function=binary_accuracy, direction="up"):
     """How often predictions are on the label's side of ``threshold``."""
 
+    threshold: float = 0.5
+
 
 class CategoricalAccuracy(MeanMetricWrapper, function=categorical_accuracy, direction="up"):
     """How often the largest score is that of the one-hot row."""
@@ -121,6 +123,10 @@ class TopKCategoricalAccuracy(MeanMetricWrapper, function=top_k_categorical_accu
     name: str | None = "top_k_categorical_accuracy"
     dtype: ComputeDtype = None
 
+    if TYPE_CHECKING:
+
+        def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None) -> None: ...
+
 
 class SparseTopKCategoricalAccuracy(MeanMetricWrapper, function=sparse_top_k_categorical_accuracy, direction="up"):
     """How often the class number is among the k largest scores."""
@@ -130,3 +136,13 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper, function=sparse_top_k_cat
     name: str | None = "sparse_top_k_categorical_accuracy"
     dtype: ComputeDtype = None
     from_sorted_ids: bool = False
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            k: int = 5,
+            name: str | None = "sparse_top_k_categorical_accuracy",
+            dtype: Any = None,
+            from_sorted_ids: bool = False,
+        ) -> None: ...

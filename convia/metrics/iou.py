@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 
@@ -109,6 +109,16 @@ class BinaryIoU(IoU):
     name: str | None = None
     dtype: CountDtype = None
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            target_class_ids: Sequence[int] = (0, 1),
+            threshold: float = 0.5,
+            name: str | None = None,
+            dtype: Any = None,
+        ) -> None: ...
+
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of any shape."""
         super().update_state(y_true, to_tensor(y_pred, torch.float32) >= self.threshold, sample_weight)
@@ -124,6 +134,19 @@ class MeanIoU(IoU):
     sparse_y_true: bool = True
     sparse_y_pred: bool = True
     axis: int = -1
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            num_classes: int,
+            name: str | None = None,
+            dtype: Any = None,
+            ignore_class: int | None = None,
+            sparse_y_true: bool = True,
+            sparse_y_pred: bool = True,
+            axis: int = -1,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         self.target_class_ids = range(self.num_classes)
@@ -142,6 +165,19 @@ class OneHotIoU(IoU):
     sparse_y_pred: bool = False
     axis: int = -1
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            num_classes: int,
+            target_class_ids: Sequence[int],
+            name: str | None = None,
+            dtype: Any = None,
+            ignore_class: int | None = None,
+            sparse_y_pred: bool = False,
+            axis: int = -1,
+        ) -> None: ...
+
 
 class OneHotMeanIoU(MeanIoU):
     """Mean intersection over union of all classes; labels are one-hot rows."""
@@ -153,3 +189,15 @@ class OneHotMeanIoU(MeanIoU):
     ignore_class: int | None = None
     sparse_y_pred: bool = False
     axis: int = -1
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            num_classes: int,
+            name: str | None = None,
+            dtype: Any = None,
+            ignore_class: int | None = None,
+            sparse_y_pred: bool = False,
+            axis: int = -1,
+        ) -> None: ...

@@ -41,9 +41,17 @@ class BinaryCrossentropy(MeanMetricWrapper, function=binary_crossentropy, direct
 class CategoricalCrossentropy(MeanMetricWrapper, function=categorical_crossentropy, direction="down"):
     """Cross-entropy of one-hot rows."""
 
+    from_logits: bool = False
+    label_smoothing: Fraction = 0
+    axis: int = -1
+
 
 class SparseCategoricalCrossentropy(MeanMetricWrapper, function=sparse_categorical_crossentropy, direction="down"):
     """Cross-entropy of class numbers."""
+
+    from_logits: bool = False
+    ignore_class: int | None = None
+    axis: int = -1
 
 
 class KLDivergence(MeanMetricWrapper, function=kl_divergence, direction="down"):

@@ -67,6 +67,7 @@ class CosineSimilarity(MeanMetricWrapper, function=cosine_similarity, direction=
     """Mean cosine of the angle between label and prediction along ``axis``."""
 
     _unsaved: ClassVar[frozenset[str]] = frozenset({"axis"})
+    axis: int = -1
 
 
 class RootMeanSquaredError(Mean):

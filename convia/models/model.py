@@ -1,6 +1,6 @@
 """Model: layers that are trained together, as a graph between inputs and outputs or as a subclass with ``call``."""
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -28,9 +28,11 @@ class Model(Trainer):
 
     _namespace = "keras"
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         functional = len(args) >= 2 or {"inputs", "outputs"} & kwargs.keys()
-        return super().__new__(Functional if cls is Model and functional else cls)
+        chosen: Any = Functional if cls is Model and functional else cls
+        made: Self = super().__new__(chosen)
+        return made
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
@@ -135,7 +137,7 @@ class Model(Trainer):
         """The symbolic outputs as a flat list."""
         return self._graph_or_refusal("outputs").outputs
 
-    @property
+    @property  # type: ignore[misc]  # a hint for layers
     def input_shape(self) -> Any:
         """The shape of the input, or a list of shapes."""
         return _one_or_all([tensor.shape for tensor in self.inputs])
@@ -354,7 +356,7 @@ class Model(Trainer):
         return copy
 
 
-class Functional(Model):
+class Functional(Model, init=False):
     """A model with a graph from inputs to outputs; what ``Model(inputs, outputs)`` returns."""
 
 

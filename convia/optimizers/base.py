@@ -27,11 +27,11 @@ class Optimizer(OptimizerState, Options):
     """
 
     _namespace = "keras.optimizers"
-    _excluded: Sequence[Any] = ()
-    _excluded_pattern: re.Pattern[str] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._excluded: Sequence[Any] = ()
+        self._excluded_pattern: re.Pattern[str] | None = None
         for scalar in self.variables:
             scalar.path = f"{self.name}/{scalar.name}"
 

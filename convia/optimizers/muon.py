@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import KW_ONLY
 from typing import Any
 
 from convia.errors import explain
@@ -23,6 +24,7 @@ class Muon(Optimizer):
     adam_beta_2: float = 0.999
     adam_weight_decay: float | None = 0.004
     epsilon: float = 1e-7
+    _: KW_ONLY  # for type checkers
     weight_decay: float | None = 0.004
     name: Any = None
     exclude_layers: list[str] | None = None

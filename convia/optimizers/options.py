@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from dataclasses import KW_ONLY
 from typing import Any
 
 from convia.args import Configured, is_class_variable, parameters
@@ -30,6 +31,7 @@ class Options(Configured):
     """
 
     learning_rate: Any
+    _: KW_ONLY  # for type checkers: at run time a class's own arguments go between, see below
     weight_decay: float | None = None
     clipnorm: float | None = None
     clipvalue: float | None = None

@@ -45,7 +45,7 @@ def matthews_correlation(y_true: Any, y_pred: Any) -> Any:
 
 def mean_iou(labels: Any, predictions: Any, num_classes: int, weights: Any = None, **ignored: Any) -> tuple[Any, Any]:
     """TensorFlow 1's mean intersection over union, of this batch: the value, and it again as the update."""
-    metric: Any = metrics.MeanIoU(num_classes)  # type: ignore[call-arg]
+    metric: Any = metrics.MeanIoU(num_classes)
     metric.update_state(labels, predictions, weights)
     return metric.result(), metric.result()
 
