@@ -20,7 +20,7 @@ from convia.errors import explain
 from convia.naming import auto_name
 
 Shape = tuple[int | None, ...]
-_BATCH_SIZES = (4, 6)  # tried in place of an unknown batch size …
+_BATCH_SIZES = (12, 24)  # tried in place of an unknown batch size: groups of 2, 3, 4, 6 and 12 samples fit …
 _OTHER_SIZES = (512, 768)  # … and of another unknown dimension: large enough for any stack of strides
 _FEW = 64  # so many numbers made of shapes are kept, to make other shapes of them
 

@@ -207,3 +207,18 @@ def test_only_compute_output_shape_is_believed():
             return (input_shape[0], 2)
 
     assert Opaque()(convia.Input((5,))).shape == (None, 2)
+
+
+def test_training_may_be_given_by_place():
+    model = convia.Sequential([convia.Input((4,)), convia.layers.Dropout(0.5)])
+    x = torch.ones(2, 4)
+    assert torch.equal(model(x, False), x)
+    assert set(model(x, True).flatten().tolist()) <= {0.0, 2.0}
+
+
+def test_layers_may_put_samples_into_groups():
+    class OfGroups(convia.layers.Layer):
+        def call(self, inputs):
+            return inputs.reshape(4, -1, 3).mean(0)
+
+    assert OfGroups()(convia.Input((3,))).shape == (None, 3)

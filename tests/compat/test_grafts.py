@@ -210,3 +210,23 @@ def test_tensorflow_1_resized_without_half_a_pixel(align, wanted):
         row = image.resize_bilinear(np.array([0.0, 1.0], "float32").reshape(1, 1, 2, 1), (1, 4), align_corners=align)
         np.testing.assert_allclose(row.reshape(-1), wanted, atol=1e-6)
         assert image.resize_nearest_neighbor(np.arange(4.0).reshape(1, 2, 2, 1), (4, 4)).shape == (1, 4, 4, 1)
+
+
+def test_checkpoints_of_tf_keras_hold_layers_of_one_name(tmp_path):
+    with programs.using("tfkeras"):
+        keras = keras_of()
+
+        class Pair(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.one = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)], name="half")
+                self.other = keras.models.clone_model(self.one)
+
+            def call(self, inputs):
+                return self.one(inputs) + self.other(inputs)
+
+        pair, again = Pair(), Pair()
+        pair.save_weights(tmp_path / "checkpoint_1")
+        again.load_weights(tmp_path / "checkpoint_1").expect_partial()
+    for ours, theirs in zip(pair.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

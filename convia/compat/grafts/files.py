@@ -13,7 +13,7 @@ from convia import saving
 from convia.compat import eras
 from convia.compat.door import from_outside, graft
 from convia.models import Model
-from convia.saving import files, legacy
+from convia.saving import files, legacy, weights
 
 _HDF5 = (".h5", ".hdf5")
 
@@ -63,9 +63,11 @@ def _save_weights(original: Callable[..., None]) -> Callable[..., None]:
             with h5py.File(name, "w") as file:
                 legacy.write_weights(file, self)
 
-        _under_name(write, path, ".h5")
-        if eras.current() == "tfkeras" and path.suffix not in _HDF5:
+        if eras.current() == "tfkeras" and path.suffix not in _HDF5:  # by objects: layers may share a name
+            _under_name(functools.partial(weights.write, self), path, ".h5")
             _note_checkpoint(path)
+        else:
+            _under_name(write, path, ".h5")
         return None
 
     return save_weights

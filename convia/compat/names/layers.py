@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convia import backend, initializers, layers, ops
+from convia import backend, initializers, layers
 from convia.args import PerAxis
 from convia.compat.door import today
 from convia.compat.report import note
@@ -220,7 +220,8 @@ class _Local(Layer):
         """Convolve."""
         outputs = backend.functions.local_conv(inputs, self.kernel, self.kernel_size, self.strides, self.data_format)
         outputs = outputs + self.bias if self.use_bias else outputs
-        return outputs if self.activation is None else self.activation(outputs)
+        y: Tensor = outputs if self.activation is None else self.activation(outputs)
+        return y
 
 
 class LocallyConnected1D(_Local):
@@ -282,7 +283,8 @@ class SReLU(Layer):
         """Compute it."""
         right = self.t_left + self.t_right.abs()
         low, high = (inputs - self.t_left).clamp(max=0), (inputs - right).clamp(min=0)
-        return torch.minimum(torch.maximum(inputs, self.t_left), right) + self.a_left * low + self.a_right * high
+        y: Tensor = torch.minimum(torch.maximum(inputs, self.t_left), right) + self.a_left * low + self.a_right * high
+        return y
 
 
 class MaxoutDense(Layer):
@@ -320,7 +322,8 @@ class Highway(Layer):
     def call(self, inputs: Tensor) -> Tensor:
         """Mix."""
         share = self._gate(inputs)
-        return share * self.activation(self._dense(inputs)) + (1 - share) * inputs
+        y: Tensor = share * self.activation(self._dense(inputs)) + (1 - share) * inputs
+        return y
 
 
 def TimeDistributedDense(output_dim: int, **kwargs: Any) -> Any:  # noqa: N802
@@ -330,82 +333,6 @@ def TimeDistributedDense(output_dim: int, **kwargs: Any) -> Any:  # noqa: N802
     if "input_dim" in hints:
         hints["input_shape"] = (kwargs.pop("input_length", None), hints.pop("input_dim"))
     return layers.Dense(output_dim, **kwargs, **hints)
-
-
-class StringLookup(Layer):
-    """Words to numbers, or numbers to words with ``invert``; unknown words are the first of the vocabulary."""
-
-    def __init__(self, max_tokens: Any = None, num_oov_indices: int = 1, mask_token: Any = None,
-                 oov_token: str = "[UNK]", vocabulary: Any = None, invert: bool = False,
-                 **kwargs: Any) -> None:  # fmt: skip
-        super().__init__(name=kwargs.get("name"))
-        self.num_oov_indices, self.mask_token, self.oov_token = num_oov_indices, mask_token, oov_token
-        self.invert = invert
-        self._words = [*([mask_token] if mask_token is not None else []), *[oov_token] * num_oov_indices]
-        self._special = len(self._words)
-        if vocabulary is not None:
-            self.set_vocabulary(vocabulary)
-
-    def set_vocabulary(self, vocabulary: Any) -> None:
-        """Set the words."""
-        words = [_text(word) for word in vocabulary]
-        start = self._words[: self._special]
-        self._words = words if words[: len(start)] == start else [*start, *words]
-
-    def adapt(self, data: Any) -> None:
-        """Take the words of the data, the most frequent first."""
-        counts: dict[str, int] = {}
-        for word in map(_text, _flat(data)):
-            counts[word] = counts.get(word, 0) + 1
-        self.set_vocabulary(sorted(counts, key=lambda word: (-counts[word], word)))
-
-    def get_vocabulary(self) -> list[str]:
-        """Return the words in the order of their numbers."""
-        return list(self._words)
-
-    def vocabulary_size(self) -> int:
-        """Return how many there are."""
-        return len(self._words)
-
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Look words, or numbers, up: lists and arrays of any shape."""
-        if self.invert:
-            numbers = ops.convert_to_numpy(inputs)
-            found = [self._words[int(i)] for i in numbers.reshape(-1)]
-            return found if numbers.ndim else found[0]
-        place = {word: number for number, word in enumerate(self._words)}
-        unknown = self._special - 1
-        nested = inputs.tolist() if hasattr(inputs, "tolist") else inputs
-        return torch.tensor(_mapped(nested, lambda word: place.get(_text(word), unknown)))
-
-
-def _text(word: Any) -> str:
-    return word.decode() if isinstance(word, bytes) else str(word)
-
-
-def _flat(nested: Any) -> list[Any]:
-    nested = nested.tolist() if hasattr(nested, "tolist") else nested
-    if isinstance(nested, (list, tuple)):
-        return [leaf for item in nested for leaf in _flat(item)]
-    return [nested]
-
-
-def _mapped(nested: Any, function: Callable[[Any], Any]) -> Any:
-    return [_mapped(item, function) for item in nested] if isinstance(nested, (list, tuple)) else function(nested)
-
-
-class CategoryEncoding(Layer):
-    """Class numbers to one-hot or multi-hot rows."""
-
-    num_tokens: Any = None
-    output_mode: str = "multi_hot"
-
-    def call(self, inputs: Any) -> Any:
-        """Encode."""
-        one = ops.one_hot(ops.cast(inputs, "int64"), self.num_tokens)
-        if self.output_mode == "one_hot":
-            return one.reshape(-1, self.num_tokens)
-        return one.amax(-2) if self.output_mode == "multi_hot" else one.sum(-2)
 
 
 def deserialize(config: Any, custom_objects: Any = None) -> Any:
@@ -421,7 +348,6 @@ __all__ = [
     "AtrousConvolution2D",
     "BatchNormalizationV1",
     "BatchNormalizationV2",
-    "CategoryEncoding",
     "Convolution1D",
     "Convolution2D",
     "Convolution2DTranspose",
@@ -444,7 +370,6 @@ __all__ = [
     "Recurrent",
     "SReLU",
     "SeparableConvolution2D",
-    "StringLookup",
     "SyncBatchNormalization",
     "ThresholdedReLU",
     "TimeDistributedDense",

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from convia import tree
 from convia.compat.tensorflow.door import given
 from convia.compat.tensorflow.dtypes import as_dtype
 from convia.compat.tensorflow.shapes import TensorShape
@@ -28,16 +29,15 @@ from convia.variable import Variable
 
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"]
 _COMPARISONS = {"lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge, "ne": operator.ne}
-_REDUCTIONS = ("all", "any", "max", "mean", "min", "prod", "std", "sum", "var")
 _FOREIGN = (list, tuple, np.ndarray)
 _KEEP = ("torch", "convia")
 _base: Any = Tensor.__mro__[1]  # where torch's own methods are
 
 
 def _beside(x: Tensor, other: Any) -> Any:
-    """Return a list or array as a tensor; floats take the type of a floating tensor."""
+    """Return a list or array as a tensor, which takes the type of a floating tensor."""
     other = given(other)
-    fits = isinstance(other, Tensor) and other.is_floating_point() and x.is_floating_point()
+    fits = isinstance(other, Tensor) and x.is_floating_point() and not other.is_complex()
     return other.to(x.device, x.dtype) if fits else other
 
 
@@ -66,16 +66,18 @@ def _numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     return array
 
 
-def _reduction(name: str) -> Callable[..., Any]:
-    """``np.max(x)`` calls ``x.max(axis=…, out=…)``, which means a function of NumPy, as for TensorFlow's tensors."""
-    plain, of_numpy = getattr(_base, name), getattr(np, name)
+def _array_function(self: Tensor, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    """NumPy's functions see arrays and return them: ``np.squeeze(x)`` would call ``x.squeeze()``, which is torch's."""
+    args, kwargs = tree.map_structure(_as_array, [list(args), kwargs])
+    return func(*args, **kwargs)
 
-    def reduce(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if "axis" in kwargs and "out" in kwargs:
-            return of_numpy(self.numpy(), *args, **kwargs)
-        return plain(self, *args, **kwargs)
 
-    return reduce
+def _as_array(leaf: Any) -> Any:
+    return _numpy(leaf) if isinstance(leaf, Tensor) else leaf
+
+
+def _array_wrap(self: Tensor, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:
+    return array[()] if return_scalar else array
 
 
 def _index(self: Tensor, key: Any) -> Any:
@@ -174,6 +176,8 @@ _DTYPE = {  # of torch.dtype
     "size": property(lambda self: self.itemsize),
 }
 _TENSOR: dict[str, Any] = {
+    "__array_function__": _array_function,
+    "__array_wrap__": _array_wrap,
     "__float__": lambda self: _base.__float__(self.detach()),  # torch warns of numbers that have a gradient
     "__getitem__": _index,
     "__int__": lambda self: _base.__int__(self.detach()),
@@ -185,7 +189,6 @@ _TENSOR: dict[str, Any] = {
     "set_shape": _set_shape,
     "shape": property(_shape),
     "eval": lambda self, feed_dict=None, session=None: self.numpy(),
-    **{name: _reduction(name) for name in _REDUCTIONS},
     **{f"__{name}__": _operator(f"__{name}__") for name in (*_BINARY, *_COMPARISONS)},
     **{f"__r{name}__": _operator(f"__r{name}__") for name in _BINARY},
     **{f"__i{name}__": _in_place(name) for name in _BINARY if hasattr(Tensor, f"__i{name}__")},

@@ -101,7 +101,8 @@ class StringTensor:
     def _only(self) -> bytes:
         if self.array.size != 1:
             raise TypeError(explain("tf.string tensor", f"shape {self.shape}", "a single text"))
-        return self.array.item()
+        text: bytes = self.array.item()
+        return text
 
     def __repr__(self) -> str:
         return f"<tf.Tensor: shape={self.shape}, dtype=string, numpy={self.numpy()!r}>"

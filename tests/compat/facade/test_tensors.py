@@ -168,3 +168,28 @@ def test_graphs_of_simple_functions_can_be_saved(tmp_path):
     again = keras.saving.load_model(tmp_path / "m.keras")
     data = np.linspace(-1, 1, 8, dtype="float32").reshape(2, 4)
     np.testing.assert_allclose(again(data), model(data))
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (np.squeeze, [3.0, 1.0]),
+        (np.argmax, 0),
+        (np.argwhere, [[0, 0, 0], [0, 1, 0]]),
+        (np.size, 2),
+        (np.exp, np.exp([[[3.0], [1.0]]])),
+        (lambda x: np.repeat(x, 2, axis=2), [[[3.0, 3.0], [1.0, 1.0]]]),
+        (lambda x: np.clip(x, 0, 2).astype("uint8"), [[[2], [1]]]),
+        (lambda x: np.moveaxis(x, 2, 0), [[[3.0, 1.0]]]),
+        (lambda x: np.concatenate([x, x]), [[[3.0], [1.0]], [[3.0], [1.0]]]),
+    ],
+)
+def test_functions_of_numpy_see_arrays_and_return_them(function, expected):
+    found = function(tf.constant([[[3.0], [1.0]]]))
+    assert not isinstance(found, torch.Tensor)
+    np.testing.assert_allclose(found, expected)
+
+
+def test_arrays_beside_a_tensor_take_its_type():
+    x = tf.constant([[0.5]])
+    assert (np.array([[2]]) @ x).dtype == (x @ np.array([[2]])).dtype == ([2] * x).dtype == tf.float32
