@@ -1,6 +1,6 @@
-"""Images per second of the deep network: two processes of one thread each, and one, all on torch.
+"""Images per second of the deep network, of processes of one thread each that share a training, and of one.
 
-Usage: python benchmarks/distributed.py [--batch 64] [--steps 20]
+Usage: python benchmarks/distributed.py [--batch 128] [--steps 10] [--processes 2] [--engines auto,torch]
 """
 
 import argparse
@@ -15,15 +15,18 @@ import torch
 
 import convia
 
-ROUNDS = 3
+ROUNDS = 6
 
 
-def measure(batch: int, steps: int) -> float:
-    """Return the images per second of this process, or of all that it shares the work with; the best of the rounds."""
+def measure(batch: int, steps: int, engine: str) -> tuple[float, str]:
+    """Return the images per second of this process, or of all that it shares the work with, and what computed them.
+
+    Of several rounds the best one counts.
+    """
     torch.set_num_threads(1)
     convia.utils.set_random_seed(0)
     model = networks.NETWORKS["deep"](convia)
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], engine="torch")
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], engine=engine)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(batch * steps, *model.input_shape[1:])).astype("float32")
     y = rng.integers(0, model.output_shape[-1], batch * steps)
@@ -33,31 +36,40 @@ def measure(batch: int, steps: int) -> float:
         start = time.perf_counter()
         model.fit(x, y, batch_size=batch, verbose=0)
         seconds.append(time.perf_counter() - start)
-    return batch * steps / min(seconds)
+    return batch * steps / min(seconds), model.engine
 
 
-def start(processes: int, options: argparse.Namespace) -> float:
+def start(processes: int, engine: str, options: argparse.Namespace) -> tuple[float, str]:
     """Run this file in so many processes."""
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, *launch, __file__, "--batch", str(options.batch), "--steps", str(options.steps)]
+    sizes = ["--batch", str(options.batch), "--steps", str(options.steps), "--engines", engine]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    done = subprocess.run(
+        [sys.executable, *launch, __file__, *sizes], env=environment, capture_output=True, text=True, check=True
+    )
+    speed, _, computes = done.stdout.strip().splitlines()[-1].partition(" ")
+    return float(speed), computes
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=128, help="images of a step, of all processes together")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--engines", default="auto,torch")
     options = parser.parse_args()
     if "RANK" in os.environ:
-        speed = measure(options.batch, options.steps)
+        speed, computes = measure(options.batch, options.steps, options.engines)
         if convia.distributed.is_first():
-            print(speed)
+            print(speed, computes)
         return
-    one, two = start(1, options), start(2, options)
-    print(f"1 process: {one:.0f} images/s, 2 processes: {two:.0f} images/s, ratio {two / one:.2f}")
+    for engine in options.engines.split(","):
+        (one, _), (some, computes) = start(1, engine, options), start(options.processes, engine, options)
+        print(
+            f"{computes}: 1 process {one:.0f} images/s, {options.processes} processes {some:.0f} images/s, "
+            f"ratio {some / one:.2f}"
+        )
 
 
 if __name__ == "__main__":

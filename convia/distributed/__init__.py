@@ -6,7 +6,7 @@ therefore those of the whole batch, whatever they are, in every process; gradien
 """
 
 from convia.distributed.parallel import agree, average, mean, moments, outputs, settle
-from convia.distributed.processes import any_of_us, begin, is_first, join, rank, share, size
+from convia.distributed.processes import any_of_us, begin, is_first, join, on_gpus, rank, share, size, sum_up
 
 __all__ = [
     "agree",
@@ -17,9 +17,11 @@ __all__ = [
     "join",
     "mean",
     "moments",
+    "on_gpus",
     "outputs",
     "rank",
     "settle",
     "share",
     "size",
+    "sum_up",
 ]

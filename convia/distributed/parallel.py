@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from convia import random, tree
-from convia.distributed.processes import _messages, rank, share, size, sum_of
+from convia.distributed.processes import _messages, rank, share, size, sum_of, sum_up
 from convia.errors import explain
 
 _part = 1.0  # of the mean over processes, this one's; not 1 where batches cannot be divided evenly
@@ -107,7 +107,9 @@ def average(gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
     present = [gradient for gradient in gradients if gradient is not None]
     if size() < 2 or not present:
         return list(gradients)
-    bucket = sum_of(torch.cat([gradient.flatten() for gradient in present])) / size()
+    bucket = torch.cat([gradient.flatten() for gradient in present])
+    sum_up(bucket)
+    bucket /= size()
     pieces = iter(bucket.split([gradient.numel() for gradient in present]))
     return [None if g is None else next(pieces).view(g.shape).to(g.dtype) for g in gradients]
 

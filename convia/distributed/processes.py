@@ -76,6 +76,16 @@ def sum_of(tensor: torch.Tensor) -> torch.Tensor:
     return total
 
 
+def sum_up(tensor: torch.Tensor) -> None:
+    """Replace a tensor by the sum of the processes' tensors."""
+    dist.all_reduce(tensor)
+
+
+def on_gpus() -> bool:
+    """Return whether what is sent has to be on GPUs."""
+    return dist.is_available() and dist.is_initialized() and dist.get_backend() == "nccl"
+
+
 def any_of_us(flag: bool) -> bool:
     """Return whether the flag is set in any process."""
     return flag if size() < 2 else bool(sum_of(torch.tensor(float(flag), device=_messages())))

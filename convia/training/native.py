@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convia import tree
+from convia import distributed, tree
 from convia.engine import Plan, Unsupported
 from convia.random import SeedGenerator
-from convia.training import plans
+from convia.training import plans, shared
 from convia.training.data import ArrayBatches, Batches
 
 _CALL_SECONDS = 0.05  # a call into the engine should end after this time, so that bars move and Ctrl-C works
+_SHARED_STEPS = 16  # of measuring and predicting, in one call of each of several processes
 
 
 # -- fit and evaluate -----------------------------------------------------------------------------------------------
@@ -35,8 +36,8 @@ def step(model: Any, x: Any, y: Any, weight: Any, mode: str) -> bool | None:
 
 
 def _walk(model: Any, batches: ArrayBatches, hooks: Any, mode: str) -> bool:
-    run = _Run(model, batches._tree, batches.batch_size, mode, batches._order)
-    for first, last in _portions(model, batches.steps or 0, hooks, mode):
+    run = _run(model, batches._tree, batches.batch_size, mode, batches._order)
+    for first, last in _portions(model, batches.steps or 0, hooks, mode, stops=run.stops(hooks)):
         run(first, last)
     return True
 
@@ -45,8 +46,26 @@ def _step(model: Any, x: Any, y: Any, weight: Any, mode: str) -> bool:
     leaves = tree.flatten(x)
     if not leaves or not all(isinstance(leaf, Tensor) and leaf.ndim and len(leaf) for leaf in leaves):
         raise Unsupported("a batch that is not arrays")
-    _Run(model, (x, y, weight), len(leaves[0]), mode)(0, 1)
+    _run(model, (x, y, weight), len(leaves[0]), mode)(0, 1)
     return True
+
+
+def _run(model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: Any = None) -> "_Run":
+    if distributed.size() < 2:
+        return _Run(model, parts, size, mode, order)
+    is_first = model._first_step
+    if mode == "train" and is_first:
+        first = (
+            parts if order is None else tree.map_structure(lambda leaf: None if leaf is None else leaf[:size], parts)
+        )
+        model._learned_variables()
+        distributed.agree(model, first)
+    try:
+        run: _SharedRun = shared.agreed(lambda: _SharedRun(model, parts, size, mode, order))
+    except Unsupported:
+        object.__setattr__(model, "_first_step", is_first)
+        raise
+    return run
 
 
 class _Run:
@@ -78,6 +97,10 @@ class _Run:
         for start in range(first, last, each):
             self._take(start, min(start + each, last))
 
+    def stops(self, hooks: Any) -> Callable[[], bool]:
+        """Return what says after a portion of steps whether to stop."""
+        return lambda: self.training and self.model.stop_training
+
     def _take(self, first: int, last: int) -> None:
         model, plan, start = self.model, self.ready.plan, first * self.size
         samples = min(last * self.size, self.count) - start
@@ -102,6 +125,59 @@ class _Run:
         inside = [metric for entry in self.ready.plan.losses for metric in entry["inside"]]
         with torch.no_grad():
             self.model.objective.update(y, [out[place : place + len(rows)] for out in outputs], weight, inside)
+
+
+class _SharedRun(_Run):
+    """The same by several processes, each of which computes its own rows of the batches."""
+
+    _stop = False  # as agreed within the last step
+
+    def stops(self, hooks: Any) -> Callable[[], bool]:
+        """Return what asks all processes, where callbacks may have stopped one; else the last step has asked them."""
+        if self.training and distributed.any_of_us(hooks.wants_train_batches):
+            return lambda: distributed.any_of_us(self.model.stop_training)
+        return lambda: self._stop
+
+    def __call__(self, first: int, last: int) -> None:
+        """Take the steps from ``first`` to ``last``, those of training one by one."""
+        each = 1 if self.training else last - first
+        for start in range(first, last, each):
+            self._take(start, min(start + each, last))
+
+    def _take(self, first: int, last: int) -> None:
+        start = first * self.size
+        samples = min(last * self.size, self.count) - start
+        rows, weight = shared.own_rows(samples)
+        own, plan = rows.stop - rows.start, self.ready.plan
+        shapes = [tensor.shape[1:] for tensor in self.model.graph.outputs] if plan.watched else []
+        outputs = [torch.empty(samples, *shape) for shape in shapes]
+        update = self._keys() if self.training else {}
+        places = [output[rows] for output in outputs]
+        found = _call(self.ready, self.arrays, self.mode, start + rows.start, own, own, places, **update)
+        for output in outputs if own < samples else ():
+            shared.fill(output, rows)
+        repeats = own == samples
+        if self.ready.gradients is None:
+            tallies, penalties = shared.sums(*found, weight, repeats)
+        else:
+            stop = self.model.stop_training
+            tallies, penalties, self._stop = shared.add_up(self.ready.gradients, *found, weight, repeats, stop)
+            self._update(self.ready.gradients)
+        _note(self.model, plan, tallies, penalties + self.penalty * samples, samples)
+        for place in range(0, samples if plan.watched else 0, self.size):
+            self._show(place, start + place, outputs)
+
+    def _keys(self) -> dict[str, Any]:
+        done = self.model.optimizer._iterations.number
+        keys = [_key(seed, done, 1) for seed in self.seeds]
+        return {"rates": [0.0], "t": done + 1, "keys": shared.own_keys(keys)}
+
+    def _update(self, gradients: shared.Gradients) -> None:
+        optimizer = self.model.optimizer
+        factor = float(optimizer.scale_loss(torch.ones(())))
+        parts = gradients.parts if factor == 1 else [part * factor for part in gradients.parts]
+        optimizer.apply(parts, self.model._learned_variables())
+        gradients.bucket.zero_()
 
 
 def _build_objective(model: Any, x: Any, y: Any, weight: Any, size: int) -> None:
@@ -129,7 +205,12 @@ def _check_first_loss(model: Any, ready: plans.Ready, arrays: plans.Arrays, size
 
 
 def _portions(
-    model: Any, steps: int, hooks: Any, mode: str, logs: Callable[[int, int], Any] | None = None
+    model: Any,
+    steps: int,
+    hooks: Any,
+    mode: str,
+    logs: Callable[[int, int], Any] | None = None,
+    stops: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[int, int]]:
     """Yield ranges of steps to take in one call, and tell the callbacks that want to know in between."""
     wants = getattr(hooks, f"wants_{mode}_batches")
@@ -148,7 +229,7 @@ def _portions(
                 begin(count)
             count = min(count - count % every + every, steps)
         else:
-            count = min(count + portion, steps)
+            count = min(count + (_shared_portion(training) if distributed.size() > 1 else portion), steps)
         start = perf_counter()
         yield first, count
         seconds = perf_counter() - start
@@ -158,8 +239,14 @@ def _portions(
         elif draw is not None and progress is not None and progress.due(count - 1):
             draw(count - 1, logs(first, count))
         object.__setattr__(model, "_steps_done", count)
-        if training and model.stop_training:
+        if stops():
+            object.__setattr__(model, "stop_training", True)
             return
+
+
+def _shared_portion(training: bool) -> int:
+    """How many steps at a time: the same in all processes, which look after each step whether one wants to stop."""
+    return 1 if training else _SHARED_STEPS
 
 
 def _update(model: Any, seeds: list[Any], steps: int) -> dict[str, Any]:
@@ -186,7 +273,7 @@ def _seeds(plan: Plan) -> list[Any]:
 def _key(seed: Any, done: int, steps: int) -> int:
     """Return the key of the next steps; a layer's own generator moves on by as many."""
     if not isinstance(seed, SeedGenerator):
-        return seed
+        return int(seed)
     start, drawn = seed._state
     seed._state = [start, drawn + steps]
     return (start * 0x9E3779B97F4A7C15 + drawn - done) % 2**64
@@ -208,7 +295,7 @@ def _call(
     if mode == plans.TRAIN:
         plans.written += 1
     with ready.lock:
-        return ready.network.run(
+        results: tuple[list[tuple[float, float]], float] = ready.network.run(
             mode,
             inputs,
             targets,
@@ -220,6 +307,7 @@ def _call(
             update.get("t", 1),
             update.get("keys", [0] * len(ready.plan.random_layers)),
         )
+        return results
 
 
 def _call_wide(ready: plans.Ready, arrays: plans.Arrays, first: int, samples: int, outputs: list[Tensor]) -> None:
@@ -262,7 +350,7 @@ def outputs(model: Any, x: Any) -> Any:
 
 def _predict(model: Any, batches: ArrayBatches, hooks: Any) -> Any:
     size = batches.batch_size
-    run, whole = _prediction(model, batches._tree[0])
+    run, whole = shared.agreed(lambda: _prediction(model, batches._tree[0]))
 
     def logs(first: int, last: int) -> dict[str, Any]:
         return {"outputs": tree.map_structure(lambda out: out[first * size : last * size], whole)}
@@ -273,7 +361,7 @@ def _predict(model: Any, batches: ArrayBatches, hooks: Any) -> Any:
 
 
 def _outputs(model: Any, x: Any) -> Any:
-    run, whole = _prediction(model, x)
+    run, whole = shared.agreed(lambda: _prediction(model, x))
     run(0, len(tree.flatten(x)[0]))
     return whole
 
@@ -293,10 +381,14 @@ def _prediction(model: Any, x: Any) -> tuple[Callable[[int, int], Any], Any]:
 
     def run(first: int, last: int) -> None:
         samples = min(last, count) - first
-        targets = [out[first:] for out in found]
+        rows, _ = shared.own_rows(samples) if distributed.size() > 1 else (slice(0, samples), 1.0)
+        own, begin = rows.stop - rows.start, first + rows.start
+        targets = [out[begin:] for out in found]
         if ready.wide:
-            _call_wide(ready, arrays, first, samples, targets)
+            _call_wide(ready, arrays, begin, own, targets)
         else:
-            _call(ready, arrays, plans.PREDICT, first, samples, samples, targets)
+            _call(ready, arrays, plans.PREDICT, begin, own, own, targets)
+        for out in found if own < samples else ():
+            shared.fill(out[first : first + samples], rows)
 
     return run, whole

@@ -15,6 +15,7 @@ from convia import config, distributed, engine
 from convia.engine import Plan, Unsupported
 from convia.engine.plan import KINDS
 from convia.errors import explain
+from convia.training import shared
 
 _TORCH_SLOWER = 1.6  # than the engine, where both keep all lanes and threads busy
 _TORCH_CALL = 3e6  # multiplications that the engine does while torch starts one of a network's operations
@@ -35,6 +36,7 @@ class Ready:
     network: Any
     held: Any  # what the key names by id, so that no other object gets that id
     wide: bool = False  # channels are the lanes
+    gradients: shared.Gradients | None = None  # of a step, where several processes share a training
     lock: Any = field(default_factory=threading.Lock)
 
 
@@ -78,8 +80,9 @@ def describe(model: Any) -> str:
             engine.add_losses(plan, model.objective)
     except Unsupported as error:
         return f"torch: {error}"
-    count = engine.threads()
-    return f"native ({engine.instruction_set()}, {count} thread{'s' * (count > 1)})"
+    count, processes = engine.threads(), distributed.size()
+    others = f", {processes} processes" if processes > 1 else ""
+    return f"native ({engine.instruction_set()}, {count} thread{'s' * (count > 1)}{others})"
 
 
 def _choice(model: Any) -> str:
@@ -90,7 +93,7 @@ def require(model: Any) -> None:
     if _choice(model) == "torch":
         raise Unsupported("chosen by " + ("compile" if model._engine_choice else "set_engine or CONVIA_ENGINE"))
     if distributed.size() > 1:
-        raise Unsupported(f"the work is shared by {distributed.size()} processes")
+        shared.require(model)
     if engine.native() is None:
         raise Unsupported(engine.reason_for_absence())
     if config.device().type != "cpu":
@@ -189,9 +192,13 @@ def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode
         return Ready(key, batch, plan, network, held, wide)
     plan = engine.lower(model.graph, learned)
     engine.add_losses(plan, model.objective)
-    if mode == TRAIN:
+    gradients = None
+    if mode == TRAIN and distributed.size() > 1:
+        gradients = shared.collect(plan, learned)
+    elif mode == TRAIN:
         engine.add_optimizer(plan, model.optimizer, learned)
-    return Ready(key, batch, plan, plan.assemble(native, isa, threads, batch, mode == TRAIN), held)
+    network = plan.assemble(native, isa, threads, batch, mode == TRAIN)
+    return Ready(key, batch, plan, network, held, gradients=gradients)
 
 
 def _plan_to_predict(model: Any, key: tuple[Any, ...]) -> Plan:

@@ -23,9 +23,10 @@ def data(count=20):
     return rng.normal(size=(count, 6, 6, 1)).astype("float32"), rng.integers(0, 2, count)
 
 
-def compiled(*inner, rate=0.01):
+def compiled(*inner, rate=0.01, engine=None):
     model = keras.Sequential([*inner, layers.Flatten(), layers.Dense(2, activation="softmax")])
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    how = {"metrics": ["accuracy"], "engine": engine}
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", **how)
     return model
 
 
@@ -35,7 +36,7 @@ def unseeded_weights_become_the_first_ones():
     torch.manual_seed(distributed.rank())
     model.fit(*data(), batch_size=6, epochs=2, verbose=0)
     assert all(same_everywhere(weight) for weight in model.get_weights())
-    assert model.engine == f"torch: the work is shared by {distributed.size()} processes"
+    assert model.engine.startswith("native") and model.engine.endswith(f", {distributed.size()} processes)")
 
 
 def masks_differ_and_weights_do_not():
@@ -73,6 +74,31 @@ def fewer_rows_than_processes():
     history = model.fit(*data(5), batch_size=1, epochs=1, verbose=0)
     assert same_everywhere(history.history["loss"])
     assert model.predict(data(5)[0], batch_size=1, verbose=0).shape == (5, 2)
+
+
+def an_engine_that_one_process_lacks_is_used_by_none():
+    keras.config.set_engine("torch" if distributed.rank() else "auto")
+    try:
+        keras.utils.set_random_seed(2)
+        model = compiled(layers.Input((6, 6, 1)), layers.Dropout(0.2))
+        model.fit(*data(), batch_size=6, epochs=2, verbose=0)
+        found = model.predict(data()[0], verbose=0)
+    finally:
+        keras.config.set_engine("auto")
+    assert all(same_everywhere(weight) for weight in model.get_weights())
+    assert same_everywhere(found)
+
+
+def the_engine_draws_masks_of_each_process_and_applies_any_optimizer():
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([layers.Input((36,)), layers.Dropout(0.5), layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.Nadam(0.01), "mse", engine="native")
+    start = model.get_weights()[0]
+    model.fit(np.ones((4, 36), "float32"), np.ones((4, 1)), batch_size=4, epochs=1, verbose=0)
+    assert same_everywhere(model.get_weights()[0])
+    assert np.abs(model.get_weights()[0] - start).max() > 0
+    rows = model.predict(np.ones((4, 36), "float32"), verbose=0)
+    assert np.ptp(rows) < 1e-6
 
 
 def other_data_is_an_error():
@@ -135,6 +161,8 @@ RULES = [
     masks_differ_and_weights_do_not,
     statistics_of_each_are_averaged,
     fewer_rows_than_processes,
+    an_engine_that_one_process_lacks_is_used_by_none,
+    the_engine_draws_masks_of_each_process_and_applies_any_optimizer,
     other_data_is_an_error,
     one_process_stops_all,
     a_step_of_ones_own_runs_in_every_process,

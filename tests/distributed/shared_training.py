@@ -12,14 +12,21 @@ import convia as keras
 from convia import layers
 
 MODELS = {  # a bias before a normalization has a gradient of 0, whose rounding errors Adam would magnify
-    "plain": [layers.Conv2D(4, 3, activation="relu", kernel_regularizer="l2"), layers.MaxPooling2D(), layers.Flatten()],
-    "synchronized": [
+    "plain": lambda: [
+        layers.Conv2D(4, 3, activation="relu", kernel_regularizer="l2"),
+        layers.MaxPooling2D(),
+        layers.Flatten(),
+    ],
+    "synchronized": lambda: [
         layers.Conv2D(4, 3, use_bias=False),
         layers.BatchNormalization(synchronized=True),
         layers.GlobalAveragePooling2D(),
     ],
-    "penalized": [layers.Conv2D(4, 3, activity_regularizer="l2"), layers.Flatten()],
+    "penalized": lambda: [layers.Conv2D(4, 3, activity_regularizer="l2"), layers.Flatten()],
 }
+
+
+ENGINES = ("torch", "auto")
 
 
 class Batches(keras.utils.PyDataset):
@@ -36,16 +43,16 @@ class Batches(keras.utils.PyDataset):
         return self.x[index * 9 : index * 9 + 9], self.y[index * 9 : index * 9 + 9]
 
 
-def fit(kind, folder):
+def fit(kind, folder, engine):
     """Train for 20 steps of 9, 9, 9 and 7 samples; return the weights and all that was measured."""
     keras.utils.set_random_seed(3)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(34, 8, 8, 1)).astype("float32")
     y = rng.integers(0, 3, 34)
     base, _, how = kind.partition("-")
-    model = keras.Sequential([layers.Input((8, 8, 1)), *MODELS[base], layers.Dense(3, activation="softmax")])
+    model = keras.Sequential([layers.Input((8, 8, 1)), *MODELS[base](), layers.Dense(3, activation="softmax")])
     metrics = ["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2")]
-    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=metrics, engine="torch")
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=metrics, engine=engine)
     data = {
         "": lambda: ((x, y), {"batch_size": 9}),
         "weights": lambda: ((x, y), {"batch_size": 9, "class_weight": {0: 1.0, 1: 3.0, 2: 0.2}}),
@@ -67,7 +74,12 @@ def fit(kind, folder):
 
 def main(folder, kinds):
     name = f"{os.environ.get('WORLD_SIZE', '1')}-{os.environ.get('RANK', '0')}"
-    found = {f"{kind}/{key}": value for kind in kinds for key, value in fit(kind, folder).items()}
+    found = {
+        f"{engine}/{kind}/{key}": value
+        for engine in ENGINES
+        for kind in kinds
+        for key, value in fit(kind, folder, engine).items()
+    }
     np.savez(folder / f"{name}.npz", **found)
 
 

@@ -45,19 +45,20 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "kind, count, rank",
+    "engine, kind, count, rank",
     [
-        (kind, count, rank)
+        (engine, kind, count, rank)
+        for engine in shared_training.ENGINES
         for count, kinds in RUNS.items()
         for rank in range(count)
         for kind in kinds
         if kind != "rules"
     ],
 )
-def test_weights_history_and_results_equal_those_of_one_process(trained, kind, count, rank):
+def test_weights_history_and_results_equal_those_of_one_process(trained, engine, kind, count, rank):
     one = np.load(trained[0] / "1" / "1-0.npz")
     some = np.load(trained[0] / str(count) / f"{count}-{rank}.npz")
-    names = [name for name in one.files if name.startswith(f"{kind}/")]
+    names = [name for name in one.files if name.startswith(f"{engine}/{kind}/")]
     assert len(names) > 8
     for name in names:
         np.testing.assert_allclose(some[name], one[name], atol=1e-5, rtol=1e-5, err_msg=name)
@@ -66,7 +67,7 @@ def test_weights_history_and_results_equal_those_of_one_process(trained, kind, c
 @pytest.mark.parametrize("count", [2, 4])
 def test_files_and_prints_are_those_of_one_process(trained, count):
     folder, printed = trained
-    assert printed[count].count("Epoch 1/5") == len(set(KINDS) & set(RUNS[count]))
+    assert printed[count].count("Epoch 1/5") == 2 * len(set(KINDS) & set(RUNS[count]))
     assert len((folder / str(count) / "plain.csv").read_text().splitlines()) == 6
     assert (folder / str(count) / "plain.keras").exists()
 
