@@ -38,8 +38,8 @@ class EraModule(ModuleType):
             return eras.ERAS[eras.current()]
         if name.startswith("__"):
             raise AttributeError(name)
-        if path in paths.PATHS:
-            return importlib.import_module(path)
+        if path in paths.PATHS or path == "keras.keras":  # from tensorflow.contrib.keras.python import keras
+            return importlib.import_module(path.replace("keras.keras", "keras"))
         for source in self._sources:
             module = importlib.import_module(source)
             hidden = source.startswith(_NAMES) and name not in module.__all__

@@ -8,7 +8,7 @@ import re
 
 # Other names of ``keras``, longest first; what follows is looked up in the table below.
 _ROOTS = re.compile(
-    r"(tensorflow\.(python|compat\.v[12]|_api\.v2|contrib)\.keras\.(api\.)?|tensorflow\.keras\.|tf_keras\.(src\.)?"
+    r"(tensorflow\.(python|compat\.v[12]|_api\.v2|contrib)\.keras\.(api\.|python\.keras\.)?|tensorflow\.keras\.|tf_keras\.(src\.)?"
     r"|keras\.(src|api|_tf_keras\.keras)\.|keras\.)((_?v[12]|api|src)\.)*"
 )
 _RENAMED = (
@@ -24,6 +24,7 @@ _RENAMED = (
     (r"keras\.(optimizer_v2\.|optimizers\.schedules\.)learning_rate_schedule", "keras.optimizers.schedules"),
     (r"keras\.saving\.\w+", "keras.saving"),
     (r"keras\.distribute\.\w+", "keras.utils"),
+    (r"keras\.python", "keras"),
 )  # fmt: skip
 
 # path → the modules that have its names

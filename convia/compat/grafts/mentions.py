@@ -141,6 +141,12 @@ def _loaded(code: types.CodeType) -> tuple[list[str], list[str]]:
     return list(names), list(attributes)
 
 
+def names_in(function: Any, name: str) -> bool:
+    """Whether the code of a program's function asks for a name or an attribute."""
+    is_own = isinstance(function, types.FunctionType) and not str(function.__module__).startswith(_OURS)
+    return is_own and any(name in found for found in _loaded(function.__code__))
+
+
 def _filled(cell: Any) -> bool:
     try:
         return cell.cell_contents is not None
@@ -189,4 +195,4 @@ def install() -> None:
     graft(Layer, "_general_forward", _general_forward(Layer._general_forward))
 
 
-__all__ = ["Place", "install", "mentions", "replaced", "symbols"]
+__all__ = ["Place", "install", "mentions", "names_in", "replaced", "symbols"]

@@ -17,9 +17,11 @@ from convia.compat.names.metrics import OF_BATCHES
 from convia.compat.report import note
 from convia.engine import Unsupported
 from convia.graph import Graph
+from convia.layer import _call as calls
 from convia.losses import Loss
 from convia.metrics import Metric
 from convia.models import Model, Sequential
+from convia.symbolic import tracing
 from convia.training import plans
 from convia.training.compiled import Compiled
 
@@ -167,7 +169,7 @@ def _era_metric(metric: Any) -> Any:
     return "acc" if metric == "accuracy" else arguments.METRICS.get(metric.lower(), metric)
 
 
-def _compile(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def compile_arguments(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Keras 1 and 2 call the accuracy acc; defaults of optimizers and losses with symbolic tensors in them."""
     kwargs = tree.map_structure(lambda leaf: getattr(leaf, "of_today", leaf), kwargs)
     given = _named("optimizer loss metrics loss_weights" if eras.current() in eras.OLD else
@@ -400,6 +402,28 @@ def _metrics_names(original: property) -> property:
     return property(names, doc=original.__doc__)
 
 
+def _unchecked(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Within another model, a model of Keras 1 and 2 let its layers judge how many axes its inputs have."""
+
+    @functools.wraps(original)
+    def fitted(self: Any, value: Any, spec: Any) -> Any:
+        is_inside = tracing() or (calls.root is not None and calls.root is not self)
+        if is_inside and eras.current() in eras.STANDALONE and value.ndim != len(spec.shape):
+            return value
+        return original(self, value, spec)
+
+    return fitted
+
+
+def _check_inputs(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def check(self: Any, args: Any) -> None:
+        if eras.current() not in eras.STANDALONE or self.graph is None:
+            original(self, args)
+
+    return check
+
+
 def _get_config(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The config of a Sequential of Keras 1 was the list of its layers'."""
 
@@ -430,11 +454,13 @@ def install() -> None:
     for name in ("compiled_loss", "compiled_metrics"):
         graft(Model, name, Lent(_CompiledLoss))
     graft(Compiled, "compile", _collecting(Compiled.compile))
-    wrap(Model, "compile", "compile", tables["compile"], _compile)
+    wrap(Model, "compile", "compile", tables["compile"], compile_arguments)
     wrap(Model, "__init__", "Model", {}, _init)
     graft(Model, "__new__", _new(Model.__new__))
     graft(Compiled, "_learned_variables", _learned_variables(Compiled._learned_variables))
     graft(Model, "_learn", _learning(Model._learn))
+    graft(Model, "_fitted", _unchecked(Model._fitted))
+    graft(Model, "_check_inputs", _check_inputs(Model._check_inputs))
     graft(plans, "require", _require(plans.require))
     graft(Model, "layers", property(_layers, doc=Model.layers.__doc__))
     graft(Sequential, "_rebuild", _rebuild(Sequential._rebuild))
@@ -443,4 +469,4 @@ def install() -> None:
     graft(Compiled, "metrics_names", _metrics_names(Compiled.metrics_names))  # type: ignore[arg-type]
 
 
-__all__ = ["install"]
+__all__ = ["compile_arguments", "install"]

@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 from convia import symbolic, tree
 from convia.backend.symbols import _gradients
 from convia.compat.door import Lent, graft, graft_all
-from convia.compat.grafts.mentions import mentions, replaced, symbols
+from convia.compat.grafts.mentions import mentions, names_in, replaced, symbols
 from convia.graph import Graph
 from convia.models import Model
 from convia.symbolic import KerasTensor, tracing
@@ -139,9 +139,32 @@ def extras_of(model: Any) -> Extras:
     return found
 
 
+def _differentiates(model: Any) -> bool:
+    """Whether a layer of a model asks for gradients, as ``Lambda(lambda x: K.gradients(x[1], x[0]))`` does."""
+    known = model.__dict__.get("_era_differentiates")
+    if known is None:
+        functions = [getattr(step.operation, "function", None) for step in model.graph.steps]
+        known = any(function is _gradients or names_in(function, "gradients") for function in functions)
+        model.__dict__["_era_differentiates"] = known
+    return bool(known)
+
+
+def _apart(leaf: Any) -> Any:
+    return leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf
+
+
+def _tracked(leaf: Any) -> Any:
+    leaf = _apart(leaf)
+    return leaf.requires_grad_() if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() else leaf
+
+
 def _call(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def call(self: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.graph is not None and not torch.is_grad_enabled() and not tracing() and _differentiates(self):
+            with torch.inference_mode(False), torch.enable_grad():
+                inputs = tree.map_structure(_tracked, inputs)
+                return tree.map_structure(_apart, original(self, inputs, *args, **kwargs))
         if self.graph is None or tracing() or "_era_stepping" not in self.__dict__:
             return original(self, inputs, *args, **kwargs)
         extras = extras_of(self)

@@ -1,10 +1,11 @@
-"""``keras.models`` under older names: files of any ending, YAML, K1's Graph-less names."""
+"""``keras.models`` under older names: files of any ending, YAML, Keras 1's graphs."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from convia import registry, saving
 from convia.compat.grafts.files import load_model, save_model
+from convia.compat.names.graph_model import Graph
 from convia.graph import Input
 from convia.models import Functional, Model, Sequential, clone_model
 
@@ -24,6 +25,7 @@ def model_from_config(config: Any, custom_objects: Mapping[str, Any] | None = No
 
 
 __all__ = [
+    "Graph",
     "Input",
     "Model",
     "Sequential",

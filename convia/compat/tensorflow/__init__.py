@@ -12,6 +12,7 @@ import numpy as np
 
 from convia.compat.tensorflow import arrays as _arrays
 from convia.compat.tensorflow import checks as _checks
+from convia.compat.tensorflow import contrib as _contrib
 from convia.compat.tensorflow import control as _control
 from convia.compat.tensorflow import data as _data
 from convia.compat.tensorflow import devices as _devices
@@ -112,6 +113,7 @@ def _spaces() -> dict[str, Any]:
         "train": _space("train", {**train, **_examples.TRAIN, **_v1.OLD_TRAIN}),
         **{name: _space(name, members) for name, members in _v1.OLD_SPACES.items()},
         **_extras.EXTRAS,
+        **_contrib.CONTRIB,
     }
 
 

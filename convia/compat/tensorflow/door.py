@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convia import ops
+from convia import ops, tree
 from convia.compat.tensorflow.dtypes import DType, torch_dtype
 from convia.compat.tensorflow.texts import StringTensor, is_text
 from convia.ops.door import place, tensor
@@ -30,13 +30,17 @@ def given(value: Any, dtype: Any = None) -> Any:
         value = value.to_numpy()
     if is_text(value) or (dtype is not None and getattr(dtype, "name", dtype) == "string"):
         return StringTensor(value)
-    if isinstance(value, (list, tuple)) and symbolic_leaves(value):
+    if isinstance(value, (list, tuple)) and (symbolic_leaves(value) or (tracing() and _has_tensors(value))):
         return ops.stack([given(item, dtype) for item in value])
     if isinstance(value, (torch.dtype, DType)):
         raise TypeError(f"a type ({value}) is no tensor")
     if isinstance(value, np.generic):
         value = np.asarray(value)
     return tensor(value, torch_dtype(dtype))
+
+
+def _has_tensors(nested: Any) -> bool:
+    return any(isinstance(leaf, Tensor) for leaf in tree.flatten(nested))
 
 
 def alike(x: Any, y: Any) -> tuple[Any, Any]:
