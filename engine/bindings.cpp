@@ -12,6 +12,7 @@
 #include "isa.hpp"
 #include "network.hpp"
 #include "wide_network.hpp"
+#include "wide_training.hpp"
 
 namespace nb = nanobind;
 using namespace convia;
@@ -86,7 +87,7 @@ void add_step(N& n, const nb::dict& d) {
     s.rectifier = {take(d, "slope", 0.f), take(d, "threshold", 0.f), take(d, "low", 0.f), take(d, "most", 0.f)};
     if (s.kind == Kind::copy) {
         auto from = nb::cast<std::vector<Int>>(d["from"]), to = nb::cast<std::vector<Int>>(d["to"]);
-        if constexpr (std::is_same_v<N, WideNetwork>) {
+        if constexpr (std::is_base_of_v<WideLayout, N>) {
             s.from.assign(from.begin(), from.end());
             s.to.assign(to.begin(), to.end());
         } else {
@@ -116,7 +117,8 @@ int add_param(N& n, std::uintptr_t data, Int size, bool learns, float l1, float 
     return int(n.plan.params.size()) - 1;
 }
 
-void add_loss(Network& n, const nb::dict& d) {
+template <class N>
+void add_loss(N& n, const nb::dict& d) {
     Loss loss;
     loss.kind = LossKind(nb::cast<int>(d["kind"]));
     loss.output = nb::cast<int>(d["output"]);
@@ -133,7 +135,8 @@ void add_loss(Network& n, const nb::dict& d) {
     n.plan.losses.push_back(loss);
 }
 
-void set_optimizer(Network& n, const nb::dict& d) {
+template <class N>
+void set_optimizer(N& n, const nb::dict& d) {
     Optimizer& o = n.plan.optimizer;
     o.rule = Rule(nb::cast<int>(d["rule"]));
     o.a = take(d, "a", 0.0);
@@ -177,7 +180,8 @@ using Inputs = std::vector<std::pair<Address, bool>>;                     // dat
 using Targets = std::vector<std::tuple<Address, Address, Address>>;       // dense, labels, weights
 using Result = std::pair<std::vector<std::pair<double, double>>, double>;  // (loss, hits) per output, penalty
 
-Result run(Network& n, int mode, const Inputs& inputs, const Targets& targets, const std::vector<Address>& outputs,
+template <class N>
+Result run(N& n, int mode, const Inputs& inputs, const Targets& targets, const std::vector<Address>& outputs,
            Address order, Int samples, Int batch, std::vector<double> rates, Int t, std::vector<std::uint64_t> keys) {
     Job job{Job::Mode(mode), {}, batch, std::move(rates), t, std::move(keys)};
     for (auto [data, bytes] : inputs) job.data.inputs.push_back({reinterpret_cast<void*>(data), bytes});
@@ -194,6 +198,16 @@ Result run(Network& n, int mode, const Inputs& inputs, const Targets& targets, c
     Result result{{}, n.penalty};
     for (const Tally& tally : n.tallies) result.first.emplace_back(tally.loss, tally.hits);
     return result;
+}
+
+template <class N>
+void describe_training(nb::class_<N>& c) {
+    describe(c);
+    c.def("loss", &add_loss<N>)
+        .def("optimizer", &set_optimizer<N>)
+        .def("finish", &N::finish)
+        .def("run", &run<N>)
+        .def("gradient", &N::gradient);
 }
 
 void run_wide(WideNetwork& n, const Inputs& inputs, const std::vector<Address>& outputs, Address order, Int samples, std::uint64_t version) {
@@ -224,11 +238,7 @@ NB_MODULE(_native, m) {
     describe(wide);
     wide.def("finish", &WideNetwork::finish).def("run", &run_wide);
     auto network = nb::class_<Network>(m, "Network");
-    describe(network);
-    network
-        .def("loss", &add_loss)
-        .def("optimizer", &set_optimizer)
-        .def("finish", &Network::finish)
-        .def("run", &run)
-        .def("gradient", &Network::gradient);
+    describe_training(network);
+    auto training = nb::class_<WideTraining>(m, "WideTraining");
+    describe_training(training);
 }

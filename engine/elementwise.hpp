@@ -106,7 +106,7 @@ static void activate_row(Act act, float alpha, float* p, Int n) {
 }
 
 // Gradient of what an activation in place was applied to.
-static void derive_activation(const Plan& plan, const Step& s, Block& b) {
+static inline void derive_activation(const Plan& plan, const Step& s, Block& b) {
     const Tensor& y = plan.tensors[s.out];
     with_act(s.act, [&](auto a) {
         each_row([&](Int c, Int z, Int row, Int n, Int) {
@@ -118,7 +118,7 @@ static void derive_activation(const Plan& plan, const Step& s, Block& b) {
 }
 
 // Of the step before, in rows that a step has just made: channels from … to of one row, or of all.
-static void derive_rows(const Plan& plan, const Step& s, Block& b, Int from, Int to, Int z, Int y) {
+static inline void derive_rows(const Plan& plan, const Step& s, Block& b, Int from, Int to, Int z, Int y) {
     if (s.derive == Act::linear) return;
     const Tensor& x = plan.tensors[s.ins[0]];
     with_act(s.derive, [&](auto a) {
@@ -156,7 +156,7 @@ static void unary_backward(const Plan& plan, const Step& s, Block& b) {
 }
 
 // x between θ and M; below, a line of a slope through a value at θ: low + slope·(x − θ); from M on, M.
-static void rectifier_forward(const Plan& plan, const Step& s, Block& b) {
+static inline void rectifier_forward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     const Rectifier& r = s.rectifier;
     each_row([&](Int c, Int z, Int row, Int n, Int) {
@@ -169,7 +169,7 @@ static void rectifier_forward(const Plan& plan, const Step& s, Block& b) {
     }, x, y);
 }
 
-static void rectifier_backward(const Plan& plan, const Step& s, Block& b) {
+static inline void rectifier_backward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     const Rectifier& r = s.rectifier;
     each_row([&](Int c, Int z, Int row, Int n, Int) {
@@ -183,11 +183,11 @@ static void rectifier_backward(const Plan& plan, const Step& s, Block& b) {
 }
 
 // Flatten, reshape, permute, pad, crop, repeat, concatenate: out[to] = in[from].
-static void copy_forward(const Plan&, const Step& s, Block& b) {
+static inline void copy_forward(const Plan&, const Step& s, Block& b) {
     for (std::size_t i = 0; i < s.from.size(); i++) store(b.act + Int(s.to[i]) * L, load(b.act + Int(s.from[i]) * L));
 }
 
-static void copy_backward(const Plan& plan, const Step& s, Block& b) {
+static inline void copy_backward(const Plan& plan, const Step& s, Block& b) {
     bool set = s.fresh[0] && s.covers;
     if (s.fresh[0] && !s.covers) zero_gradient(plan.tensors[s.ins[0]], b);
     const std::int32_t *from = s.grad_from.data(), *to = s.grad_to.data();
@@ -195,7 +195,7 @@ static void copy_backward(const Plan& plan, const Step& s, Block& b) {
 }
 
 // x where it is positive, α·x elsewhere: α is a weight, of an element or of several.
-static void prelu_forward(const Plan& plan, const Step& s, Block& b) {
+static inline void prelu_forward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     const float* slope = plan.params[s.params[0]].data;
     each_row([&](Int c, Int z, Int row, Int n, Int element) {
@@ -208,7 +208,7 @@ static void prelu_forward(const Plan& plan, const Step& s, Block& b) {
     }, x, y);
 }
 
-static void prelu_backward(const Plan& plan, const Step& s, Block& b) {
+static inline void prelu_backward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     const Param& slopes = plan.params[s.params[0]];
     float* target = slopes.grad < 0 ? nullptr : b.wgrad + slopes.grad;
@@ -230,7 +230,7 @@ static void prelu_backward(const Plan& plan, const Step& s, Block& b) {
 }
 
 // Passes on; Σ l₁·|x| + l₂·x² of a sample is a part of its loss.
-static void penalty_forward(const Plan& plan, const Step& s, Block& b) {
+static inline void penalty_forward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     V sum = zero();
     each_row([&](Int c, Int z, Int row, Int n, Int) {
@@ -245,7 +245,7 @@ static void penalty_forward(const Plan& plan, const Step& s, Block& b) {
     for (int i = 0; i < b.live; i++) *b.penalty += sum[i];
 }
 
-static void penalty_backward(const Plan& plan, const Step& s, Block& b) {
+static inline void penalty_backward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     V share = live_lanes(b) / float(b.batch);
     each_row([&](Int c, Int z, Int row, Int n, Int) {

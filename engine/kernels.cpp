@@ -13,7 +13,6 @@
 #include "norm.hpp"
 #include "pool.hpp"
 #include "softmax.hpp"
-#include "wide.hpp"
 
 #define NAME_(prefix, isa) prefix##isa
 #define NAME(prefix, isa) NAME_(prefix, isa)
@@ -204,11 +203,17 @@ static double peak(int rounds) {
 }
 
 static const Kernels table{TEXT(CONVIA_ISA), L, ACCUMULATORS, WIDEST, WEIGHT_ROWS, MOST_ROWS, CHUNK, peak, load_block, forward,
-                           backward, norm_sums, compute_loss, store_block, pack, reduce, update, average,
-                           WIDE_REGISTERS, WIDE_BLOCKS, WIDE_COLUMNS, wide_load, wide_forward, wide_store, wide_pack};
+                           backward, norm_sums, compute_loss, store_block, pack, reduce, update, average, nullptr};
 
 }  // namespace convia::CONVIA_ISA
 
 namespace convia {
-const Kernels* NAME(kernels_, CONVIA_ISA)() { return &CONVIA_ISA::table; }
+const Kernels* NAME(kernels_, CONVIA_ISA)() {
+    static const Kernels all = [] {
+        Kernels both = CONVIA_ISA::table;
+        both.wide = NAME(wide_kernels_, CONVIA_ISA)();
+        return both;
+    }();
+    return &all;
+}
 }  // namespace convia

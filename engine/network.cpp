@@ -2,21 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstring>
 
 namespace convia {
 
 namespace {
-
-std::uint64_t mixed(std::uint64_t x) {  // splitmix64
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
-Int tiles(Int n, Int most) { return (n + most - 1) / most; }
 
 constexpr Int PACKED_ALONE = 65536;  // floats of kernels that each thread packs for itself rather than wait for others
 
@@ -28,6 +18,18 @@ Floats allocate(Int count, Int& bytes) {
     std::memset(p, 0, size);
     bytes += size;
     return Floats(static_cast<float*>(p));
+}
+
+std::vector<std::uint64_t> keys_of(const Job& job, Int step) {
+    auto mixed = [](std::uint64_t x) {  // splitmix64
+        x += 0x9e3779b97f4a7c15u;
+        x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+        x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+        return x ^ (x >> 31);
+    };
+    std::vector<std::uint64_t> keys;
+    for (std::uint64_t key : job.keys) keys.push_back(mixed(key + mixed(job.t + step)));
+    return keys;
 }
 
 int Network::add_tensor(Int c, Int d, Int h, Int w, const Int before[3], const Int after[3]) {
@@ -57,10 +59,10 @@ void Network::cut_convolution(Step& s) {
                     s.taps.push_back((i * x.cs + z * s.dil[0] * x.ds + ky * s.dil[1] * x.hs + kx * s.dil[2]) * lanes);
     for (Int ky = 0; ky < s.k[1]; ky++)
         for (Int o = 0; o < og; o++) s.back_taps.push_back((o * y.gcs - ky * s.dil[1] * y.ghs) * lanes);
-    Int columns = tiles(y.w, tiles(y.w, kernels->widest));
+    Int columns = tiles_of(y.w, tiles_of(y.w, kernels->widest));
     Int rows = std::min<Int>(kernels->most_rows, kernels->accumulators / columns);
-    s.out_tiles = tiles(og, rows);
-    s.in_tiles = tiles(ig, rows);
+    s.out_tiles = tiles_of(og, rows);
+    s.in_tiles = tiles_of(ig, rows);
     s.dense = x.size() == x.c && Int(s.taps.size()) == x.c && y.size() == y.c;
     if (s.dense) return;
     Int size = y.c * Int(s.taps.size());
@@ -83,13 +85,13 @@ void Network::cut_winograd(Step& s) {
     if (!fits || std::min(x.c, y.c) < 16) return;
     Int lanes = kernels->lanes, direct = 9 * y.h * y.w, kernels_size = 16 * x.c * y.c;
     auto matrices = [&](Winograd& way, const Tensor& from, const Tensor& to) {
-        way.h = tiles(to.h, 2), way.w = tiles(to.w, 2);
+        way.h = tiles_of(to.h, 2), way.w = tiles_of(to.w, 2);
         way.used = 16 * way.h * way.w * 23 / 20 < direct;
         if (!way.used) return;
         Int per_tile = 16 * (from.c + to.c), most = kernels_size / (per_tile * lanes) / kernels->widest * kernels->widest;
         way.group = std::min(way.h * way.w, std::max<Int>(most, kernels->widest));  // samples no larger than kernels
         way.columns = std::min<Int>(way.group, kernels->widest);
-        way.tiles = tiles(to.c, std::min<Int>(kernels->most_rows, kernels->accumulators / way.columns));
+        way.tiles = tiles_of(to.c, std::min<Int>(kernels->most_rows, kernels->accumulators / way.columns));
         for (Int i = 0; i < from.c; i++) way.taps.push_back(i * way.group * lanes);
         way.packed = plan.packed_size;
         plan.packed_size += kernels_size;
@@ -98,10 +100,10 @@ void Network::cut_winograd(Step& s) {
     matrices(s.forward, x, y);
     matrices(s.back, y, x);
     Winograd& way = s.weights;
-    way.h = tiles(y.h, 2), way.w = tiles(y.w, 2);
+    way.h = tiles_of(y.h, 2), way.w = tiles_of(y.w, 2);
     way.used = 16 * way.h * way.w * 5 / 4 < direct;
     if (!way.used) return;
-    Int ins = tiles(x.c, lanes) * lanes, outs = tiles(y.c, lanes) * lanes;
+    Int ins = tiles_of(x.c, lanes) * lanes, outs = tiles_of(y.c, lanes) * lanes;
     way.group = std::clamp<Int>(131072 / (16 * lanes * (ins + outs)), 1, way.h * way.w);  // half a mebibyte
     for (Int t = 0; t < way.group * lanes; t++) way.taps.push_back(t * ins);
     plan.scratch_size = std::max(plan.scratch_size, 16 * (y.c * ins + way.group * lanes * (ins + outs)));
@@ -133,38 +135,6 @@ void Network::mirror_convolution(Step& s, bool training) {
     cut_convolution(m);
     plan.scratch_size = std::max(plan.scratch_size, y.c * kernels->lanes);
     s.mirror = {std::move(m)};
-}
-
-bool Network::learns(const Step& s) const {
-    return std::any_of(s.params.begin(), s.params.end(), [&](int p) { return p >= 0 && plan.params[p].grad >= 0; });
-}
-
-// Which gradients are needed, and which step is the first to write each of them.
-void Network::plan_gradients() {
-    std::vector<std::uint8_t> needs(plan.tensors.size()), written(plan.tensors.size());
-    for (Step& s : plan.steps) {
-        bool any = learns(s);
-        s.wanted.clear();
-        for (int in : s.ins) {
-            s.wanted.push_back(needs[in]);
-            any |= needs[in];
-        }
-        if (s.out >= 0 && any) needs[s.out] = true;
-    }
-    for (const Loss& loss : plan.losses) written[loss.target] = true;
-    graded_.assign(plan.steps.size(), 0);
-    for (int i = int(plan.steps.size()) - 1; i >= 0; i--) {
-        Step& s = plan.steps[i];
-        s.fresh.assign(s.ins.size(), 0);
-        bool wanted = std::any_of(s.wanted.begin(), s.wanted.end(), [](auto w) { return w; });
-        if (s.out < 0 || s.skip_backward || !written[s.out] || !(wanted || learns(s))) continue;
-        graded_[i] = 1;
-        for (std::size_t k = 0; k < s.ins.size(); k++)
-            if (s.wanted[k]) {
-                s.fresh[k] = !written[s.ins[k]];
-                written[s.ins[k]] = true;
-            }
-    }
 }
 
 // A convolution's activation is differentiated by the step that makes its gradient, while that is in the cache.
@@ -201,8 +171,7 @@ void Network::plan_zeros() {
                 if (kernel) plan.steps[i].stores = !written[p];
                 written[p] = written[p] ? written[p] : kernel ? 1 : 2;
             }
-    for (std::size_t p = 0; p < plan.params.size(); p++)
-        if (plan.params[p].grad >= 0 && written[p] != 1) zeros_.emplace_back(plan.params[p].grad, plan.params[p].size);
+    zeros_ = unwritten(plan, written);
 }
 
 void Network::plan_phases(Phases& phases, bool training) {
@@ -223,13 +192,13 @@ void Network::plan_phases(Phases& phases, bool training) {
             add(Pass::sums, i);
             phases.emplace_back();
         }
-        if (plan.steps[i].kind == Kind::norm_frozen && learns(plan.steps[i])) add(Pass::sums, i);
+        if (plan.steps[i].kind == Kind::norm_frozen && learns(plan, plan.steps[i])) add(Pass::sums, i);
         add(Pass::backward, i);
     }
 }
 
 void Network::finish(Int largest_batch, bool training) {
-    Int blocks = tiles(largest_batch, kernels->lanes);
+    Int blocks = tiles_of(largest_batch, kernels->lanes);
     for (Step& s : plan.steps) {
         if (s.kind == Kind::conv) {
             cut_convolution(s);
@@ -241,7 +210,7 @@ void Network::finish(Int largest_batch, bool training) {
             for (int p : s.params) vectors += p < 0 ? 0 : plan.params[p].size;
             plan.scratch_size = std::max(plan.scratch_size, vectors * kernels->lanes);
         }
-        bool own = s.kind == Kind::norm_frozen && training && learns(s);  // γ and β learn, the statistics do not
+        bool own = s.kind == Kind::norm_frozen && training && learns(plan, s);  // γ and β learn, the statistics do not
         if (s.kind == Kind::norm_stats || own) {
             s.stats = plan.stats_size;
             plan.stats_size += blocks * plan.tensors[s.ins[0]].c * 4;
@@ -249,7 +218,7 @@ void Network::finish(Int largest_batch, bool training) {
         if (s.kind == Kind::norm_batch) s.stats = plan.steps[&s - plan.steps.data() - 1].stats;
     }
     if (training) {
-        plan_gradients();
+        graded_ = plan_gradients(plan);
         plan_derivatives();
         plan_zeros();
     }
@@ -271,7 +240,6 @@ void Network::finish(Int largest_batch, bool training) {
         }
         m.scratch = allocate(plan.scratch_size, bytes_);
         if (packs_alone_ || &m == &memory_[0]) m.packed = allocate(plan.packed_size, bytes_);
-        m.norms.resize(plan.params.size());
     }
     if (training_.size() > 1) {
         arenas_.resize(blocks);
@@ -364,55 +332,17 @@ std::vector<Timing> Network::timings() const {
     return result;
 }
 
-// The share of a thread in all learned numbers, parameter by parameter: f(index, from, to).
-template <class F>
-void Network::each_share(int thread, F f) const {
-    Int from = cut(plan.weight_size / 16, threads, thread) * 16, to = cut(plan.weight_size / 16, threads, thread + 1) * 16;
-    for (std::size_t i = 0; i < plan.params.size(); i++) {
-        const Param& p = plan.params[i];
-        if (p.grad < 0) continue;
-        Int lo = std::max<Int>(0, from - p.grad), hi = std::min(p.size, to - p.grad);
-        if (lo < hi) f(i, lo, hi);
-    }
-}
-
 void Network::update(int thread, int active, double rate, Int t, Int samples) {
-    const Optimizer& o = plan.optimizer;
     Memory& own = memory_[thread];
-    std::vector<const float*> grads;
-    for (int k = 0; k < active; k++) grads.push_back(memory_[k].wgrad.get());
-    bool due = t % o.every == 0, norms = due && (o.clip_norm > 0 || o.clip_global > 0);
-    t = (t - 1) / o.every + 1;  // steps become updates
-    std::fill(own.norms.begin(), own.norms.end(), 0.0);
-    double penalty = 0;
-    each_share(thread, [&](std::size_t i, Int from, Int to) {
-        kernels->reduce(o, plan.params[i], own.wgrad.get(), grads.data(), active, due, from, to, &penalty,
-                        norms ? &own.norms[i] : nullptr);
-    });
-    own.penalty += penalty * samples;
-    if (norms) barrier_.wait();
-    double global = 0;
-    for (std::size_t i = 0; norms && i < plan.params.size(); i++)
-        for (const Memory& m : memory_) global += m.norms[i];
-    each_share(thread, [&](std::size_t i, Int from, Int to) {
-        double scale = 1;
-        if (norms) {
-            double norm = 0;
-            for (const Memory& m : memory_) norm += m.norms[i];
-            norm = std::sqrt(o.clip_global > 0 ? global : norm);
-            double most = o.clip_global > 0 ? o.clip_global : o.clip_norm;
-            scale = most / std::max(norm, most) + (norm - norm);
-        }
-        const Param& p = plan.params[i];
-        if (due) kernels->update(o, p, own.wgrad.get(), float(scale), rate, t, from, to);
-        if (p.average) kernels->average(o, p, t, from, to);
-    });
+    std::vector<const float*> gradients;
+    for (int k = 0; k < active; k++) gradients.push_back(memory_[k].wgrad.get());
+    own.penalty += updates_.apply(thread, gradients, own.wgrad.get(), rate, t, barrier_) * samples;
 }
 
 std::vector<float> Network::gradient(int param) const {
     std::vector<float> result(plan.params[param].size);
     for (int k = 0; k < threads; k++)
-        each_share(k, [&](std::size_t i, Int from, Int to) {
+        updates_.each_share(k, [&](std::size_t i, Int from, Int to) {
             const float* g = memory_[k].wgrad.get() + plan.params[i].grad;
             if (int(i) == param) std::copy(g + from, g + to, result.begin() + from);
         });
@@ -434,16 +364,16 @@ void Network::work(int thread) {
     own.penalty = 0;
     bool training = job.mode == Job::train;
     const Phases& phases = training ? training_ : job.mode == Job::evaluate ? evaluation_ : inference_;
-    std::vector<std::uint64_t> keys(job.keys.size());
-    Int steps = tiles(job.data.samples, job.batch);
+    std::vector<std::uint64_t> keys;
+    Int steps = tiles_of(job.data.samples, job.batch);
     auto meet = [&] { timed(thread, {Pass::wait, -1}, [&] { barrier_.wait(); }); };
     for (Int step = 0; step < steps; step++) {
         Int first = step * job.batch, samples = std::min(job.batch, job.data.samples - first);
-        int blocks = int(tiles(samples, kernels->lanes)), active = std::min(threads, blocks);
+        int blocks = int(tiles_of(samples, kernels->lanes)), active = std::min(threads, blocks);
         if (training || step == 0) timed(thread, {Pass::pack, -1}, [&] { pack(thread, training); });
         if (training) {
             for (auto [start, size] : zeros_) std::memset(own.wgrad.get() + start, 0, sizeof(float) * size);
-            for (std::size_t i = 0; i < keys.size(); i++) keys[i] = mixed(job.keys[i] + mixed(job.t + step));
+            keys = keys_of(job, step);
         }
         if (!packs_alone_) meet();
         for (std::size_t k = 0; k < phases.size(); k++) {

@@ -5,8 +5,10 @@
 #include <new>
 #include <string>
 
+#include "gradients.hpp"
 #include "plan.hpp"
 #include "team.hpp"
+#include "updates.hpp"
 
 namespace convia {
 
@@ -25,13 +27,15 @@ struct Job {
     std::vector<std::uint64_t> keys;  // of the random numbers
 };
 
+std::vector<std::uint64_t> keys_of(const Job& job, Int step);  // of the random numbers of a step
+
 // Where the time goes: seconds of all threads in one pass ("forward", "backward", …) of one step of the plan, and for
 // convolutions the floating-point operations if each tap were multiplied and added.
 struct Timing { std::string pass; int step; double seconds, operations; };
 
 class Network {
 public:
-    Network(const Kernels* kernels, int threads) : kernels(kernels), threads(threads), barrier_(threads), team_(threads) {}
+    Network(const Kernels* kernels, int threads) : kernels(kernels), threads(threads), updates_(plan, kernels, threads), barrier_(threads), team_(threads) {}
     Network(const Network&) = delete;
 
     Plan plan;
@@ -53,22 +57,19 @@ private:
     enum class Pass { load, forward, loss, backward, sums, store, pack, wait, update };
     struct Op { Pass pass; int index; };
     using Phases = std::vector<std::vector<Op>>;
-    struct Memory { Floats act, grad, wgrad, scratch, packed; std::vector<Tally> tallies; std::vector<double> norms; double penalty;
+    struct Memory { Floats act, grad, wgrad, scratch, packed; std::vector<Tally> tallies; double penalty;
                     std::map<std::pair<Pass, int>, double> seconds; };
 
     void cut_convolution(Step& s);
     void cut_winograd(Step& s);
     void mirror_convolution(Step& s, bool training);
-    void plan_gradients();
     void plan_derivatives();
     int readers(int tensor) const;
     double operations(Pass pass, int step) const;
     void plan_phases(Phases& phases, bool training);
-    bool learns(const Step& s) const;
     void work(int thread);
     void run_block(int thread, int index, int blocks, Int first, Int samples, const std::vector<Op>& ops, const std::uint64_t* keys);
     void update(int thread, int active, double rate, Int t, Int samples);
-    template <class F> void each_share(int thread, F f) const;
     void plan_zeros();
     float* packed(int thread) const { return memory_[packs_alone_ ? thread : 0].packed.get(); }
     void pack(int thread, bool training);
@@ -83,6 +84,7 @@ private:
     std::vector<double> stats_;
     Int bytes_ = 0;
     Job* job_ = nullptr;
+    Updates updates_;
     Barrier barrier_;
     Team team_;  // the last member: its threads see all others
 };

@@ -43,14 +43,18 @@ static inline Noisy drawn(const Step& s, VU bits) {
     }
 }
 
+static inline VU noise_of_samples(std::uint64_t key, VU samples) {
+    return scrambled(scrambled(samples * 0x9e3779b9u + std::uint32_t(key)) + std::uint32_t(key >> 32));
+}
+static inline VU noise_of_sample(std::uint64_t key, Int sample) { return noise_of_samples(key, VU{} + std::uint32_t(sample)); }
+
 // f(x, y, channel, z, y, offset in the row, noise)
 template <class F>
 static inline void with_noise(const Plan& plan, const Step& s, Block& b, F f) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
-    std::uint64_t key = b.keys[s.key];
     VU lane;
     for (int i = 0; i < L; i++) lane[i] = std::uint32_t(b.first + i);
-    lane = scrambled(scrambled(lane * 0x9e3779b9u + std::uint32_t(key)) + std::uint32_t(key >> 32));
+    lane = noise_of_samples(b.keys[s.key], lane);
     each_row([&](Int c, Int z, Int row, Int n, Int element) {
         for (Int i = 0; i < n; i++) {
             std::uint32_t number = std::uint32_t(s.index.empty() ? element + i : s.index[element + i]);
@@ -59,7 +63,7 @@ static inline void with_noise(const Plan& plan, const Step& s, Block& b, F f) {
     }, x, y);
 }
 
-static void noise_forward(const Plan& plan, const Step& s, Block& b) {
+static inline void noise_forward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &in = plan.tensors[s.ins[0]], &out = plan.tensors[s.out];
     if (b.training) {
         with_noise(plan, s, b, [&](const Tensor& x, const Tensor& y, Int c, Int z, Int row, Int i, Noisy noise) {
@@ -72,7 +76,7 @@ static void noise_forward(const Plan& plan, const Step& s, Block& b) {
     }, in, out);
 }
 
-static void noise_backward(const Plan& plan, const Step& s, Block& b) {
+static inline void noise_backward(const Plan& plan, const Step& s, Block& b) {
     with_noise(plan, s, b, [&](const Tensor& x, const Tensor& y, Int c, Int z, Int row, Int i, Noisy noise) {
         give(b.grad + grad_at(x, c, z, row) + i, load(b.grad + grad_at(y, c, z, row) + i) * noise.scale, s.fresh[0]);
     });

@@ -50,18 +50,34 @@ struct Winograd {
 
 struct Rectifier { float slope = 0, threshold = 0, low = 0, most = 0; };
 
-// A step where channels are the lanes: how a convolution is cut into tiles of blocks of outputs by pixels, what is applied to
-// its sums, where the packed kernel and the shifts lie; what a copy moves, in floats.
+// How one walks through the tensors of a sample, in floats: where it begins, and how far blocks of channels, planes, rows and
+// pixels are apart.
+struct Walk { Int at = 0, block = 0, plane = 0, row = 0, column = 0; };
+
+// Sums over taps where channels are the lanes: a convolution's way forward, or one of its ways back (where it has strides, each
+// of the places within a stride has other taps). Results, how they are cut into tiles of blocks of channels by pixels, where
+// the packed kernel lies, the taps' offsets (block of channels by block) and their numbers in the kernel.
+struct Sweep {
+    Walk in, out;
+    Int blocks = 0, d = 1, h = 1, w = 1, channels = 0, tiles = 1, columns = 1, packed = 0;
+    std::vector<std::int32_t> taps, numbers;
+};
+
+// A step where channels are the lanes: what is applied to the sums of a convolution, where its shifts lie; what a copy moves,
+// in floats.
 struct Wide {
     struct Run { std::int32_t from, to, count; };
-    bool depthwise = false, flat = false;  // flat: all pixels lie in one row
-    Int tiles = 1, columns = 1, packed = 0, shift = 0;
-    std::vector<std::int32_t> taps;  // offsets: block of inputs, z, y, x
-    std::vector<int> norm;           // γ, β, mean, variance of a normalization that follows, or empty
+    bool depthwise = false;
+    Sweep forward;
+    std::vector<Sweep> back;
+    Int shift = 0, scale = 0;
+    std::vector<int> norm;   // γ, β, mean, variance of a normalization that follows, or empty
     float epsilon = 0;
-    int residual = -1;  // a tensor that is added before the activation
+    int residual = -1;       // a tensor that is added before the activation
+    Walk added;              // through it
     std::vector<Run> runs;
-    bool clears = false;  // elements that nothing is copied to are zero
+    bool clears = false;     // elements that nothing is copied to are zero
+    Int moments = 0;         // normalization in training: place of what is the same for all samples
 };
 
 struct Step {
@@ -169,11 +185,30 @@ struct Block {
     Int place;          // of the first sample within all of the call, where predictions go
     bool training;
     const std::uint64_t* keys;  // of the random numbers, per Step::key
-    // where channels are the lanes: so many samples lie `apart` floats from one another, `parts` threads share them, and this
-    // one's blocks of channels are the tensors of `share`
+    // where channels are the lanes: so many samples lie `apart` floats from one another (their gradients `grad_apart`), `parts`
+    // threads share them, and this one's blocks of channels are the tensors of `share`
     int group, part, parts;
-    Int apart;
+    Int apart, grad_apart;
     const Plan* share;
+    double* moments;  // of the normalizations, a thread's own
+};
+
+// With channels as lanes. Blocks are samples there; `gather` makes lanes of samples for a loss, `scatter` goes back.
+struct WideKernels {
+    int registers, most_blocks, most_columns, weight_blocks;
+    int records, moments_of;  // numbers that a normalization keeps of a channel: per sample, and of all
+    void (*load)(const Plan&, Block&);
+    void (*forward)(const Plan&, const Step&, Block&);
+    void (*store)(const Plan&, Block&);
+    void (*pack)(const Plan&, const Step&, float* packed, int part, int parts, bool forward, bool backward);
+    void (*stats)(const Plan&, const Step&, Block&);
+    void (*moments)(const Plan&, const Step&, Block&);
+    void (*sums)(const Plan&, const Step&, Block&);
+    void (*join_sums)(const Plan&, const Step&, Block&);
+    void (*backward)(const Plan&, const Step&, Block&);
+    void (*weights)(const Plan&, const Step&, Block&);
+    void (*gather)(const Tensor& wide, const float* act, const Tensor& narrow, float* to, int lane);
+    void (*scatter)(const Tensor& narrow, const float* grad, int lane, const Tensor& wide, float* to);
 };
 
 struct Kernels {
@@ -193,24 +228,25 @@ struct Kernels {
                    Int to, double* penalty, double* norm);
     void (*update)(const Optimizer&, const Param&, float* grad, float scale, double rate, Int t, Int from, Int to);
     void (*average)(const Optimizer&, const Param&, Int t, Int from, Int to);
-    // with channels as lanes, for predictions
-    int registers, most_blocks, most_columns;
-    void (*wide_load)(const Plan&, Block&);
-    void (*wide_forward)(const Plan&, const Step&, Block&);
-    void (*wide_store)(const Plan&, Block&);
-    void (*wide_pack)(const Plan&, const Step&, float* packed, int part, int parts);
+    const WideKernels* wide;
 };
 
 const Kernels* kernels_portable();
 const Kernels* kernels_avx2();
 const Kernels* kernels_avx512();
 const Kernels* kernels_neon();
+const WideKernels* wide_kernels_portable();
+const WideKernels* wide_kernels_avx2();
+const WideKernels* wide_kernels_avx512();
+const WideKernels* wide_kernels_neon();
 
 // Planes a power of two apart would fall into the same sets of the cache.
 inline Int spread(Int plane) {
     while (plane > 16 && plane % 16 != 9) plane++;
     return plane;
 }
+
+inline Int tiles_of(Int n, Int most) { return (n + most - 1) / most; }
 
 inline Int cut(Int n, Int parts, Int i) { return n / parts * i + (i < n % parts ? i : n % parts); }  // start of part i
 

@@ -90,6 +90,4 @@ static inline WeightTile choose_weight_tile(Int o, Int k) {
     return choose_weight_tile(o, k, std::make_integer_sequence<int, WEIGHT_ROWS * WEIGHT_COLUMNS>());
 }
 
-static inline Int tiles_of(Int n, Int most) { return (n + most - 1) / most; }
-
 }  // namespace convia::CONVIA_ISA

@@ -216,8 +216,11 @@ static inline void each_row(F f, const Tensor& t, const T&... others) {
 static inline void give(float* g, V v, bool fresh) { store(g, fresh ? v : load(g) + v); }
 
 static inline void zero_gradient(const Tensor& t, Block& b) {
+    bool whole = t.ghs == t.w && t.gds == t.h * t.w;
     for (Int c = 0; c < t.c; c++)
-        __builtin_memset(b.grad + (t.gat + c * t.gcs) * L, 0, sizeof(float) * L * (t.d * t.h * t.w));
+        for (Int z = 0; z < (whole ? 1 : t.d); z++)
+            for (Int y = 0; y < (whole ? 1 : t.h); y++)
+                __builtin_memset(b.grad + grad_at(t, c, z, y), 0, sizeof(float) * L * (whole ? t.d * t.h * t.w : t.w));
 }
 
 }  // namespace convia::CONVIA_ISA

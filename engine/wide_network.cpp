@@ -12,19 +12,7 @@ constexpr Int GROUP_BYTES = 64 << 20;  // of the tensors of samples that are wor
 constexpr int MOST_TOGETHER = 8;
 constexpr Int SAMPLED = 16;  // numbers of a weight that are looked at for changes
 
-Int tiles(Int n, Int most) { return (n + most - 1) / most; }
-
 }  // namespace
-
-int WideNetwork::add_tensor(Int c, Int d, Int h, Int w, const Int before[3], const Int after[3]) {
-    plan.tensors.push_back({tiles(c, kernels->lanes), d, h, w, 0, 0, 0, 0, 0, 0, 0, 0});
-    plan.channels.push_back(c);
-    Sides sides;
-    std::copy(before, before + 3, sides.before);
-    std::copy(after, after + 3, sides.after);
-    sides_.push_back(sides);
-    return int(plan.tensors.size()) - 1;
-}
 
 // Let a convolution do what the only step that reads its result does; whether it can.
 bool WideNetwork::join_next(Step& s, std::size_t place) {
@@ -59,17 +47,14 @@ bool WideNetwork::join_next(Step& s, std::size_t place) {
 
 void WideNetwork::join_steps() {
     std::erase_if(plan.steps, [](const Step& s) { return s.kind == Kind::norm_stats; });
-    for (Step& s : plan.steps) {
+    for (Step& s : plan.steps)
         if (s.kind == Kind::norm_batch) s.kind = Kind::norm_frozen;
-        s.wide.depthwise = s.kind == Kind::conv && s.groups > 1;
-    }
+    find_depthwise();
     for (std::size_t i = 0; i < plan.steps.size(); i++)
         while (plan.steps[i].kind == Kind::conv && join_next(plan.steps[i], i)) {}
 }
 
-// Tensors that are needed at different times share memory: each takes the first gap that is large enough.
 void WideNetwork::lay_out() {
-    struct Life { int tensor; Int from, to; };
     std::vector<Life> lives;
     std::vector<Int> last(plan.tensors.size(), -1), first(plan.tensors.size(), -2);
     for (int in : plan.inputs) first[in] = -1;
@@ -83,83 +68,8 @@ void WideNetwork::lay_out() {
     for (const Output& output : plan.outputs) last[output.tensor] = Int(plan.steps.size());
     for (std::size_t t = 0; t < plan.tensors.size(); t++)
         if (first[t] != -2) lives.push_back({int(t), first[t], last[t]});
-    std::stable_sort(lives.begin(), lives.end(), [](const Life& a, const Life& b) { return a.from < b.from; });
-    struct Taken { Int start, end, until; };
-    std::vector<Taken> taken;
-    for (const Life& life : lives) {
-        Tensor& t = plan.tensors[life.tensor];
-        const Sides& side = sides_[life.tensor];
-        t.hs = t.w + side.before[2] + side.after[2];
-        t.ds = t.hs * (t.h + side.before[1] + side.after[1]);
-        t.cs = spread(t.ds * (t.d + side.before[0] + side.after[0]));
-        Int size = t.c * t.cs, start = 0;
-        std::erase_if(taken, [&](const Taken& each) { return each.until < life.from; });
-        std::sort(taken.begin(), taken.end(), [](const Taken& a, const Taken& b) { return a.start < b.start; });
-        for (const Taken& each : taken) {
-            if (start + size <= each.start) break;
-            start = std::max(start, each.end);
-        }
-        taken.push_back({start, start + size, life.to});
-        t.at = start + side.before[0] * t.ds + side.before[1] * t.hs + side.before[2];
-        plan.act_size = std::max(plan.act_size, start + size);
-    }
-}
-
-void WideNetwork::cut_convolution(Step& s) {
-    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
-    Int lanes = kernels->lanes, ins = s.wide.depthwise ? 1 : plan.channels[s.ins[0]], spatial = s.k[0] * s.k[1] * s.k[2];
-    for (Int i = 0; i < (s.wide.depthwise ? 1 : x.c); i++)
-        for (Int z = 0; z < s.k[0]; z++)
-            for (Int ky = 0; ky < s.k[1]; ky++)
-                for (Int kx = 0; kx < s.k[2]; kx++)
-                    s.wide.taps.push_back((i * x.cs + z * s.dil[0] * x.ds + ky * s.dil[1] * x.hs + kx * s.dil[2]) * lanes);
-    auto even = [&](int tensor) { const Tensor& t = plan.tensors[tensor]; return t.hs == t.w && t.ds == t.h * t.w; };
-    bool plain = spatial == 1 && s.s[0] * s.s[1] * s.s[2] == 1;
-    s.wide.flat = plain && even(s.ins[0]) && even(s.out) && (s.wide.residual < 0 || even(s.wide.residual));
-    Int width = s.wide.flat ? y.d * y.h * y.w : y.w, most = s.s[2] > 2 ? 1 : kernels->most_columns;
-    Int columns = tiles(width, tiles(width, most));
-    Int blocks = std::clamp<Int>((kernels->registers - 1) / (columns + 1), 1, kernels->most_blocks);
-    if (blocks == 1 && columns > 2) {  // registers are few: square tiles load least
-        blocks = y.c > 1 ? 2 : 1;
-        columns = std::min(columns, (kernels->registers - 1) / blocks - 1);
-    }
-    s.wide.columns = columns;
-    s.wide.tiles = s.wide.depthwise ? y.c : tiles(y.c, blocks);
-    s.wide.packed = plan.packed_size;
-    s.wide.shift = plan.packed_size + y.c * lanes * ins * spatial;
-    plan.packed_size = s.wide.shift + y.c * lanes;
-}
-
-// What a copy moves, as runs of floats that follow one another on both sides.
-void WideNetwork::find_runs(Step& s) {
-    Int lanes = kernels->lanes;
-    auto offset = [&](int tensor, Int e) {
-        const Tensor& t = plan.tensors[tensor];
-        Int x = e % t.w, y = e / t.w % t.h, z = e / (t.w * t.h) % t.d, c = e / (t.w * t.h * t.d);
-        return std::int32_t((t.at + c / lanes * t.cs + z * t.ds + y * t.hs + x) * lanes + c % lanes);
-    };
-    std::vector<std::pair<std::int32_t, std::int32_t>> moves;  // to, from
-    for (std::size_t i = 0; i < s.from.size(); i++) moves.emplace_back(offset(s.out, s.to[i]), offset(s.ins[0], s.from[i]));
-    std::sort(moves.begin(), moves.end());
-    for (auto [to, from] : moves) {
-        auto& runs = s.wide.runs;
-        if (!runs.empty() && runs.back().to + runs.back().count == to && runs.back().from + runs.back().count == from) runs.back().count++;
-        else runs.push_back({from, to, 1});
-    }
-}
-
-// Several copies may fill a tensor; where they leave elements out, the first one clears it.
-void WideNetwork::find_gaps() {
-    std::map<int, std::pair<Step*, Int>> filled;  // the first copy to a tensor, and how many elements all copy
-    for (Step& s : plan.steps) {
-        if (s.kind != Kind::copy) continue;
-        auto& [first, count] = filled.try_emplace(s.out, &s, 0).first->second;
-        count += Int(s.to.size());
-    }
-    for (auto& [tensor, found] : filled) {
-        const Tensor& t = plan.tensors[tensor];
-        found.first->wide.clears = found.second < plan.channels[tensor] * t.d * t.h * t.w;
-    }
+    set_strides();
+    plan.act_size = share_memory(lives, &Tensor::at);
 }
 
 void WideNetwork::finish() {
@@ -171,8 +81,7 @@ void WideNetwork::finish() {
         if (s.kind == Kind::copy) find_runs(s);
         if (s.kind == Kind::norm_frozen) {
             Int blocks = plan.tensors[s.out].c;
-            s.wide.tiles = blocks;
-            s.wide.packed = plan.packed_size;
+            s.wide.scale = plan.packed_size;
             s.wide.shift = plan.packed_size + blocks * kernels->lanes;
             plan.packed_size += 2 * blocks * kernels->lanes;
         }
@@ -194,26 +103,6 @@ void WideNetwork::finish() {
             t.c = to - from;
         }
     }
-}
-
-// Memory that other tensors use in between.
-void WideNetwork::clear_halo(const Block& b, int tensor) const {
-    const Tensor& t = plan.tensors[tensor];
-    const Sides& side = sides_[tensor];
-    Int lanes = kernels->lanes, bytes = lanes * sizeof(float);
-    if (t.hs == t.w && t.ds == t.h * t.w && side.before[0] + side.after[0] == 0) return;
-    for (int g = 0; g < b.group; g++)
-        for (Int c = cut(t.c, b.parts, b.part); c < cut(t.c, b.parts, b.part + 1); c++)
-            for (Int z = -side.before[0]; z < t.d + side.after[0]; z++)
-                for (Int y = -side.before[1]; y < t.h + side.after[1]; y++) {
-                    float* row = b.act + g * b.apart + (t.at + c * t.cs + z * t.ds + y * t.hs) * lanes;
-                    if (z < 0 || z >= t.d || y < 0 || y >= t.h) {
-                        std::memset(row - side.before[2] * lanes, 0, t.hs * bytes);
-                    } else {
-                        std::memset(row - side.before[2] * lanes, 0, side.before[2] * bytes);
-                        std::memset(row + t.w * lanes, 0, side.after[2] * bytes);
-                    }
-                }
 }
 
 // Samples of one thread, or of all together.
@@ -238,8 +127,8 @@ void WideNetwork::predict(int thread, const Data& data, Int first, Int samples, 
             f(one);
         }
     };
-    for (int in : plan.inputs) clear_halo(b, in);
-    each([&](Block& one) { kernels->wide_load(plan, one); });
+    for (int in : plan.inputs) clear_halo(b, in, false);
+    each([&](Block& one) { kernels->wide->load(plan, one); });
     if (together) barrier_.wait();
     for (int g = 0; g < samples; g++) {
         Block one = b;
@@ -248,15 +137,15 @@ void WideNetwork::predict(int thread, const Data& data, Int first, Int samples, 
         take_steps(thread, one, 0, early_, together);
     }
     take_steps(thread, b, early_, plan.steps.size(), together);
-    each([&](Block& one) { kernels->wide_store(plan, one); });
+    each([&](Block& one) { kernels->wide->store(plan, one); });
     if (together) barrier_.wait();
 }
 
 void WideNetwork::take_steps(int thread, Block& b, std::size_t from, std::size_t to, bool together) {
     for (std::size_t i = from; i < to; i++) {
         auto start = std::chrono::steady_clock::now();
-        clear_halo(b, plan.steps[i].out);
-        kernels->wide_forward(plan, plan.steps[i], b);
+        clear_halo(b, plan.steps[i].out, false);
+        kernels->wide->forward(plan, plan.steps[i], b);
         if (together) barrier_.wait();
         if (profiling) memory_[thread].seconds[int(i)] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
@@ -291,7 +180,7 @@ void WideNetwork::run(const Data& data, std::uint64_t version) {
     if (profiling) predicted_ += double(data.samples);
     team_.run([&](int thread) {
         if (pack) {
-            for (const Step& s : plan.steps) kernels->wide_pack(plan, s, packed_.get(), thread, threads);
+            for (const Step& s : plan.steps) kernels->wide->pack(plan, s, packed_.get(), thread, threads, true, false);
             barrier_.wait();
         }
         for (Int i = 0; i < apart; i += most) predict(thread, data, thread * apart + i, std::min(most, apart - i), false);

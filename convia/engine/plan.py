@@ -175,7 +175,14 @@ class Plan:
 
     def assemble(self, native: Any, isa: str, threads: int, batch: int, training: bool) -> Any:
         """Make the native network with samples as lanes, its memory and its threads."""
-        network = self._described(native.Network(isa, threads), training)
+        return self._completed(native.Network(isa, threads), batch, training)
+
+    def assemble_wide_training(self, native: Any, isa: str, threads: int, batch: int, training: bool = True) -> Any:
+        """Make the native network for training with channels as lanes; ``wide_cost`` must be finite."""
+        return self._completed(native.WideTraining(isa, threads), batch, training)
+
+    def _completed(self, network: Any, batch: int, training: bool) -> Any:
+        self._described(network, training)
         for loss in self.losses:
             network.loss(loss)
         if self.optimizer is not None:

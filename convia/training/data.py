@@ -255,9 +255,11 @@ class IterableBatches(Batches):
 
     def _raw(self) -> Iterable[Any]:
         if self._iterator is not None:
-            return self._iterator
+            iterator: Iterable[Any] = self._iterator
+            return iterator
         if not self._indexed:
-            return iter(self._source)
+            source: Iterable[Any] = iter(self._source)
+            return source
         return self._by_index()
 
     def _by_index(self) -> Iterator[Any]:

@@ -81,7 +81,8 @@ class Objective:
                 return None
             output = outputs if isinstance(outputs, Tensor) else tree.flatten(outputs)[0]
             value = loss(y if isinstance(y, Tensor) else self._targets(y)[0], output, self._sample_weights(weight)[0])
-            return value if self._weights[0] == 1.0 else value * self._weights[0]
+            weighted: Tensor | None = value if self._weights[0] == 1.0 else value * self._weights[0]
+            return weighted
         total: Tensor | None = None
         rows = zip(
             self._losses,

@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,11 +17,16 @@ from convia.engine.plan import KINDS
 from convia.errors import explain
 from convia.training import shared
 
+T = TypeVar("T")
+
 _TORCH_SLOWER = 1.6  # than the engine, where both keep all lanes and threads busy
 _TORCH_CALL = 3e6  # multiplications that the engine does while torch starts one of a network's operations
 _METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "call", "forward", "__call__")
 _CACHED = 32 << 20  # bytes of a block of samples beyond which it is far from any cache
 _UNCACHED = 1.5  # times as long does it take then
+_STEP = (
+    2.2  # times as long does a step with channels as lanes take, beside one with samples as lanes that is in the cache
+)
 _TOGETHER = 1.2  # times as long do threads take that share a sample
 TRAIN, TEST, PREDICT, WIDE = range(4)  # what a network is for; WIDE predicts, with channels as lanes
 
@@ -113,7 +118,7 @@ def _is_ours(method: Any) -> bool:
     return getattr(method, "__module__", "").split(".")[0] in ("convia", "torch")
 
 
-def attempt(model: Any, work: Callable[[], Any]) -> Any:
+def attempt(model: Any, work: Callable[[], T]) -> T | None:
     """Return None for what the engine cannot do, or say so where it was asked for."""
     try:
         return work()
@@ -197,8 +202,10 @@ def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode
         gradients = shared.collect(plan, learned)
     elif mode == TRAIN:
         engine.add_optimizer(plan, model.optimizer, learned)
-    network = plan.assemble(native, isa, threads, batch, mode == TRAIN)
-    return Ready(key, batch, plan, network, held, gradients=gradients)
+    wide = mode == TRAIN and _trains_wide(plan, batch)
+    assemble = plan.assemble_wide_training if wide else plan.assemble
+    network = assemble(native, isa, threads, batch, mode == TRAIN)
+    return Ready(key, batch, plan, network, held, wide, gradients)
 
 
 def _plan_to_predict(model: Any, key: tuple[Any, ...]) -> Plan:
@@ -213,13 +220,22 @@ def to_predict(model: Any, samples: int) -> Ready:
     """Return the network for predictions of so many samples, in the layout that is quicker for them."""
     learned, key = _key(model, PREDICT)
     plan: Plan = _unless_refused(model, PREDICT, key, lambda: _plan_to_predict(model, key))
-    threads = engine.threads()
-    lanes = dict(engine.native().instruction_sets())[engine.instruction_set()]  # type: ignore[union-attr]
+    threads, lanes = engine.threads(), _lanes()
     wide = _wide_cost(plan, samples, lanes, threads)
     mode = WIDE if wide < _narrow_cost(plan, samples, lanes, threads) else PREDICT
     ready = _prepared(model, 1, mode, learned, key)
     require_gain(model, ready, samples)
     return ready
+
+
+def _lanes() -> int:
+    return int(dict(engine.native().instruction_sets())[engine.instruction_set()])  # type: ignore[union-attr]
+
+
+def _trains_wide(plan: Plan, batch: int) -> bool:
+    """Return whether a step of so many samples is quicker with channels as lanes."""
+    threads, lanes = engine.threads(), _lanes()
+    return _wide_step_cost(plan, batch, lanes, threads) < _narrow_cost(plan, batch, lanes, threads)
 
 
 def _narrow_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
@@ -235,10 +251,17 @@ def _wide_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
     return (apart + _TOGETHER * left / threads) * plan.wide_cost(lanes)
 
 
+def _wide_step_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
+    """The same in training, where each thread has samples of its own."""
+    return -(-samples // threads) * plan.wide_cost(lanes) * _STEP
+
+
 def require_gain(model: Any, ready: Ready, samples: int) -> None:
     """Leave to torch what it would do faster: a handful of samples of a large network."""
     lanes, threads = ready.network.lanes, ready.network.threads
-    ours = (_wide_cost if ready.wide else _narrow_cost)(ready.plan, samples, lanes, threads)
+    trains = hasattr(ready.network, "gradient")
+    cost = _narrow_cost if not ready.wide else _wide_step_cost if trains else _wide_cost
+    ours = cost(ready.plan, samples, lanes, threads)
     torchs = _TORCH_SLOWER * samples / threads * ready.plan.cost() + _TORCH_CALL * len(ready.plan.steps)
     if ours > torchs and _choice(model) != "native":
         raise Unsupported("a few samples of a large network")

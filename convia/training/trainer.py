@@ -167,7 +167,8 @@ class Trainer(Compiled):
             if self._learned or self._resume_epoch:
                 self.optimizer.finalize_variable_values(self._learned_variables())
             hooks.on_train_end(logs)
-        return self.history
+        history: History = self.history
+        return history
 
     def _whole_epoch(
         self, epoch: int, batches: Batches, validation: Batches | None, hooks: CallbackList, notice: interruption.Notice
@@ -394,7 +395,8 @@ def _number(value: Any) -> Any:
 
 def _array(tensor: Any) -> np.ndarray:
     tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    plain: Tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+    return plain.numpy()
 
 
 def _due(epoch: int, frequency: Any) -> bool:

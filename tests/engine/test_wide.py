@@ -1,9 +1,10 @@
-"""Predictions with channels as lanes: equal to torch's, whatever the layers, the threads and the number of samples."""
+"""Channels as lanes: predictions and gradients equal to torch's, whatever the layers, the threads and the number of samples."""
 
 import numpy as np
 import pytest
 import torch
-from engine_harness import ISAS, needs_engine
+from engine_harness import ISAS, flat, needs_engine, planned, targets_of
+from engine_harness import by_torch as gradients_by_torch
 
 import convia as keras
 from convia import engine
@@ -120,6 +121,33 @@ def test_outputs_equal_torchs(case, isa):
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_equal_torchs(case, isa):
+    shape, layers = CASES[case]
+    inputs = keras.Input(shape)
+    before = L.Conv2D(shape[-1], 1, use_bias=False, name="before")(inputs) if len(shape) == 3 else inputs
+    model = randomized(keras.Model(inputs, layers(before)))
+    for layer in model.layers:
+        if isinstance(layer, L.Dropout):
+            layer.rate = 0.0
+    for threads, count in ((1, 3), (3, 2)):
+        x, y = torch.rand(count, *shape), torch.randn(count, *model.outputs[0].shape[1:])
+        plan, objective = planned(model, "mse", y)
+        kept = [weight.detach().clone() for weight in model.weights]  # statistics move with a step
+        network = plan.assemble_wide_training(engine.native(), isa, threads, count)
+        targets, _held = targets_of(plan, y)
+        network.run(0, [(x.data_ptr(), False)], targets, [], 0, count, count, [0.0], 1, [])
+        found = [torch.tensor(network.gradient(k)) if p.learns else None for k, p in enumerate(plan.parameters)]
+        for weight, value in zip(model.weights, kept, strict=True):
+            weight.data.copy_(value)
+        _, wanted = gradients_by_torch(model, objective, x, y)
+        for parameter, mine in zip(plan.parameters, found, strict=True):
+            if mine is not None:
+                theirs = flat(wanted[id(parameter.tensor)], parameter.tensor)
+                assert (mine.double() - theirs).abs().max() <= 2e-5 * max(float(theirs.abs().max()), 1e-2)
+
+
+@pytest.mark.parametrize("isa", ISAS)
 def test_bytes_and_several_outputs(isa):
     inputs = keras.Input((7, 6, 3))
     y = L.Conv2D(18, 3, activation="relu")(inputs)
@@ -232,3 +260,20 @@ def randomized_softly(model):
             v.assign(torch.rand(v.shape) * 0.5 + 0.75)
         elif "moving_mean" in v.path or "beta" in v.path:
             v.assign(torch.randn(v.shape) * 0.1)
+
+
+def test_training_insists_where_a_step_would_go_to_torch():
+    weights = {}
+    for chosen in ("torch", "native"):
+        keras.utils.set_random_seed(3)
+        model = large()
+        keras.utils.set_random_seed(4)
+        for v in model.weights:
+            v.assign(torch.rand(v.shape) * 0.1 + 0.5 if "variance" in v.path else torch.randn(v.shape) * 0.05)
+        model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse", engine=chosen)
+        x = np.random.default_rng(0).random((10, 32, 32, 3), np.float32)
+        model.fit(x, np.ones((10, 7), np.float32), batch_size=4, epochs=2, shuffle=False, verbose=0)
+        weights[chosen] = model.get_weights()
+    assert plans.networks[model][plans.TRAIN].wide
+    for mine, theirs in zip(weights["native"], weights["torch"], strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,252 @@
+// Steps with channels as lanes, backward.
+#pragma once
+#include "wide.hpp"
+
+namespace convia::CONVIA_ISA {
+
+constexpr int WEIGHT_INS = L < 8 ? L : 8, WIDE_WEIGHT_BLOCKS = (WIDE_REGISTERS - 1) / (WEIGHT_INS + 1) < WIDE_BLOCKS
+                                                                   ? (WIDE_REGISTERS - 1) / (WEIGHT_INS + 1) : WIDE_BLOCKS;
+constexpr Int WEIGHT_CHUNK = 1 << 20;  // bytes of the samples that tiles of weights go over again and again
+
+// Pixels of several samples: how many there are, and how far they are apart.
+struct Pixels { Int samples, planes, rows, columns; };
+struct Strides { Int sample, plane, row, column; };
+
+// acc[i][o] (+)= Σ over pixels of x[i]·g[o]; rows of acc are `step` floats apart.
+using WideWeights = void (*)(const float* x, Strides xs, const float* g, Strides gs, Int g_block, Pixels n, float* acc, Int step, bool fresh);
+template <int O, int K>
+static void wide_weights(const float* x, Strides xs, const float* g, Strides gs, Int g_block, Pixels n, float* acc, Int step, bool fresh) {
+    V c[K][O];
+    UNROLL for (int k = 0; k < K; k++)
+        UNROLL for (int o = 0; o < O; o++) c[k][o] = fresh ? zero() : load(acc + k * step + o * L);
+    for (Int s = 0; s < n.samples; s++)
+        for (Int z = 0; z < n.planes; z++)
+            for (Int y = 0; y < n.rows; y++) {
+                const float* p = x + s * xs.sample + z * xs.plane + y * xs.row;
+                const float* q = g + s * gs.sample + z * gs.plane + y * gs.row;
+                for (Int i = 0; i < n.columns; i++, p += xs.column, q += L) {
+                    V each[O];
+                    UNROLL for (int o = 0; o < O; o++) each[o] = pinned(load(q + o * g_block));
+                    UNROLL for (int k = 0; k < K; k++) {
+                        V v = all(p[k]);
+                        if (O > 1) v = pinned(v);
+                        UNROLL for (int o = 0; o < O; o++) c[k][o] += each[o] * v;
+                    }
+                }
+            }
+    UNROLL for (int k = 0; k < K; k++)
+        UNROLL for (int o = 0; o < O; o++) store(acc + k * step + o * L, c[k][o]);
+}
+template <int... I>
+static WideWeights choose_wide_weights(Int o, Int k, std::integer_sequence<int, I...>) {
+    static constexpr WideWeights table[] = {wide_weights<I / WEIGHT_INS + 1, I % WEIGHT_INS + 1>...};
+    return table[(o - 1) * WEIGHT_INS + k - 1];
+}
+
+// The results of a convolution for which a tap lies within the input, along one axis.
+struct Range { Int from, to; };
+static inline Range seen_by(const Step& s, int axis, Int tap, Int ins, Int outs) {
+    Int shift = s.pad[axis] - tap * s.dil[axis];  // of the input: result × stride − shift
+    Int from = shift > 0 ? tiles_of(shift, s.s[axis]) : 0, to = ins - 1 + shift < 0 ? 0 : (ins - 1 + shift) / s.s[axis] + 1;
+    return {from, largest(from, smallest(to, outs))};
+}
+
+// Where a tap meets the results: f(x, its strides, g, its strides, pixels), of the blocks of channels i and o.
+template <class F>
+static inline void with_tap(const Plan& plan, const Step& s, const Block& b, Int tap, Int i, Int o, F f) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    Int number[3] = {tap / (s.k[1] * s.k[2]), tap / s.k[2] % s.k[1], tap % s.k[2]};
+    Range z = seen_by(s, 0, number[0], x.d, y.d), r = seen_by(s, 1, number[1], x.h, y.h), c = seen_by(s, 2, number[2], x.w, y.w);
+    auto start = [&](int axis, const Range& range) { return range.from * s.s[axis] - s.pad[axis] + number[axis] * s.dil[axis]; };
+    const float* p = b.act + at(x, i, start(0, z), start(1, r)) + start(2, c) * L;
+    const float* g = b.grad + grad_at(y, o, z.from, r.from) + c.from * L;
+    Strides xs{b.apart, s.s[0] * x.ds * L, s.s[1] * x.hs * L, s.s[2] * L}, gs{b.grad_apart, y.gds * L, y.ghs * L, L};
+    Pixels n{b.group, z.to - z.from, r.to - r.from, c.to - c.from};
+    bool whole = n.planes == y.d && n.rows == y.h && n.columns == y.w && s.s[0] * s.s[1] * s.s[2] == 1 && x.hs == x.w && y.hs == y.w &&
+                 x.ds == x.h * x.w && y.ds == y.h * y.w && x.h * x.w == y.h * y.w;
+    if (whole) n = {b.group, 1, 1, y.d * y.h * y.w};
+    if (n.planes * n.rows * n.columns > 0) f(p, xs, g, gs, n);
+}
+
+// What has been gathered as (input, tap) by vectors of outputs, to the gradient, which is (outs, ins, taps).
+static void spread_weights(const float* acc, Int step, Int run, float* target, Int apart, Int outs, bool stores) {
+    for (Int j0 = 0; j0 < run; j0 += L) {
+        Int n = smallest(L, run - j0);
+        V rows[L];
+        for (Int j = 0; j < L; j++) rows[j] = j < n ? load(acc + (j0 + j) * step) : zero();
+        transpose(rows);
+        for (Int o = 0; o < smallest(L, outs); o++) {
+            float* to = target + o * apart + j0;
+            V sum = zero();
+            if (!stores) __builtin_memcpy(&sum, to, n * sizeof(float));
+            sum += rows[o];
+            __builtin_memcpy(to, &sum, n * sizeof(float));
+        }
+    }
+}
+
+// Samples from `first` on, so many that they stay in the cache.
+template <class F>
+static inline void each_group(const Block& b, Int most, F f) {
+    Int groups = tiles_of(b.group, largest(1, most));
+    for (Int k = 0; k < groups; k++) {
+        Block part = b;
+        Int from = cut(b.group, groups, k);
+        part.group = int(cut(b.group, groups, k + 1) - from);
+        part.act = b.act + from * b.apart;
+        part.grad = b.grad + from * b.grad_apart;
+        f(part, k == 0);
+    }
+}
+
+static void conv_weights(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    Int ins = plan.channels[s.ins[0]], outs = plan.channels[s.out], spatial = s.k[0] * s.k[1] * s.k[2];
+    Int groups = tiles_of(y.c, WIDE_WEIGHT_BLOCKS), units = groups * x.c;
+    float* gradient = b.wgrad + plan.params[s.params[0]].grad;
+    for (Int unit = cut(units, b.parts, b.part); unit < cut(units, b.parts, b.part + 1); unit++) {
+        Int i0 = unit % x.c, o0 = cut(y.c, groups, unit / x.c), o = cut(y.c, groups, unit / x.c + 1) - o0;
+        Int n = smallest(L, ins - i0 * L), step = o * L;
+        __builtin_memset(b.scratch, 0, n * spatial * step * sizeof(float));
+        each_group(b, WEIGHT_CHUNK / ((x.size() / x.c + o * y.size() / y.c) * L * 4), [&](Block& part, bool) {
+            for (Int t = 0; t < spatial; t++)
+                with_tap(plan, s, part, t, i0, o0, [&](const float* p, Strides xs, const float* g, Strides gs, Pixels pixels) {
+                    for (Int i = 0; i < n; i += WEIGHT_INS)
+                        choose_wide_weights(o, smallest(WEIGHT_INS, n - i), std::make_integer_sequence<int, WIDE_WEIGHT_BLOCKS * WEIGHT_INS>())(
+                            p + i, xs, g, gs, y.gcs * L, pixels, b.scratch + (i * spatial + t) * step, spatial * step, false);
+                });
+        });
+        for (Int k = 0; k < o; k++)
+            spread_weights(b.scratch + k * L, step, n * spatial, gradient + ((o0 + k) * L * ins + i0 * L) * spatial, ins * spatial,
+                           outs - (o0 + k) * L, s.stores);
+    }
+}
+
+static void depthwise_weights(const Plan& plan, const Step& s, Block& b) {
+    const Tensor& y = plan.tensors[s.out];
+    Int outs = plan.channels[s.out], spatial = s.k[0] * s.k[1] * s.k[2];
+    float* gradient = b.wgrad + plan.params[s.params[0]].grad;
+    for (Int c = cut(y.c, b.parts, b.part); c < cut(y.c, b.parts, b.part + 1); c++)
+        for (Int t = 0; t < spatial; t++) {
+            V sums[4] = {};
+            with_tap(plan, s, b, t, c, c, [&](const float* x, Strides xs, const float* g, Strides gs, Pixels n) {
+                for (Int k = 0; k < n.samples; k++)
+                    for (Int z = 0; z < n.planes; z++)
+                        for (Int row = 0; row < n.rows; row++) {
+                            const float* p = x + k * xs.sample + z * xs.plane + row * xs.row;
+                            const float* q = g + k * gs.sample + z * gs.plane + row * gs.row;
+                            Int i = 0;
+                            for (; i + 4 <= n.columns; i += 4)
+                                UNROLL for (int u = 0; u < 4; u++) sums[u] += load(p + (i + u) * xs.column) * load(q + (i + u) * L);
+                            for (; i < n.columns; i++) sums[0] += load(p + i * xs.column) * load(q + i * L);
+                        }
+            });
+            V sum = sums[0] + sums[1] + (sums[2] + sums[3]);
+            for (int k = 0; k < L && c * L + k < outs; k++) {
+                float* to = gradient + (c * L + k) * spatial + t;
+                *to = s.stores ? sum[k] : *to + sum[k];
+            }
+        }
+}
+
+static void bias_weights(const Plan& plan, const Step& s, Block& b) {
+    const Tensor& y = plan.tensors[s.out];
+    Int outs = plan.channels[s.out];
+    float* gradient = b.wgrad + plan.params[s.params[1]].grad;
+    for (Int c = cut(y.c, b.parts, b.part); c < cut(y.c, b.parts, b.part + 1); c++) {
+        VD sum{};
+        for (int k = 0; k < b.group; k++)
+            each_row_of(y, c, [&](Int, Int start) {
+                for (Int i = 0; i < y.w; i++) sum += wide(load(b.grad + k * b.grad_apart + start + i * L));
+            });
+        for (int k = 0; k < L && c * L + k < outs; k++) gradient[c * L + k] = float(sum[k]) + (s.stores ? 0 : gradient[c * L + k]);
+    }
+}
+
+// Of all samples; threads share the weights.
+static void wide_weights_of(const Plan& plan, const Step& s, Block& b) {
+    auto learns = [&](int p) { return p >= 0 && plan.params[p].grad >= 0; };
+    if (learns(s.params[0])) (s.wide.depthwise ? depthwise_weights : conv_weights)(plan, s, b);
+    if (learns(s.params[1])) bias_weights(plan, s, b);
+}
+
+// Of the samples of this thread.
+static void wide_conv_backward(const Plan& plan, const Step& s, Block& b) {
+    if (s.act != Act::linear) each_sample(b, [&] { derive_activation(plan, s, b); });
+    if (!s.wanted[0]) return;
+    for (const Sweep& sweep : s.wide.back) {
+        Sweeping on{b.grad, b.grad_apart, s.fresh[0] ? nothing : nullptr, 0};
+        (s.wide.depthwise ? run_depthwise : run_sweep)(sweep, b, b.packed, on);
+    }
+}
+
+static void wide_copy_backward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    bool set = s.fresh[0] && s.covers;
+    if (s.fresh[0] && !s.covers) zero_gradient(x, b);
+    const float* g = b.grad + (y.gat - y.at) * L;
+    float* to = b.grad + (x.gat - x.at) * L;
+    for (const Wide::Run& run : s.wide.runs)
+        if (set) __builtin_memcpy(to + run.from, g + run.to, run.count * sizeof(float));
+        else for (Int i = 0; i < run.count; i++) to[run.from + i] += g[run.to + i];
+}
+
+static void wide_softmax_backward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    Int channels = plan.channels[s.out];
+    for (Int z = 0; z < y.d; z++)
+        for (Int row = 0; row < y.h; row++)
+            for (Int i = 0; i < y.w; i++) {
+                const float *p = b.act + at(y, 0, z, row) + i * L, *g = b.grad + grad_at(y, 0, z, row) + i * L;
+                float* to = b.grad + grad_at(x, 0, z, row) + i * L;
+                float sum = 0;
+                for (Int c = 0; c < channels; c++) sum += p[c / L * y.cs * L + c % L] * g[c / L * y.gcs * L + c % L];
+                for (Int c = 0; c < y.c; c++) give(to + c * x.gcs * L, load(p + c * y.cs * L) * (load(g + c * y.gcs * L) - sum), s.fresh[0]);
+            }
+}
+
+static void wide_noise_backward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    wide_noise(plan, s, b, [&](Int c, Int z, Int row, Int i, Noisy noise) {
+        give(b.grad + grad_at(x, c, z, row) + i, load(b.grad + grad_at(y, c, z, row) + i) * noise.scale, s.fresh[0]);
+    });
+}
+
+static void wide_backward(const Plan& plan, const Step& s, Block& b) {
+    if (s.kind == Kind::conv) return wide_conv_backward(plan, s, b);
+    each_sample(b, [&] {
+        switch (s.kind) {
+            case Kind::norm_frozen:
+            case Kind::norm_batch: return s.wanted[0] ? wide_norm_backward(plan, s, b) : void();
+            case Kind::softmax: return wide_softmax_backward(plan, s, b);
+            case Kind::copy: return wide_copy_backward(plan, s, b);
+            case Kind::pool_max:
+            case Kind::pool_average: return pool_backward(plan, s, b);
+            case Kind::unary: return unary_backward(plan, s, b);
+            case Kind::join: return join_backward(plan, s, b);
+            case Kind::noise: return wide_noise_backward(plan, s, b);
+            default: return;
+        }
+    });
+}
+
+// A lane of a tensor that has samples as lanes, from one that has channels, and back.
+template <class F>
+static inline void each_element(const Tensor& wide, Int wide_start, bool gradient, const Tensor& narrow, Int narrow_start, F f) {
+    for (Int c = 0; c < narrow.c; c++)
+        for (Int z = 0, pixel = 0; z < wide.d; z++)
+            for (Int row = 0; row < wide.h; row++)
+                for (Int i = 0; i < wide.w; i++, pixel++)
+                    f((gradient ? grad_at(wide, c / L, z, row) : at(wide, c / L, z, row)) + i * L + c % L + wide_start,
+                      (gradient ? narrow.gat + c * narrow.gcs : narrow.at + c * narrow.cs) * L + pixel * L + narrow_start);
+}
+
+static void gather(const Tensor& wide, const float* act, const Tensor& narrow, float* to, int lane) {
+    each_element(wide, 0, false, narrow, lane, [&](Int from, Int target) { to[target] = act[from]; });
+}
+
+static void scatter(const Tensor& narrow, const float* grad, int lane, const Tensor& wide, float* to) {
+    each_element(wide, 0, true, narrow, lane, [&](Int target, Int from) { to[target] = grad[from]; });
+}
+
+}  // namespace convia::CONVIA_ISA

@@ -1,0 +1,358 @@
+#include "wide_training.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+namespace convia {
+
+// A normalization applies the activation that follows; its derivative is taken where the sums of the gradient are.
+void WideTraining::join_activations() {
+    for (std::size_t i = 0; i < plan.steps.size(); i++) {
+        Step& s = plan.steps[i];
+        if (s.kind != Kind::norm_batch && s.kind != Kind::norm_frozen) continue;
+        int readers = 0;
+        std::size_t at = 0;
+        for (std::size_t j = 0; j < plan.steps.size(); j++)
+            for (int in : plan.steps[j].ins)
+                if (in == s.out) readers++, at = j;
+        for (const Output& output : plan.outputs) readers += output.tensor == s.out;
+        for (const Loss& loss : plan.losses) readers += loss.target == s.out;
+        if (readers != 1 || plan.steps[at].kind != Kind::unary || plan.steps[at].skip_backward) continue;
+        s.act = plan.steps[at].act;
+        s.alpha = plan.steps[at].alpha;
+        s.out = plan.steps[at].out;
+        plan.steps.erase(plan.steps.begin() + at);
+    }
+}
+
+// The first to write all of its weights' gradients stores them.
+void WideTraining::plan_zeros() {
+    std::vector<std::uint8_t> written(plan.params.size());
+    for (std::size_t i = plan.steps.size(); i-- > 0;) {
+        Step& s = plan.steps[i];
+        if (!graded_[i]) continue;
+        s.stores = std::none_of(s.params.begin(), s.params.end(), [&](int p) { return p >= 0 && written[p]; });
+        for (int p : s.params)
+            if (p >= 0 && !written[p]) written[p] = s.stores ? 1 : 2;
+    }
+    zeros_ = unwritten(plan, written);
+}
+
+bool WideTraining::has_large_kernel(const Step& s) const {
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    return s.kind == Kind::conv && plan.params[s.params[0]].size > (x.size() + y.size()) * kernels->lanes;
+}
+
+void WideTraining::plan_phases(std::vector<Phase>& phases, bool training) {
+    phases.assign(1, {false, {}, {{Pass::load, 0}}});
+    for (std::size_t i = 0; i < plan.steps.size(); i++) {
+        const Step& s = plan.steps[i];
+        int index = int(i);
+        if (s.kind == Kind::norm_stats) {
+            if (!training) continue;
+            phases.back().each.push_back({Pass::stats, index});
+            phases.push_back({true, {}, {}});
+            continue;
+        }
+        if (s.kind == Kind::norm_batch || s.kind == Kind::norm_frozen) phases.back().once.push_back({Pass::moments, index});
+        phases.back().each.push_back({Pass::forward, index});
+    }
+    phases.push_back({false, {}, {}});
+    for (std::size_t k = 0; k < plan.losses.size(); k++) phases.back().once.push_back({Pass::loss, int(k)});
+    phases.back().each.push_back({Pass::store, 0});
+    if (training) plan_way_back(phases);
+    for (Phase& phase : phases)
+        phase.together = std::any_of(phase.each.begin(), phase.each.end(), [&](const Op& op) {
+            return (op.pass == Pass::forward || op.pass == Pass::backward) && has_large_kernel(plan.steps[op.index]);
+        });
+}
+
+// Weights wait for the next meeting: their gradients need those of all samples.
+void WideTraining::plan_way_back(std::vector<Phase>& phases) {
+    std::vector<Op> waiting;
+    auto meet = [&] {
+        phases.push_back({true, waiting, {}});
+        waiting.clear();
+    };
+    for (std::size_t i = plan.steps.size(); i-- > 0;) {
+        const Step& s = plan.steps[i];
+        int index = int(i);
+        if (!graded_[i]) continue;
+        bool norm = s.kind == Kind::norm_batch || s.kind == Kind::norm_frozen;
+        if (norm && (s.kind == Kind::norm_batch || s.act != Act::linear || learns(plan, s))) {
+            phases.back().each.push_back({Pass::sums, index});
+            if (s.kind == Kind::norm_batch) meet();
+            if (s.kind == Kind::norm_batch) phases.back().once.push_back({Pass::join, index});
+            else if (learns(plan, s)) waiting.push_back({Pass::join, index});
+        }
+        phases.back().each.push_back({Pass::backward, index});
+        if (s.kind == Kind::conv && learns(plan, s)) waiting.push_back({Pass::weights, index});
+    }
+    if (!waiting.empty()) meet();
+}
+
+// Activations stay until the end; gradients share memory, by the phases in which they are needed.
+void WideTraining::lay_out() {
+    set_strides();
+    for (std::size_t i = 0; i < plan.tensors.size(); i++) {
+        Tensor& t = plan.tensors[i];
+        t.at = plan.act_size + origin(int(i));
+        plan.act_size += t.c * t.cs;
+    }
+    std::vector<Int> first(plan.tensors.size(), -1), last(plan.tensors.size(), -1);
+    Int now = 0;
+    auto use = [&](int tensor) {
+        if (first[tensor] < 0) first[tensor] = now;
+        last[tensor] = now;
+    };
+    for (const Phase& phase : training_) {
+        for (const Op& op : phase.once) {
+            if (op.pass == Pass::loss) use(plan.losses[op.index].target);
+            if (op.pass == Pass::weights) use(plan.steps[op.index].out);
+        }
+        for (const Op& op : phase.each) {
+            if (op.pass != Pass::sums && op.pass != Pass::backward) continue;
+            const Step& s = plan.steps[op.index];
+            now++;
+            use(s.out);
+            for (std::size_t k = 0; k < s.ins.size() && op.pass == Pass::backward; k++)
+                if (s.wanted[k]) use(s.ins[k]);
+        }
+        now++;
+        for (const Op& op : phase.once)  // other threads may look at it until the next meeting
+            if (op.pass == Pass::weights) use(plan.steps[op.index].out);
+    }
+    std::vector<Life> lives;
+    for (std::size_t i = 0; i < plan.tensors.size(); i++)
+        if (first[i] >= 0) lives.push_back({int(i), first[i], last[i]});
+    plan.grad_size = share_memory(lives, &Tensor::gat);
+}
+
+void WideTraining::plan_losses() {
+    Int size = 0;
+    auto add = [&](int tensor) {
+        const Tensor& t = plan.tensors[tensor];
+        Int pixels = t.d * t.h * t.w, channels = plan.channels[tensor];
+        narrow_.tensors.push_back({channels, t.d, t.h, t.w, size, pixels, t.h * t.w, t.w, size, pixels, t.h * t.w, t.w});
+        size += channels * pixels;
+        return int(narrow_.tensors.size()) - 1;
+    };
+    narrow_.losses = plan.losses;
+    for (Loss& loss : narrow_.losses) {
+        bool same = loss.output == loss.target;
+        int output = loss.output, target = loss.target;
+        loss.output = add(output);
+        loss.target = same ? loss.output : add(target);
+    }
+    narrow_.act_size = size;
+}
+
+void WideTraining::finish(Int largest_batch, bool training) {
+    Int lanes = kernels->lanes;
+    capacity_ = largest_batch;
+    join_activations();
+    find_depthwise();
+    find_gaps();
+    graded_ = plan_gradients(plan);
+    plan_zeros();
+    for (std::size_t i = 0; i < plan.steps.size(); i++)
+        if (plan.steps[i].kind == Kind::conv && graded_[i] && plan.steps[i].wanted[0]) widen_for_back(plan.steps[i]);
+    plan_phases(evaluation_, false);
+    if (training) plan_phases(training_, true);
+    lay_out();
+    plan_losses();
+    Int scratch = 0, moments = 0;
+    for (std::size_t i = 0; i < plan.steps.size(); i++) {
+        Step& s = plan.steps[i];
+        Int blocks = plan.tensors[s.ins[0]].c;
+        if (s.kind == Kind::conv) {
+            cut_convolution(s);
+            if (training && graded_[i] && s.wanted[0]) cut_back(s);
+            scratch = std::max(scratch, lanes * s.k[0] * s.k[1] * s.k[2] * kernels->wide->weight_blocks * lanes);
+        }
+        if (s.kind == Kind::copy) find_runs(s);
+        if (s.kind == Kind::norm_stats || s.kind == Kind::norm_frozen) {
+            s.stats = plan.stats_size;
+            plan.stats_size += capacity_ * blocks * kernels->wide->records * lanes;
+        }
+        if (s.kind == Kind::norm_batch || s.kind == Kind::norm_frozen) {
+            if (s.kind == Kind::norm_batch) s.stats = plan.steps[i - 1].stats;
+            s.wide.moments = moments;
+            moments += blocks * kernels->wide->moments_of * lanes;
+        }
+    }
+    act_ = allocate(capacity_ * plan.act_size * lanes, bytes_);
+    packed_ = allocate(plan.packed_size, bytes_);
+    stats_.assign(plan.stats_size, 0.0);
+    if (training) {
+        grad_ = allocate(capacity_ * plan.grad_size * lanes, bytes_);
+        wgrad_ = allocate(plan.weight_size, bytes_);
+    }
+    memory_.resize(threads);
+    for (Memory& m : memory_) {
+        if (training) m.scratch = allocate(scratch, bytes_);
+        m.act = allocate(narrow_.act_size * lanes, bytes_);
+        m.grad = allocate(narrow_.act_size * lanes, bytes_);
+        m.moments.resize(moments);
+    }
+}
+
+void WideTraining::run(Job& job) {
+    job_ = &job;
+    if (profiling) trained_ += job.data.samples;
+    team_.run([this](int thread) { work(thread); });
+    tallies.assign(plan.losses.size(), {});
+    penalty = 0;
+    for (const Memory& m : memory_) {
+        for (std::size_t k = 0; k < tallies.size(); k++) {
+            tallies[k].loss += m.tallies[k].loss;
+            tallies[k].hits += m.tallies[k].hits;
+        }
+        penalty += m.penalty;
+    }
+}
+
+void WideTraining::work(int thread) {
+    const Job& job = *job_;
+    Memory& own = memory_[thread];
+    own.tallies.assign(plan.losses.size(), {});
+    own.penalty = 0;
+    bool training = job.mode == Job::train;
+    Int batch = std::min(job.batch, capacity_), steps = tiles_of(job.data.samples, batch);
+    auto meet = [&] { timed(thread, {Pass::wait, -1}, [&] { barrier_.wait(); }); };
+    for (Int step = 0; step < steps; step++) {
+        Int first = step * batch, samples = std::min(batch, job.data.samples - first);
+        std::vector<std::uint64_t> keys = training ? keys_of(job, step) : std::vector<std::uint64_t>();
+        timed(thread, {Pass::pack, -1}, [&] {
+            for (const Step& s : plan.steps)
+                if (s.kind == Kind::conv && (step == 0 || (training && learns(plan, s))))
+                    kernels->wide->pack(plan, s, packed_.get(), thread, threads, true, training);
+            for (std::size_t i = thread; training && i < zeros_.size(); i += threads)
+                std::memset(wgrad_.get() + zeros_[i].first, 0, sizeof(float) * zeros_[i].second);
+        });
+        meet();
+        Block b{};
+        b.act = act_.get(), b.grad = grad_.get(), b.wgrad = wgrad_.get(), b.scratch = own.scratch.get();
+        b.stats = stats_.data(), b.moments = own.moments.data(), b.packed = packed_.get();
+        b.data = &job.data, b.tally = own.tallies.data(), b.penalty = &own.penalty, b.keys = keys.data();
+        b.apart = plan.act_size * kernels->lanes, b.grad_apart = plan.grad_size * kernels->lanes;
+        b.batch = b.group = int(samples), b.live = 1, b.training = training, b.share = &plan;
+        b.part = thread, b.parts = threads, b.place = first;
+        Block mine = b;
+        Int from = cut(samples, threads, thread), to = cut(samples, threads, thread + 1);
+        mine.act += from * b.apart, mine.grad += from * b.grad_apart;
+        mine.group = int(to - from), mine.index = int(from), mine.first = from, mine.place = first + from;
+        mine.part = 0, mine.parts = 1;
+        for (const Phase& phase : training ? training_ : evaluation_) {
+            if (phase.meets) meet();
+            take(thread, phase, b, mine);
+        }
+        meet();
+        if (training && !job.rates.empty()) timed(thread, {Pass::update, -1}, [&] {
+            own.penalty += updates_.apply(thread, {wgrad_.get()}, wgrad_.get(), job.rates[step], job.t + step, barrier_) * samples;
+        });
+        if (training) meet();
+    }
+}
+
+void WideTraining::take(int thread, const Phase& phase, Block whole, Block own) {
+    for (const Op& op : phase.once) timed(thread, op, [&] {
+        if (op.pass == Pass::loss) lose(thread, op.index, own);
+        else run_op(thread, op, whole);
+    });
+    int groups = phase.together ? 1 : own.group;
+    for (int g = 0; g < groups; g++) {
+        Block b = own;
+        if (!phase.together) {
+            b.act += g * b.apart, b.grad += g * b.grad_apart;
+            b.index += g, b.first += g, b.place += g, b.group = 1;
+        }
+        if (b.group == 0) return;
+        for (const Op& op : phase.each) timed(thread, op, [&] { run_op(thread, op, b); });
+    }
+}
+
+void WideTraining::run_op(int, Op op, Block& b) {
+    const WideKernels& wide = *kernels->wide;
+    auto each = [&](auto f) {
+        for (int g = 0; g < b.group; g++) {
+            Block one = b;
+            one.act += g * b.apart, one.grad += g * b.grad_apart;
+            one.index += g, one.first += g, one.place += g, one.group = 1;
+            one.rows[0] = b.data->order ? b.data->order[one.place] : one.place;
+            f(one);
+        }
+    };
+    const Step* s = plan.steps.data() + op.index;
+    switch (op.pass) {
+        case Pass::load: return each([&](Block& one) { wide.load(plan, one); });
+        case Pass::store: return b.data->outputs.empty() ? void() : each([&](Block& one) { wide.store(plan, one); });
+        case Pass::forward: return wide.forward(plan, *s, b);
+        case Pass::stats: return each([&](Block& one) { wide.stats(plan, *s, one); });
+        case Pass::moments: return wide.moments(plan, *s, b);
+        case Pass::sums: return each([&](Block& one) { wide.sums(plan, *s, one); });
+        case Pass::join: return wide.join_sums(plan, *s, b);
+        case Pass::weights: return wide.weights(plan, *s, b);
+        default: break;
+    }
+    if (s->kind == Kind::conv && s->wanted[0]) clear_halo(b, s->out, true);
+    wide.backward(plan, *s, b);
+}
+
+// A loss has samples as lanes.
+void WideTraining::lose(int thread, int number, const Block& own) {
+    Memory& m = memory_[thread];
+    const Loss &loss = plan.losses[number], &narrow = narrow_.losses[number];
+    int lanes = kernels->lanes;
+    for (int start = 0; start < own.group; start += lanes) {
+        Block b = own;
+        b.live = std::min(lanes, own.group - start);
+        for (int i = 0; i < lanes; i++) {
+            Int place = own.place + start + std::min(i, b.live - 1);
+            b.rows[i] = own.data->order ? own.data->order[place] : place;
+        }
+        for (int i = 0; i < b.live; i++)
+            for (auto [from, to] : {std::pair(loss.output, narrow.output), std::pair(loss.target, narrow.target)})
+                kernels->wide->gather(plan.tensors[from], own.act + (start + i) * own.apart, narrow_.tensors[to], m.act.get(), i);
+        b.act = m.act.get();
+        b.grad = m.grad.get();
+        kernels->loss(narrow_, number, b);
+        for (int i = 0; own.training && i < b.live; i++)
+            kernels->wide->scatter(narrow_.tensors[narrow.target], m.grad.get(), i, plan.tensors[loss.target], own.grad + (start + i) * own.grad_apart);
+    }
+}
+
+template <class F>
+void WideTraining::timed(int thread, Op op, F f) {
+    if (!profiling) return f();
+    auto start = std::chrono::steady_clock::now();
+    f();
+    memory_[thread].seconds[{op.pass, op.index}] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::vector<Timing> WideTraining::timings() const {
+    static const char* names[] = {"load", "forward", "stats", "moments", "loss", "store", "sums", "join", "backward", "weights", "pack", "wait", "update"};
+    std::map<std::pair<Pass, int>, double> sums;
+    for (const Memory& m : memory_)
+        for (auto& [op, seconds] : m.seconds) sums[op] += seconds;
+    std::vector<Timing> result;
+    for (auto& [op, seconds] : sums) {
+        auto [pass, index] = op;
+        bool conv = index >= 0 && (pass == Pass::forward || pass == Pass::backward || pass == Pass::weights) && plan.steps[index].kind == Kind::conv;
+        double operations = 0;
+        if (conv) {
+            const Tensor& y = plan.tensors[plan.steps[index].out];
+            operations = 2.0 * plan.params[plan.steps[index].params[0]].size * y.d * y.h * y.w * trained_;
+        }
+        result.push_back({names[int(pass)], index, seconds, operations});
+    }
+    return result;
+}
+
+std::vector<float> WideTraining::gradient(int param) const {
+    const Param& p = plan.params[param];
+    return std::vector<float>(wgrad_.get() + p.grad, wgrad_.get() + p.grad + p.size);
+}
+
+}  // namespace convia
