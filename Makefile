@@ -1,8 +1,8 @@
-# One word each: setup · demo · check · test · docs · bench · tensorflow · soak · audit · api · usage · neon · sanitize. Everything lives in .venv; only Python, make and a C++ compiler are needed.
+# One word each: setup · demo · check · test · docs · bench · tensorflow · soak · audit · api · usage · neon · sanitize · coverage · mutation. Everything lives in .venv; only Python, make and a C++ compiler are needed.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo check test docs bench tensorflow soak audit api usage neon sanitize programs clean
+.PHONY: setup demo check test docs bench tensorflow soak audit api usage neon sanitize programs coverage mutation clean
 
 setup: .venv/.ready
 
@@ -59,6 +59,14 @@ neon:
 sanitize: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "nanobind>=2.2"
 	$(BIN)/python tools/check_engine.py address thread address-python thread-python
+
+coverage: setup
+	$(BIN)/python -m coverage run -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered
+
+mutation: setup
+	$(BIN)/python tools/mutation.py $(NAMES)
 
 programs: setup
 	$(BIN)/python -m pytest -q -n 2 tests/compat/test_era_programs.py
