@@ -25,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST = 0.85  # the share of mistakes that tests have to find
-_LAYERS = ("tests/layers/test_conv.py", "tests/layers/test_composed_against_keras.py")
+_LAYERS = ("tests/layers/test_against_keras.py", "tests/layers/test_conv.py")
 _OPTIMIZERS = ("tests/optimizers",)
 _TRAINING = ("tests/training/test_options.py", "tests/training/test_fit.py")
 TARGETS: dict[str, tuple[str, ...]] = {
