@@ -254,15 +254,7 @@ void Network::run(Job& job) {
     job_ = &job;
     if (profiling) profiled += job.data.samples;
     team_.run([this](int thread) { work(thread); });
-    tallies.assign(plan.losses.size(), {});
-    penalty = 0;
-    for (const Memory& m : memory_) {
-        for (std::size_t k = 0; k < tallies.size(); k++) {
-            tallies[k].loss += m.tallies[k].loss;
-            tallies[k].hits += m.tallies[k].hits;
-        }
-        penalty += m.penalty;
-    }
+    add_up(memory_, plan.losses.size(), tallies, penalty);
 }
 
 void Network::run_block(int thread, int index, int blocks, Int first, Int samples, const std::vector<Op>& ops,

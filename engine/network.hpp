@@ -33,6 +33,20 @@ std::vector<std::uint64_t> keys_of(const Job& job, Int step);  // of the random 
 // convolutions the floating-point operations if each tap were multiplied and added.
 struct Timing { std::string pass; int step; double seconds, operations; };
 
+// What the threads have counted, added up.
+template <class Memories>
+void add_up(const Memories& memories, std::size_t losses, std::vector<Tally>& tallies, double& penalty) {
+    tallies.assign(losses, {});
+    penalty = 0;
+    for (const auto& m : memories) {
+        for (std::size_t k = 0; k < losses; k++) {
+            tallies[k].loss += m.tallies[k].loss;
+            tallies[k].hits += m.tallies[k].hits;
+        }
+        penalty += m.penalty;
+    }
+}
+
 class Network {
 public:
     Network(const Kernels* kernels, int threads) : kernels(kernels), threads(threads), updates_(plan, kernels, threads), barrier_(threads), team_(threads) {}

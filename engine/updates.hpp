@@ -1,6 +1,8 @@
 // Updates of the weights: gradients are added up, penalized and clipped, and the optimizer's rule is applied. Each thread has a
 // share of all learned numbers.
 #pragma once
+#include <algorithm>
+
 #include "plan.hpp"
 #include "team.hpp"
 
@@ -21,15 +23,12 @@ public:
         for (std::size_t i = 0; i < plan_.params.size(); i++) {
             const Param& p = plan_.params[i];
             if (p.grad < 0) continue;
-            Int lo = largest(0, from - p.grad), hi = smallest(p.size, to - p.grad);
+            Int lo = std::max<Int>(0, from - p.grad), hi = std::min(p.size, to - p.grad);
             if (lo < hi) f(i, lo, hi);
         }
     }
 
 private:
-    static Int largest(Int a, Int b) { return a > b ? a : b; }
-    static Int smallest(Int a, Int b) { return a < b ? a : b; }
-
     const Plan& plan_;
     const Kernels* kernels_;
     std::vector<std::vector<double>> norms_;  // squared, of the threads' shares

@@ -12,13 +12,13 @@ constexpr Int WEIGHT_CHUNK = 1 << 20;  // bytes of the samples that tiles of wei
 struct Pixels { Int samples, planes, rows, columns; };
 struct Strides { Int sample, plane, row, column; };
 
-// acc[i][o] (+)= Σ over pixels of x[i]·g[o]; rows of acc are `step` floats apart.
-using WideWeights = void (*)(const float* x, Strides xs, const float* g, Strides gs, Int g_block, Pixels n, float* acc, Int step, bool fresh);
+// acc[i][o] += Σ over pixels of x[i]·g[o]; rows of acc are `step` floats apart.
+using WideWeights = void (*)(const float* x, Strides xs, const float* g, Strides gs, Int g_block, Pixels n, float* acc, Int step);
 template <int O, int K>
-static void wide_weights(const float* x, Strides xs, const float* g, Strides gs, Int g_block, Pixels n, float* acc, Int step, bool fresh) {
+static void wide_weights(const float* x, Strides xs, const float* g, Strides gs, Int g_block, Pixels n, float* acc, Int step) {
     V c[K][O];
     UNROLL for (int k = 0; k < K; k++)
-        UNROLL for (int o = 0; o < O; o++) c[k][o] = fresh ? zero() : load(acc + k * step + o * L);
+        UNROLL for (int o = 0; o < O; o++) c[k][o] = load(acc + k * step + o * L);
     for (Int s = 0; s < n.samples; s++)
         for (Int z = 0; z < n.planes; z++)
             for (Int y = 0; y < n.rows; y++) {
@@ -95,7 +95,7 @@ static inline void each_group(const Block& b, Int most, F f) {
         part.group = int(cut(b.group, groups, k + 1) - from);
         part.act = b.act + from * b.apart;
         part.grad = b.grad + from * b.grad_apart;
-        f(part, k == 0);
+        f(part);
     }
 }
 
@@ -108,12 +108,12 @@ static void conv_weights(const Plan& plan, const Step& s, Block& b) {
         Int i0 = unit % x.c, o0 = cut(y.c, groups, unit / x.c), o = cut(y.c, groups, unit / x.c + 1) - o0;
         Int n = smallest(L, ins - i0 * L), step = o * L;
         __builtin_memset(b.scratch, 0, n * spatial * step * sizeof(float));
-        each_group(b, WEIGHT_CHUNK / ((x.size() / x.c + o * y.size() / y.c) * L * 4), [&](Block& part, bool) {
+        each_group(b, WEIGHT_CHUNK / ((x.size() / x.c + o * y.size() / y.c) * L * 4), [&](Block& part) {
             for (Int t = 0; t < spatial; t++)
                 with_tap(plan, s, part, t, i0, o0, [&](const float* p, Strides xs, const float* g, Strides gs, Pixels pixels) {
                     for (Int i = 0; i < n; i += WEIGHT_INS)
                         choose_wide_weights(o, smallest(WEIGHT_INS, n - i), std::make_integer_sequence<int, WIDE_WEIGHT_BLOCKS * WEIGHT_INS>())(
-                            p + i, xs, g, gs, y.gcs * L, pixels, b.scratch + (i * spatial + t) * step, spatial * step, false);
+                            p + i, xs, g, gs, y.gcs * L, pixels, b.scratch + (i * spatial + t) * step, spatial * step);
                 });
         });
         for (Int k = 0; k < o; k++)
@@ -232,21 +232,21 @@ static void wide_backward(const Plan& plan, const Step& s, Block& b) {
 
 // A lane of a tensor that has samples as lanes, from one that has channels, and back.
 template <class F>
-static inline void each_element(const Tensor& wide, Int wide_start, bool gradient, const Tensor& narrow, Int narrow_start, F f) {
+static inline void each_element(const Tensor& wide, bool gradient, const Tensor& narrow, int lane, F f) {
     for (Int c = 0; c < narrow.c; c++)
         for (Int z = 0, pixel = 0; z < wide.d; z++)
             for (Int row = 0; row < wide.h; row++)
                 for (Int i = 0; i < wide.w; i++, pixel++)
-                    f((gradient ? grad_at(wide, c / L, z, row) : at(wide, c / L, z, row)) + i * L + c % L + wide_start,
-                      (gradient ? narrow.gat + c * narrow.gcs : narrow.at + c * narrow.cs) * L + pixel * L + narrow_start);
+                    f((gradient ? grad_at(wide, c / L, z, row) : at(wide, c / L, z, row)) + i * L + c % L,
+                      (gradient ? narrow.gat + c * narrow.gcs : narrow.at + c * narrow.cs) * L + pixel * L + lane);
 }
 
 static void gather(const Tensor& wide, const float* act, const Tensor& narrow, float* to, int lane) {
-    each_element(wide, 0, false, narrow, lane, [&](Int from, Int target) { to[target] = act[from]; });
+    each_element(wide, false, narrow, lane, [&](Int from, Int target) { to[target] = act[from]; });
 }
 
 static void scatter(const Tensor& narrow, const float* grad, int lane, const Tensor& wide, float* to) {
-    each_element(wide, 0, true, narrow, lane, [&](Int target, Int from) { to[target] = grad[from]; });
+    each_element(wide, true, narrow, lane, [&](Int target, Int from) { to[target] = grad[from]; });
 }
 
 }  // namespace convia::CONVIA_ISA

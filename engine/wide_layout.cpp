@@ -54,6 +54,18 @@ Int WideLayout::share_memory(std::vector<Life> lives, Int Tensor::*place) {
     return all;
 }
 
+int WideLayout::only_reader(int tensor) const {
+    int readers = 0, last = -1;
+    for (std::size_t i = 0; i < plan.steps.size(); i++) {
+        for (int in : plan.steps[i].ins)
+            if (in == tensor) readers++, last = int(i);
+        readers += plan.steps[i].wide.residual == tensor;
+    }
+    for (const Output& output : plan.outputs) readers += output.tensor == tensor;
+    for (const Loss& loss : plan.losses) readers += loss.target == tensor;
+    return readers == 1 ? last : -1;
+}
+
 void WideLayout::find_depthwise() {
     for (Step& s : plan.steps) s.wide.depthwise = s.kind == Kind::conv && s.groups > 1;
 }

@@ -24,6 +24,7 @@ protected:
 
     void set_strides();
     Int share_memory(std::vector<Life> lives, Int Tensor::*place);  // returns the vectors that all need together
+    int only_reader(int tensor) const;  // the step; -1 where there are others, or outputs or losses
     void find_depthwise();
     void cut_convolution(Step& s);
     void cut_back(Step& s);

@@ -16,14 +16,8 @@ constexpr Int SAMPLED = 16;  // numbers of a weight that are looked at for chang
 
 // Let a convolution do what the only step that reads its result does; whether it can.
 bool WideNetwork::join_next(Step& s, std::size_t place) {
-    int readers = 0;
-    std::size_t at = 0;
-    for (std::size_t j = 0; j < plan.steps.size(); j++)
-        for (int in : plan.steps[j].ins)
-            if (in == s.out) readers++, at = j;
-    for (const Step& other : plan.steps) readers += other.wide.residual == s.out;
-    for (const Output& output : plan.outputs) readers += output.tensor == s.out;
-    if (readers != 1 || at <= place || s.act != Act::linear) return false;
+    int at = only_reader(s.out);
+    if (at <= int(place) || s.act != Act::linear) return false;
     const Step& next = plan.steps[at];
     if (next.kind == Kind::norm_frozen && s.wide.norm.empty() && s.wide.residual < 0) {
         s.wide.norm = next.params;

@@ -94,7 +94,7 @@ static void wide_moments(const Plan& plan, const Step& s, Block& b) {
     }
 }
 
-// f(x, y, the scaled and shifted x): a row of the output at a time, with the activation that follows.
+// With the activation that follows.
 static void wide_norm_forward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     Int channels = plan.channels[s.out];

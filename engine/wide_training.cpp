@@ -11,14 +11,8 @@ void WideTraining::join_activations() {
     for (std::size_t i = 0; i < plan.steps.size(); i++) {
         Step& s = plan.steps[i];
         if (s.kind != Kind::norm_batch && s.kind != Kind::norm_frozen) continue;
-        int readers = 0;
-        std::size_t at = 0;
-        for (std::size_t j = 0; j < plan.steps.size(); j++)
-            for (int in : plan.steps[j].ins)
-                if (in == s.out) readers++, at = j;
-        for (const Output& output : plan.outputs) readers += output.tensor == s.out;
-        for (const Loss& loss : plan.losses) readers += loss.target == s.out;
-        if (readers != 1 || plan.steps[at].kind != Kind::unary || plan.steps[at].skip_backward) continue;
+        int at = only_reader(s.out);
+        if (at < 0 || plan.steps[at].kind != Kind::unary || plan.steps[at].skip_backward) continue;
         s.act = plan.steps[at].act;
         s.alpha = plan.steps[at].alpha;
         s.out = plan.steps[at].out;
@@ -149,52 +143,65 @@ void WideTraining::plan_losses() {
 }
 
 void WideTraining::finish(Int largest_batch, bool training) {
-    Int lanes = kernels->lanes;
     capacity_ = largest_batch;
     join_activations();
     find_depthwise();
     find_gaps();
     graded_ = plan_gradients(plan);
     plan_zeros();
-    for (std::size_t i = 0; i < plan.steps.size(); i++)
-        if (plan.steps[i].kind == Kind::conv && graded_[i] && plan.steps[i].wanted[0]) widen_for_back(plan.steps[i]);
+    for (const Step& s : plan.steps)
+        if (goes_back(s)) widen_for_back(s);
     plan_phases(evaluation_, false);
     if (training) plan_phases(training_, true);
     lay_out();
     plan_losses();
-    Int scratch = 0, moments = 0;
+    memory_.resize(threads);
+    for (Step& s : plan.steps) {
+        if (s.kind == Kind::conv) cut_convolution(s);
+        if (training && goes_back(s)) cut_back(s);
+        if (s.kind == Kind::copy) find_runs(s);
+    }
+    place_statistics();
+    reserve(training);
+}
+
+// Whether the gradient of a convolution's input is wanted.
+bool WideTraining::goes_back(const Step& s) const {
+    return s.kind == Kind::conv && graded_[&s - plan.steps.data()] && s.wanted[0];
+}
+
+void WideTraining::place_statistics() {
+    Int moments = 0, lanes = kernels->lanes;
     for (std::size_t i = 0; i < plan.steps.size(); i++) {
         Step& s = plan.steps[i];
-        Int blocks = plan.tensors[s.ins[0]].c;
-        if (s.kind == Kind::conv) {
-            cut_convolution(s);
-            if (training && graded_[i] && s.wanted[0]) cut_back(s);
-            scratch = std::max(scratch, lanes * s.k[0] * s.k[1] * s.k[2] * kernels->wide->weight_blocks * lanes);
-        }
-        if (s.kind == Kind::copy) find_runs(s);
-        if (s.kind == Kind::norm_stats || s.kind == Kind::norm_frozen) {
+        bool batch = s.kind == Kind::norm_batch, frozen = s.kind == Kind::norm_frozen;
+        Int vectors = plan.tensors[s.ins[0]].c * lanes;
+        if (s.kind == Kind::norm_stats || frozen) {
             s.stats = plan.stats_size;
-            plan.stats_size += capacity_ * blocks * kernels->wide->records * lanes;
+            plan.stats_size += capacity_ * vectors * kernels->wide->records;
         }
-        if (s.kind == Kind::norm_batch || s.kind == Kind::norm_frozen) {
-            if (s.kind == Kind::norm_batch) s.stats = plan.steps[i - 1].stats;
-            s.wide.moments = moments;
-            moments += blocks * kernels->wide->moments_of * lanes;
-        }
+        if (batch) s.stats = plan.steps[i - 1].stats;
+        if (!batch && !frozen) continue;
+        s.wide.moments = moments;
+        moments += vectors * kernels->wide->moments_of;
     }
+    stats_.assign(plan.stats_size, 0.0);
+    for (Memory& m : memory_) m.moments.resize(moments);
+}
+
+void WideTraining::reserve(bool training) {
+    Int lanes = kernels->lanes, scratch = 0;
+    for (const Step& s : plan.steps) scratch = std::max(scratch, s.k[0] * s.k[1] * s.k[2] * lanes * lanes * kernels->wide->weight_blocks);
     act_ = allocate(capacity_ * plan.act_size * lanes, bytes_);
     packed_ = allocate(plan.packed_size, bytes_);
-    stats_.assign(plan.stats_size, 0.0);
     if (training) {
         grad_ = allocate(capacity_ * plan.grad_size * lanes, bytes_);
         wgrad_ = allocate(plan.weight_size, bytes_);
     }
-    memory_.resize(threads);
     for (Memory& m : memory_) {
         if (training) m.scratch = allocate(scratch, bytes_);
         m.act = allocate(narrow_.act_size * lanes, bytes_);
         m.grad = allocate(narrow_.act_size * lanes, bytes_);
-        m.moments.resize(moments);
     }
 }
 
@@ -202,15 +209,7 @@ void WideTraining::run(Job& job) {
     job_ = &job;
     if (profiling) trained_ += job.data.samples;
     team_.run([this](int thread) { work(thread); });
-    tallies.assign(plan.losses.size(), {});
-    penalty = 0;
-    for (const Memory& m : memory_) {
-        for (std::size_t k = 0; k < tallies.size(); k++) {
-            tallies[k].loss += m.tallies[k].loss;
-            tallies[k].hits += m.tallies[k].hits;
-        }
-        penalty += m.penalty;
-    }
+    add_up(memory_, plan.losses.size(), tallies, penalty);
 }
 
 void WideTraining::work(int thread) {
@@ -224,29 +223,16 @@ void WideTraining::work(int thread) {
     for (Int step = 0; step < steps; step++) {
         Int first = step * batch, samples = std::min(batch, job.data.samples - first);
         std::vector<std::uint64_t> keys = training ? keys_of(job, step) : std::vector<std::uint64_t>();
-        timed(thread, {Pass::pack, -1}, [&] {
-            for (const Step& s : plan.steps)
-                if (s.kind == Kind::conv && (step == 0 || (training && learns(plan, s))))
-                    kernels->wide->pack(plan, s, packed_.get(), thread, threads, true, training);
-            for (std::size_t i = thread; training && i < zeros_.size(); i += threads)
-                std::memset(wgrad_.get() + zeros_[i].first, 0, sizeof(float) * zeros_[i].second);
-        });
+        timed(thread, {Pass::pack, -1}, [&] { begin(thread, training, step == 0); });
         meet();
-        Block b{};
-        b.act = act_.get(), b.grad = grad_.get(), b.wgrad = wgrad_.get(), b.scratch = own.scratch.get();
-        b.stats = stats_.data(), b.moments = own.moments.data(), b.packed = packed_.get();
-        b.data = &job.data, b.tally = own.tallies.data(), b.penalty = &own.penalty, b.keys = keys.data();
-        b.apart = plan.act_size * kernels->lanes, b.grad_apart = plan.grad_size * kernels->lanes;
-        b.batch = b.group = int(samples), b.live = 1, b.training = training, b.share = &plan;
-        b.part = thread, b.parts = threads, b.place = first;
-        Block mine = b;
+        Block whole = block(thread, first, samples, keys.data()), mine = whole;
         Int from = cut(samples, threads, thread), to = cut(samples, threads, thread + 1);
-        mine.act += from * b.apart, mine.grad += from * b.grad_apart;
+        mine.act += from * mine.apart, mine.grad += from * mine.grad_apart;
         mine.group = int(to - from), mine.index = int(from), mine.first = from, mine.place = first + from;
         mine.part = 0, mine.parts = 1;
         for (const Phase& phase : training ? training_ : evaluation_) {
             if (phase.meets) meet();
-            take(thread, phase, b, mine);
+            take(thread, phase, whole, mine);
         }
         meet();
         if (training && !job.rates.empty()) timed(thread, {Pass::update, -1}, [&] {
@@ -256,10 +242,32 @@ void WideTraining::work(int thread) {
     }
 }
 
+// A thread's share of the kernels, of which only those change that learn, and of the gradients that are added to.
+void WideTraining::begin(int thread, bool training, bool first) {
+    for (const Step& s : plan.steps)
+        if (s.kind == Kind::conv && (first || (training && learns(plan, s))))
+            kernels->wide->pack(plan, s, packed_.get(), thread, threads, true, training);
+    for (std::size_t i = thread; training && i < zeros_.size(); i += threads)
+        std::memset(wgrad_.get() + zeros_[i].first, 0, sizeof(float) * zeros_[i].second);
+}
+
+// All samples of a step, of which a thread has a share of the channels.
+Block WideTraining::block(int thread, Int first, Int samples, const std::uint64_t* keys) {
+    Memory& own = memory_[thread];
+    Block b{};
+    b.act = act_.get(), b.grad = grad_.get(), b.wgrad = wgrad_.get(), b.scratch = own.scratch.get();
+    b.stats = stats_.data(), b.moments = own.moments.data(), b.packed = packed_.get();
+    b.data = &job_->data, b.tally = own.tallies.data(), b.penalty = &own.penalty, b.keys = keys;
+    b.apart = plan.act_size * kernels->lanes, b.grad_apart = plan.grad_size * kernels->lanes;
+    b.batch = b.group = int(samples), b.live = 1, b.training = job_->mode == Job::train, b.share = &plan;
+    b.part = thread, b.parts = threads, b.place = first;
+    return b;
+}
+
 void WideTraining::take(int thread, const Phase& phase, Block whole, Block own) {
     for (const Op& op : phase.once) timed(thread, op, [&] {
         if (op.pass == Pass::loss) lose(thread, op.index, own);
-        else run_op(thread, op, whole);
+        else run_op(op, whole);
     });
     int groups = phase.together ? 1 : own.group;
     for (int g = 0; g < groups; g++) {
@@ -269,11 +277,11 @@ void WideTraining::take(int thread, const Phase& phase, Block whole, Block own) 
             b.index += g, b.first += g, b.place += g, b.group = 1;
         }
         if (b.group == 0) return;
-        for (const Op& op : phase.each) timed(thread, op, [&] { run_op(thread, op, b); });
+        for (const Op& op : phase.each) timed(thread, op, [&] { run_op(op, b); });
     }
 }
 
-void WideTraining::run_op(int, Op op, Block& b) {
+void WideTraining::run_op(Op op, Block& b) {
     const WideKernels& wide = *kernels->wide;
     auto each = [&](auto f) {
         for (int g = 0; g < b.group; g++) {
@@ -296,7 +304,7 @@ void WideTraining::run_op(int, Op op, Block& b) {
         case Pass::weights: return wide.weights(plan, *s, b);
         default: break;
     }
-    if (s->kind == Kind::conv && s->wanted[0]) clear_halo(b, s->out, true);
+    if (goes_back(*s)) clear_halo(b, s->out, true);
     wide.backward(plan, *s, b);
 }
 

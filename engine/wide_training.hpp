@@ -30,10 +30,15 @@ private:
     void plan_way_back(std::vector<Phase>& phases);
     void lay_out();
     void plan_losses();
+    void place_statistics();
+    void reserve(bool training);
+    bool goes_back(const Step& s) const;
     bool has_large_kernel(const Step& s) const;
+    void begin(int thread, bool training, bool first);
+    Block block(int thread, Int first, Int samples, const std::uint64_t* keys);
     void work(int thread);
     void take(int thread, const Phase& phase, Block whole, Block own);
-    void run_op(int thread, Op op, Block& b);
+    void run_op(Op op, Block& b);
     void lose(int thread, int loss, const Block& own);
     template <class F> void timed(int thread, Op op, F f);
 

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -24,25 +25,29 @@ _TORCH_CALL = 3e6  # multiplications that the engine does while torch starts one
 _METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "call", "forward", "__call__")
 _CACHED = 32 << 20  # bytes of a block of samples beyond which it is far from any cache
 _UNCACHED = 1.5  # times as long does it take then
-_STEP = (
-    2.2  # times as long does a step with channels as lanes take, beside one with samples as lanes that is in the cache
-)
+_STEP = 2.2  # times as long does a step take with channels as lanes, other things being equal
 _TOGETHER = 1.2  # times as long do threads take that share a sample
 TRAIN, TEST, PREDICT, WIDE = range(4)  # what a network is for; WIDE predicts, with channels as lanes
 
 
 @dataclass
 class Ready:
-    """A network in memory, and the key under which it is valid."""
+    """A network, which takes memory as soon as it is used, and the key under which it is valid."""
 
     key: tuple[Any, ...]
     batch: int  # the largest that there is memory for in training
     plan: Plan
-    network: Any
+    assemble: Callable[[], Any]
+    cost: Callable[[Plan, int, int, int], float]  # of samples, with so many lanes and threads
     held: Any  # what the key names by id, so that no other object gets that id
     wide: bool = False  # channels are the lanes
     gradients: shared.Gradients | None = None  # of a step, where several processes share a training
     lock: Any = field(default_factory=threading.Lock)
+
+    @cached_property
+    def network(self) -> Any:
+        """The native network."""
+        return self.assemble()
 
 
 @dataclass
@@ -189,12 +194,10 @@ def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode
     native, isa, threads = engine.native(), engine.instruction_set(), engine.threads()
     held = model.graph, model.objective
     if mode in (PREDICT, WIDE):
-        plan = _plan_to_predict(model, key)
-        wide = mode == WIDE
-        network = (
-            plan.assemble_wide(native, isa, threads) if wide else plan.assemble(native, isa, threads, batch, False)
-        )
-        return Ready(key, batch, plan, network, held, wide)
+        plan, wide = _plan_to_predict(model, key), mode == WIDE
+        assemble = partial(plan.assemble_wide) if wide else partial(plan.assemble, batch=batch, training=False)
+        cost = _wide_cost if wide else _narrow_cost
+        return Ready(key, batch, plan, partial(assemble, native, isa, threads), cost, held, wide)
     plan = engine.lower(model.graph, learned)
     engine.add_losses(plan, model.objective)
     gradients = None
@@ -203,9 +206,9 @@ def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode
     elif mode == TRAIN:
         engine.add_optimizer(plan, model.optimizer, learned)
     wide = mode == TRAIN and _trains_wide(plan, batch)
-    assemble = plan.assemble_wide_training if wide else plan.assemble
-    network = assemble(native, isa, threads, batch, mode == TRAIN)
-    return Ready(key, batch, plan, network, held, wide, gradients)
+    assemble = partial(plan.assemble_wide_training if wide else plan.assemble, batch=batch, training=mode == TRAIN)
+    cost = _wide_step_cost if wide else _narrow_cost
+    return Ready(key, batch, plan, partial(assemble, native, isa, threads), cost, held, wide, gradients)
 
 
 def _plan_to_predict(model: Any, key: tuple[Any, ...]) -> Plan:
@@ -258,10 +261,8 @@ def _wide_step_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float
 
 def require_gain(model: Any, ready: Ready, samples: int) -> None:
     """Leave to torch what it would do faster: a handful of samples of a large network."""
-    lanes, threads = ready.network.lanes, ready.network.threads
-    trains = hasattr(ready.network, "gradient")
-    cost = _narrow_cost if not ready.wide else _wide_step_cost if trains else _wide_cost
-    ours = cost(ready.plan, samples, lanes, threads)
+    threads = engine.threads()
+    ours = ready.cost(ready.plan, samples, _lanes(), threads)
     torchs = _TORCH_SLOWER * samples / threads * ready.plan.cost() + _TORCH_CALL * len(ready.plan.steps)
     if ours > torchs and _choice(model) != "native":
         raise Unsupported("a few samples of a large network")

@@ -277,3 +277,10 @@ def test_training_insists_where_a_step_would_go_to_torch():
     assert plans.networks[model][plans.TRAIN].wide
     for mine, theirs in zip(weights["native"], weights["torch"], strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_left_to_torch_takes_no_memory():
+    model = large()
+    model.compile("sgd", "mse")
+    model.fit(np.zeros((4, 32, 32, 3), np.float32), np.zeros((4, 7), np.float32), batch_size=4, verbose=0)
+    assert "network" not in vars(plans.networks[model][plans.TRAIN])
