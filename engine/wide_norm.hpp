@@ -71,9 +71,11 @@ static void wide_moments(const Plan& plan, const Step& s, Block& b) {
     Int channels = plan.channels[s.ins[0]], pixels = x.d * x.h * x.w;
     bool batch = b.training && s.kind == Kind::norm_batch;
     for (Int c = 0; c < x.c; c++) {
-        VD mean = wide(weights_of(plan, s.params[2], c, channels, 0, 0)), variance = wide(weights_of(plan, s.params[3], c, channels, 1, 1));
-        if (batch) {
-            mean = variance = VD{};
+        VD mean{}, variance{};
+        if (!batch) {  // else the first thread is about to write them
+            mean = wide(weights_of(plan, s.params[2], c, channels, 0, 0));
+            variance = wide(weights_of(plan, s.params[3], c, channels, 1, 1));
+        } else {
             for (int k = 0; k < b.batch; k++) mean += loadd(record(s, b, x, k, c, MEAN));
             mean /= double(b.batch);
             for (int k = 0; k < b.batch; k++) {
