@@ -3,18 +3,33 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#if __linux__
+#include <sys/mman.h>
+#endif
 
 namespace convia {
 
 namespace {
 
 constexpr Int PACKED_ALONE = 65536;  // floats of kernels that each thread packs for itself rather than wait for others
+constexpr std::uintptr_t HUGE_PAGE = 2 << 20;
+
+// Ask for huge pages within a block: where each write goes far from the last one, small ones cost more than the work.
+void prefer_huge_pages(void* block, std::size_t size) {
+#if __linux__
+    auto start = (std::uintptr_t(block) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, end = (std::uintptr_t(block) + size) / HUGE_PAGE * HUGE_PAGE;
+    if (start < end) madvise(reinterpret_cast<void*>(start), end - start, MADV_HUGEPAGE);
+#else
+    (void)block, (void)size;
+#endif
+}
 
 }  // namespace
 
 Floats allocate(Int count, Int& bytes) {
     std::size_t size = (std::size_t(count) * sizeof(float) + 4096) / 64 * 64;
     void* p = operator new(size, ALIGNMENT);
+    prefer_huge_pages(p, size);
     std::memset(p, 0, size);
     bytes += size;
     return Floats(static_cast<float*>(p));
