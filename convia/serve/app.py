@@ -2,8 +2,7 @@
 
 import asyncio
 import base64
-import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from convia.report.html_inside import maps_png
 from convia.report.markup import png_of, sized
 from convia.serve import openapi, page
 from convia.serve.batching import Batcher
+from convia.serve.guard import Guard
 from convia.serve.limits import Array, Classifier, Limits, Refused
 from convia.serve.metrics import TYPE, Metrics
 from convia.serve.uploads import contents, decode, is_quick, read
@@ -23,22 +23,12 @@ from convia.serve.uploads import contents, decode, is_quick, read
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-_HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}
-_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
 _SIDE = 320  # pixels of the pictures that explain
 _MOST_MAPS = 64
 _UNKNOWN_SIZE = 64  # pixels, where the model takes any
 _THREADS = 2  # that read image files
 _BODIES = 16  # requests of the largest size at once
 _TOP = 5  # classes in an answer
-
-Message = MutableMapping[str, Any]
 
 
 class Service:
@@ -109,7 +99,7 @@ class Service:
             raise Refused(422, f"{len(images)} images", "one")
         return images[0]
 
-    async def predict(self, request: Any, top: int) -> dict[str, Any]:
+    async def predict(self, request: Any, top: int = _TOP) -> dict[str, Any]:
         """Answer /predict."""
         rows = await self.batcher.predict(await self.images(request))
         return {"predictions": [self._told(row, top) for row in rows]}
@@ -186,35 +176,6 @@ def _text(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-class _Guard:
-    """Counts requests, adds headers, and turns refusals and failures into answers."""
-
-    def __init__(self, app: Any, service: Service, answer: Callable[..., Any], paths: frozenset[str]) -> None:
-        self.app, self.metrics, self.answer, self.paths = app, service.metrics, answer, paths
-
-    async def __call__(self, scope: Message, receive: Any, send: Callable[[Message], Awaitable[None]]) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        began, status = time.perf_counter(), 0
-
-        async def sent(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], *_RAW_HEADERS]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, sent)
-        except Refused as refusal:
-            waiting = {"retry-after": "1"} if refusal.status == 503 else None
-            await self.answer({"error": refusal.message}, refusal.status, waiting)(scope, receive, sent)
-        finally:
-            path = scope["path"] if scope["path"] in self.paths else "other"
-            self.metrics.request(path, status or 500, time.perf_counter() - began)
-
-
 def create_app(classifier: Classifier, limits: Limits | None = None, lang: str | None = None) -> Any:
     """Return a FastAPI application that serves a model.
 
@@ -228,7 +189,6 @@ def create_app(classifier: Classifier, limits: Limits | None = None, lang: str |
     """
     try:
         from fastapi import FastAPI
-        from fastapi.responses import JSONResponse
     except ImportError as error:
         remedy = "Install them: pip install 'convia[serve]'."
         raise ImportError(explain("convia serve", "no FastAPI", "FastAPI and Uvicorn", remedy)) from error
@@ -248,7 +208,7 @@ def create_app(classifier: Classifier, limits: Limits | None = None, lang: str |
     _answer_posts(app, service)
     _answer_gets(app, service, lang)
     paths = frozenset(route.path for route in app.routes if hasattr(route, "path"))
-    app.add_middleware(_Guard, service=service, answer=JSONResponse, paths=paths)
+    app.add_middleware(Guard, metrics=service.metrics, paths=paths, shortcuts={"/predict": service.predict})
     app.state.service = service
     return app
 
