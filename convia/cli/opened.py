@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import typer
+from PIL import Image
 
 from convia import config
 from convia.errors import explain, nearest
@@ -63,8 +64,8 @@ class Opened:
             raise ValueError(explain("--class-names", received, f"{classes}, one for each of the model's classes"))
         return [*self.class_names]
 
-    def read(self, path: str) -> Arrays:
-        """Return an image file (H, W, C) as the model takes it, float32.
+    def read(self, path: str | Image.Image) -> Arrays:
+        """Return an image file, or one that Pillow opened, (H, W, C) as the model takes it, float32.
 
         Raises:
             OSError, PIL.Image.DecompressionBombError: it cannot be read.

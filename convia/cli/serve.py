@@ -53,7 +53,7 @@ def serve_command(
 def classifier(model: str, options: tuple[Any, ...] = ()) -> Classifier:
     """Open a model for the service; see :func:`convia.cli.opened.open_model`."""
     opened = open_model(model, *options)
-    return Classifier(opened.model, opened.read, opened.names)  # type: ignore[arg-type]  # load_img reads BytesIO, too
+    return Classifier(opened.model, opened.read, opened.names)
 
 
 def listen(app: Any, host: str, port: int, limits: Limits) -> None:

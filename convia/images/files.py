@@ -28,7 +28,7 @@ _RESAMPLING = {name.lower(): method for name, method in Image.Resampling.__membe
 
 
 def load_img(
-    path: str | bytes | os.PathLike[str] | io.BytesIO,
+    path: str | bytes | os.PathLike[str] | io.BytesIO | Image.Image,
     color_mode: str = "rgb",
     target_size: tuple[int, int] | None = None,
     interpolation: str = "nearest",
@@ -37,7 +37,7 @@ def load_img(
     """Read an image file.
 
     Args:
-        path: the file, or a BytesIO with its content.
+        path: the file, a BytesIO with its content, or a file that Pillow opened.
         color_mode: "rgb", "rgba" or "grayscale" (16- and 32-bit grey images stay so).
         target_size: (height, width) to resize to.
         interpolation: "nearest", "bilinear", "bicubic", "lanczos", "box" or "hamming".
@@ -79,6 +79,10 @@ def _checked(color_mode: str, target_size: Any, interpolation: str) -> tuple[str
 
 
 def _open(path: Any) -> Image.Image:
+    if isinstance(path, Image.Image):
+        with _explained("the image in memory", 1):
+            path.load()
+        return path
     if not isinstance(path, (str, bytes, os.PathLike, io.BytesIO)):
         raise TypeError(explain("load_img, argument 'path'", f"{type(path).__name__}", "a path or an io.BytesIO"))
     if isinstance(path, io.BytesIO):

@@ -18,7 +18,7 @@ from convia.serve.batching import Batcher
 from convia.serve.guard import Guard
 from convia.serve.limits import Array, Classifier, Limits, Refused
 from convia.serve.metrics import TYPE, Metrics
-from convia.serve.uploads import contents, decode, is_quick, read
+from convia.serve.uploads import contents, decode, quick, read
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -83,8 +83,8 @@ class Service:
         """Return the images of a request as the model takes them."""
         with self._announced(request):
             files = await contents(request, self.limits)
-            if is_quick(files, self.limits):
-                return read(files, self.classifier)
+            if small := quick(files, self.limits):
+                return read(small, self.classifier)
             loop = asyncio.get_running_loop()
             reading = loop.run_in_executor(self.readers, decode, files, self.classifier, self.limits)
             try:
@@ -106,7 +106,8 @@ class Service:
 
     def _told(self, row: Array, top: int) -> dict[str, Any]:
         order = row.argsort()[::-1][: max(1, top)]
-        classes = [{"class": self.names[i], "index": int(i), "probability": round(float(row[i]), 6)} for i in order]
+        found = zip(order.tolist(), row[order].tolist(), strict=True)
+        classes = [{"class": self.names[i], "index": i, "probability": round(value, 6)} for i, value in found]
         return {**classes[0], "classes": classes}
 
     async def explain(self, request: Any, class_name: str | None, layer: str | None) -> dict[str, Any]:

@@ -62,8 +62,16 @@ class Batcher:
         futures = [loop.create_future() for _ in images]
         for image, future in zip(images, futures, strict=True):
             self._queue.put_nowait((image, future))
-        outputs: list[Array] = await self._in_time(asyncio.gather(*futures))
-        return outputs
+        clock = loop.call_later(self._limits.seconds, self._expire, futures)
+        try:
+            return [await futures[0]] if len(futures) == 1 else await asyncio.gather(*futures)
+        finally:
+            clock.cancel()
+
+    def _expire(self, futures: list[asyncio.Future[Array]]) -> None:
+        for future in futures:
+            if not future.done():
+                future.set_exception(self._late())
 
     async def run(self, job: Callable[[], T]) -> T:
         """Run something else with the model, between batches; errors are as of :meth:`predict`."""
@@ -84,9 +92,10 @@ class Batcher:
         try:
             return await asyncio.wait_for(awaited, self._limits.seconds)
         except TimeoutError:
-            raise Refused(
-                504, f"no answer within {self._limits.seconds:g} s", "a quicker model, or fewer images"
-            ) from None
+            raise self._late() from None
+
+    def _late(self) -> Refused:
+        return Refused(504, f"no answer within {self._limits.seconds:g} s", "a quicker model, or fewer images")
 
     async def _work(self) -> None:
         while True:

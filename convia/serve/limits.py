@@ -1,12 +1,12 @@
 """What a service serves, how much it takes on, and how it refuses."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from convia import tree
 from convia.errors import explain
@@ -52,12 +52,13 @@ class Classifier:
 
     Attributes:
         model: whose first output is a row of probabilities per image, or one probability of two classes.
-        read: the content of an image file → (H, W, C) as the model takes it.
+        read: an image file that Pillow opened, whose pixels are not read yet → (H, W, C) as the model takes it, such
+            as ``lambda img: img_to_array(load_img(img, "rgb", (224, 224)))``.
         names: number of classes → their names.
     """
 
     model: Any
-    read: Callable[[io.BytesIO], Array]
+    read: Callable[[Image.Image], Array]
     names: Callable[[int], list[str]]
 
     def predict(self, images: list[Array]) -> list[Array]:

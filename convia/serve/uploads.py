@@ -49,22 +49,25 @@ async def _body(request: Any, limits: Limits) -> bytes:
 
     most = int(limits.megabytes * 1e6)
     declared = request.headers.get("content-length", "0")
-    too_much = Refused(413, f"more than {limits.megabytes:g} MB", "a smaller body", "Send fewer or smaller images.")
     if declared.isdecimal() and int(declared[:18]) > most:
-        raise too_much
+        raise _too_much(limits)
     parts, size = [], 0
     try:
         async with asyncio.timeout(limits.seconds):
             async for part in request.stream():
                 size += len(part)
                 if size > most:
-                    raise too_much
+                    raise _too_much(limits)
                 parts.append(part)
     except TimeoutError:
         raise Refused(408, f"no whole body within {limits.seconds:g} s", "one sent faster") from None
     except ClientDisconnect:  # nobody reads the answer; it is counted
         raise Refused(400, "a connection that ended too early", "a whole body") from None
     return b"".join(parts)
+
+
+def _too_much(limits: Limits) -> Refused:
+    return Refused(413, f"more than {limits.megabytes:g} MB", "a smaller body", "Send fewer or smaller images.")
 
 
 def _from_json(body: bytes) -> list[bytes]:
@@ -110,43 +113,45 @@ def decode(files: list[bytes], classifier: Classifier, limits: Limits) -> list[A
     Raises:
         Refused: 413 too many pixels, 415 no image, 422 a broken one.
     """
-    measured(files, limits)
-    return read(files, classifier)
+    return read(opened(files, limits), classifier)
 
 
-def is_quick(files: list[bytes], limits: Limits) -> bool:
-    """Return whether files are decoded sooner than a thread takes them over; errors are as of :func:`decode`."""
-    return sum(map(len, files)) <= _QUICK_BYTES and measured(files, limits) <= _QUICK_PIXELS
+def quick(files: list[bytes], limits: Limits) -> list[Image.Image] | None:
+    """Return images that are decoded sooner than a thread takes them over, None of others; errors are as of
+    :func:`decode`."""
+    if sum(map(len, files)) > _QUICK_BYTES:
+        return None
+    found = opened(files, limits)
+    return found if sum(math.prod(img.size) for img in found) <= _QUICK_PIXELS else None
 
 
-def measured(files: list[bytes], limits: Limits) -> int:
-    """Return how many pixels the headers announce; errors are as of :func:`decode`."""
-    pixels = 0
+def opened(files: list[bytes], limits: Limits) -> list[Image.Image]:
+    """Return images of which only headers were read; errors are as of :func:`decode`."""
+    found, pixels = [], 0
     for number, content in enumerate(files, 1):
-        pixels += _pixels(content, number)
+        found.append(_opened(content, number))
+        pixels += math.prod(found[-1].size)
         if pixels > limits.megapixels * 1e6:
             raise Refused(413, f"more than {limits.megapixels:g} megapixels", "fewer or smaller images")
-    return pixels
+    return found
 
 
-def read(files: list[bytes], classifier: Classifier) -> list[Array]:
-    """Return the images of files that were measured; errors are as of :func:`decode`."""
-    return [_read(content, classifier, number) for number, content in enumerate(files, 1)]
+def read(images: list[Image.Image], classifier: Classifier) -> list[Array]:
+    """Return opened images as the model takes them; errors are as of :func:`decode`."""
+    return [_read(img, classifier, number) for number, img in enumerate(images, 1)]
 
 
-def _pixels(content: bytes, number: int) -> int:
-    """Return how many pixels the header announces."""
+def _opened(content: bytes, number: int) -> Image.Image:
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as img:
-            return math.prod(img.size)
+        return Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError:
         raise Refused(413, f"image {number} of far too many pixels", "smaller images") from None
     except Exception:  # Pillow's plugins raise anything on damaged files
         raise Refused(415, f"file {number}, which is no image", _A_FILE) from None
 
 
-def _read(content: bytes, classifier: Classifier, number: int) -> Array:
+def _read(img: Image.Image, classifier: Classifier, number: int) -> Array:
     try:
-        return classifier.read(io.BytesIO(content))
+        return classifier.read(img)
     except Exception:  # see above
         raise Refused(422, f"image {number}, which is damaged or cut short", _A_FILE) from None

@@ -66,7 +66,7 @@ def picture(seed=0, kind="PNG", size=(8, 8)):
 
 
 def expected(model, content):
-    return model.predict(read(io.BytesIO(content))[None], verbose=0)[0]
+    return model.predict(read(Image.open(io.BytesIO(content)))[None], verbose=0)[0]
 
 
 def coded(content):
@@ -108,7 +108,7 @@ def test_an_image_as_the_body(client, model, kind, header):
 @pytest.mark.parametrize(("size", "quick"), [((8, 8), True), ((200, 200), False)])
 def test_only_large_images_are_read_in_a_thread_of_their_own(client, model, size, quick, monkeypatch):
     content = picture(size=size)
-    assert uploads.is_quick([content], Limits()) is quick
+    assert bool(uploads.quick([content], Limits())) is quick
     seen = []
     monkeypatch.setattr("convia.serve.app.decode", lambda *given: (seen.append(len(given)), uploads.decode(*given))[1])
     answer = client.post("/predict", content=content, headers={"content-type": "image/png"}).json()
@@ -117,9 +117,9 @@ def test_only_large_images_are_read_in_a_thread_of_their_own(client, model, size
 
 
 def test_many_small_images_are_not_quick(monkeypatch):
-    assert not uploads.is_quick([picture(number, size=(64, 64)) for number in range(9)], Limits())
+    assert not uploads.quick([picture(number, size=(64, 64)) for number in range(9)], Limits())
     with pytest.raises(Refused, match="megapixels"):
-        uploads.is_quick([picture(size=(64, 64))], Limits(megapixels=0.001))
+        uploads.quick([picture(size=(64, 64))], Limits(megapixels=0.001))
 
 
 def test_one_image_in_json(client):
