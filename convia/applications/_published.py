@@ -241,12 +241,14 @@ def check_sides(who: str, shape: tuple[Any, ...], smallest: int) -> None:
 
 
 def _input(title: str, tensor: Any, shape: tuple[int | None, ...]) -> KerasTensor:
-    if tensor is None:
-        return Input(shape)
+    return Input(shape) if tensor is None else symbolic(title, tensor)
+
+
+def symbolic(title: str, tensor: Any, kind: type[Exception] = ValueError) -> KerasTensor:
+    """Return an ``input_tensor``; raise an error of a kind if it is not symbolic."""
     if not isinstance(tensor, KerasTensor):
-        received = type(tensor).__name__
-        expected = "a symbolic tensor, as Input(shape) returns"
-        raise ValueError(explain(f"{title}, argument 'input_tensor'", received, expected))
+        received, expected = type(tensor).__name__, "a symbolic tensor, as Input(shape) returns"
+        raise kind(explain(f"{title}, argument 'input_tensor'", received, expected))
     return tensor
 
 

@@ -21,6 +21,7 @@ from convia.applications._published import (
     make,
     norm,
     sides,
+    symbolic,
     variant,
 )
 from convia.applications.imagenet_utils import decode_predictions, preprocessor
@@ -132,8 +133,9 @@ def _head(x: KerasTensor, options: Options, last: int, is_minimal: bool, dropout
 def _shape(title: str, options: Options) -> tuple[Any, ...]:
     """The shape of the pictures, which may be of any size; with a top too."""
     shape = options.input_shape
-    if shape is None and hasattr(options.input_tensor, "shape"):
-        shape = options.input_tensor.shape[1:]
+    if shape is None and options.input_tensor is not None:
+        tensor = symbolic(title, options.input_tensor, TypeError)  # as in Keras; the other networks' are ValueErrors
+        shape = tensor.shape[1:]
     shape = tuple(shape) if shape is not None else arranged(None, None)
     check_sides(f"{title}, argument 'input_shape'", shape, 32)
     return shape
