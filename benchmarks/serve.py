@@ -1,24 +1,29 @@
 """``convia serve`` against a loop that predicts request by request, both on FastAPI and Uvicorn with the same model.
 
-16 clients send images (PNG, as the body) over connections that stay open, one request after the other. Printed are
-answers per second and the 99th percentile of their times, and how much memory the service takes on over 20 rounds.
+16 clients send images (PNG, as the body) over connections that stay open, one request after the other. The loop may use
+one thread or all, whichever is quicker. Printed are answers per second and the 99th percentile of their times (the best
+of the rounds), the median and the range of their ratios, round by round, and what memory the service takes on.
 
     python benchmarks/serve.py            # both, and memory
     python benchmarks/serve.py --quick    # fewer requests, no memory
+    python benchmarks/serve.py lenet      # of the networks only those
 """
 
 import asyncio
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+import uvloop
 from PIL import Image
 
 import convia as keras
@@ -26,7 +31,8 @@ from convia.applications import layers_of
 from convia.images.files import img_to_array, load_img
 from convia.serve import Classifier, create_app
 
-CLIENTS, REQUESTS, ROUNDS = 16, 100, 3
+CLIENTS, REQUESTS, ROUNDS, MANY = 16, 100, 5, 10_000
+WAYS = ("convia", "loop, 1 thread", "loop, all threads")
 SIZES = {"digits, 8×8": (8, "deep"), "lenet, 28×28": (28, "lenet"), "deep, 28×28": (28, "deep")}
 
 
@@ -64,7 +70,8 @@ def listen(which, name, port):
     """Serve until killed: the process that is measured."""
     import uvicorn
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
+    if which == "loop, 1 thread":  # quicker for small networks than all of them
+        torch.set_num_threads(1)
     model, read = build(name)
     batched = Classifier(model, read, lambda count: [str(number) for number in range(count)])
     app = create_app(batched) if which == "convia" else naive(model, read)
@@ -99,56 +106,91 @@ class Server:
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-async def client(port, requests, image, times):
-    """Send one request after the other over one connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+class Client(asyncio.Protocol):
+    """Sends one request after the other over one connection, with as little work as a client can have."""
+
+    def __init__(self, request, count, times, done):
+        self.request, self.left, self.times, self.done = request, count, times, done
+        self.answer = b""
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.send()
+
+    def send(self):
+        self.left -= 1
+        self.began = time.perf_counter()
+        self.transport.write(self.request)
+
+    def data_received(self, data):
+        self.answer += data
+        head, end, body = self.answer.partition(b"\r\n\r\n")
+        if not end or len(body) < int(re.search(rb"(?i)content-length: *(\d+)", head)[1]):
+            return
+        assert head.startswith(b"HTTP/1.1 200"), self.answer
+        self.times.append(time.perf_counter() - self.began)
+        self.answer = b""
+        if self.left:
+            self.send()
+        else:
+            self.transport.close()
+
+    def connection_lost(self, error):
+        self.done.set_result(None)
+
+
+async def clients(port, count, image, times):
+    """Run all clients until they have sent so many requests each."""
+    loop = asyncio.get_running_loop()
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(image)}\r\n\r\n"
-    for _ in range(requests):
-        began = time.perf_counter()
-        writer.write(head.encode() + image)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 200"), answer
-        length = int(next(line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length"))[15:])
-        await reader.readexactly(length)
-        times.append(time.perf_counter() - began)
-    writer.close()
+    done = [loop.create_future() for _ in range(CLIENTS)]
+    for one in done:
+        await loop.create_connection(partial(Client, head.encode() + image, count, times, one), "127.0.0.1", port)
+    await asyncio.gather(*done)
 
 
 def load(port, requests, image):
     """Return answers per second and the 99th percentile in milliseconds."""
     times = []
-
-    async def everybody():
-        await asyncio.gather(*(client(port, requests, image, times) for _ in range(CLIENTS)))
-
     began = time.perf_counter()
-    asyncio.run(everybody())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(clients(port, requests, image, times))
     return len(times) / (time.perf_counter() - began), 1000 * float(np.percentile(times, 99))
+
+
+def tell(name, rounds):
+    """Print what was measured: (round, server, answers per second and 99th percentile)."""
+    best = rounds[:, 1:, 0].max(0).argmax() + 1  # of both loops
+    rates, tails = rounds[..., 0], rounds[..., 1]
+    times = rates[:, 0] / rates[:, best]
+    print(f"{name:14} convia {rates[:, 0].max():7,.0f}/s {tails[:, 0].min():6.1f} ms   {WAYS[best]} "
+          f"{rates[:, best].max():6,.0f}/s {tails[:, best].min():6.1f} ms   "
+          f"{np.median(times):.1f} × as many ({times.min():.1f} to {times.max():.1f}), "
+          f"{np.median(tails[:, best] / tails[:, 0]):.1f} × shorter")  # fmt: skip
 
 
 def main():
     quick = "--quick" in sys.argv
     requests = REQUESTS // 4 if quick else REQUESTS
     print(f"{CLIENTS} clients, best of {ROUNDS} rounds of {CLIENTS * requests} requests; answers/s and 99th percentile")
+    wanted = [word for word in sys.argv[1:] if word[0] != "-"]
     for name, (side, _) in SIZES.items():
+        if wanted and not any(word in name for word in wanted):
+            continue
         content = io.BytesIO()
         Image.fromarray(np.random.default_rng(0).integers(0, 255, (side, side), "uint8")).save(content, "png")
         image = content.getvalue()
-        with Server("convia", name) as ours, Server("naive", name) as loop:
-            for server in (ours, loop):
+        servers = [Server(which, name) for which in WAYS]
+        with servers[0] as ours, servers[1], servers[2]:
+            for server in servers:
                 load(server.port, 10, image)
-            rounds = [(load(ours.port, requests, image), load(loop.port, requests, image)) for _ in range(ROUNDS)]
-            rates, tails = ([[row[i][k] for row in rounds] for i in range(2)] for k in range(2))
-            (fast, slow), (short, long) = map(max, rates), map(min, tails)
-            print(f"{name:14} convia {fast:7,.0f}/s {short:6.1f} ms   loop {slow:6,.0f}/s {long:6.1f} ms   "
-                  f"{fast / slow:.1f} × as many, {long / short:.1f} × shorter")  # fmt: skip
+            rounds = np.array([[load(server.port, requests, image) for server in servers] for _ in range(ROUNDS)])
+            tell(name, rounds)
             if not quick:
                 before = ours.megabytes
-                for _ in range(20):
-                    load(ours.port, requests // 4, image)
-                more = 20 * (requests // 4) * CLIENTS
+                load(ours.port, MANY // CLIENTS, image)
                 print(
-                    f"{'':14} memory: {before:.0f} MB, {ours.megabytes - before:+.1f} MB after {more:,} more requests"
+                    f"{'':14} memory: {before:.0f} MB, {ours.megabytes - before:+.1f} MB after {MANY:,} more requests"
                 )
 
 

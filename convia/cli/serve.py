@@ -1,9 +1,7 @@
 """``convia serve``: a model over HTTP, and a page to try it out."""
 
-import os
 from typing import Annotated, Any
 
-import torch
 import typer
 
 from convia.cli.opened import ClassNames, ImageSize, ModelFile, Preprocess, Rescale, open_model
@@ -67,7 +65,6 @@ def listen(app: Any, host: str, port: int, limits: Limits) -> None:
     except ImportError as error:
         remedy = "Install them: pip install 'convia[serve]'."
         raise ImportError(explain("convia serve", "no Uvicorn", "FastAPI and Uvicorn", remedy)) from error
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))  # one is left to read requests
     typer.echo(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}   (Ctrl-C ends)")
     ending = max(1, int(limits.seconds))
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False,

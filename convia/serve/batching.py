@@ -16,7 +16,8 @@ class Batcher:
     """Predicts images of many requests in few batches.
 
     A batch is what waits when the model becomes free. It waits a little for images of requests that have begun to
-    arrive (``coming``), and not at all where there are none: a lone client pays nothing.
+    arrive (``coming``), and for as many as there were last time: clients who have just got an answer often ask again,
+    and two half batches in turn would cost more than one. A lone client waits for nobody.
 
     Args:
         predict: images → rows, called in a thread of its own.
@@ -31,6 +32,7 @@ class Batcher:
         self._jobs = 0
         self._worker: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._expected = 1  # images that were answered last, and that waited then
         self.coming = 0
 
     @property
@@ -116,7 +118,7 @@ class Batcher:
         while len(batch) < self._limits.batch:
             if not self._queue.empty():
                 batch.append(self._queue.get_nowait())
-            elif self.coming <= 0 or (left := end - loop.time()) <= 0:
+            elif (self.coming <= 0 and len(batch) >= self._expected) or (left := end - loop.time()) <= 0:
                 return
             else:
                 try:
@@ -132,6 +134,7 @@ class Batcher:
             rows: list[Any] = await loop.run_in_executor(self._thread, self._predict, images)
         except Exception as error:
             rows = [error] * len(batch)
+        self._expected = len(batch) + self.waiting
         for (_, future), row in zip(batch, rows, strict=True):
             if future.done():
                 continue

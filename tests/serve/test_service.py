@@ -415,6 +415,22 @@ def test_a_batch_waits_for_what_is_coming():
     assert run(job, slow, wait=5000, batch=2) == [2] and slow.sizes == [2]
 
 
+def test_clients_who_ask_again_are_waited_for():
+    """Two who ask in turn get batches of two; when one has gone, the other waits for it once."""
+    slow = Slow()
+
+    async def asks(batcher, times):
+        for _ in range(times):
+            await batcher.predict([1])
+            await asyncio.sleep(0.01)
+
+    async def job(batcher):
+        await asyncio.gather(asks(batcher, 6), asks(batcher, 3))
+
+    run(job, slow, wait=200)
+    assert slow.sizes == [2, 2, 2, 1, 1, 1]
+
+
 def test_a_full_queue_refuses():
     slow = Slow()
     slow.may_go.clear()
