@@ -18,6 +18,13 @@ from convia.metrics import Mean, Metric
 from convia.naming import auto_name
 from convia.variable import Variable
 
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def _is_plain(value: tuple[Any, ...]) -> bool:
+    """Whether a tuple, which nobody can add to, holds no layer."""
+    return all(isinstance(item, _PLAIN) for item in value)
+
 
 class Books(nn.Module):
     """A torch module that knows its weights and layers as Keras does."""
@@ -105,7 +112,7 @@ class Books(nn.Module):
             return
         if isinstance(value, Metric):
             self._metrics.append(value)
-        elif isinstance(value, (nn.Module, list, tuple, dict)):
+        elif isinstance(value, (nn.Module, list, dict)) or (isinstance(value, tuple) and not _is_plain(value)):
             self._tracked[name] = None
         super().__setattr__(name, value)
 
@@ -135,7 +142,8 @@ class Books(nn.Module):
         """Return the layers held by attributes, also within lists and dicts, in the order of assignment."""
         found: dict[int, Any] = {}
         for name in list(self._tracked):
-            for position, item in enumerate(tree.flatten(getattr(self, name, None))):
+            value = getattr(self, name, None)
+            for position, item in enumerate((value,) if isinstance(value, nn.Module) else tree.flatten(value)):
                 if isinstance(item, nn.Module):
                     if name not in self._modules:
                         self._modules.setdefault(f"{name}_{position}", item)

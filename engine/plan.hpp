@@ -54,6 +54,14 @@ struct Rectifier { float slope = 0, threshold = 0, low = 0, most = 0; };
 // pixels are apart.
 struct Walk { Int at = 0, block = 0, plane = 0, row = 0, column = 0; };
 
+// The same with channels as lanes: tiles of side × side results (0: not used), the first sample of a tile from that of a sweep,
+// how many tiles are worked on together, and how far frequencies are apart in vectors.
+struct WideWinograd {
+    Int side = 0, rows = 0, columns = 0, origin = 0, most = 0, in_step = 0, out_step = 0;
+    bool flipped = false;  // the kernel
+    std::vector<std::int32_t> taps;
+};
+
 // Sums over taps where channels are the lanes: a convolution's way forward, or one of its ways back (where it has strides, each
 // of the places within a stride has other taps). Results, how they are cut into tiles of blocks of channels by pixels, where
 // the packed kernel lies, the taps' offsets (block of channels by block) and their numbers in the kernel.
@@ -61,6 +69,7 @@ struct Sweep {
     Walk in, out;
     Int blocks = 0, d = 1, h = 1, w = 1, channels = 0, tiles = 1, columns = 1, packed = 0;
     std::vector<std::int32_t> taps, numbers;
+    WideWinograd winograd;
 };
 
 // A step where channels are the lanes: what is applied to the sums of a convolution, where its shifts lie; what a copy moves,

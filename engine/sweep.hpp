@@ -31,11 +31,13 @@ static void wide_tile(const float* in, const std::int32_t* taps, Int n, Int chan
     V c[O][X];
     UNROLL for (int o = 0; o < O; o++)
         UNROLL for (int x = 0; x < X; x++) c[o][x] = load(ends.first ? ends.first + o * L : out + o * ends.block + x * ends.column);
+    Int ahead = n * channels * O * L;  // what follows is what is needed next, and comes from far
     for (Int t = 0; t < n; t++) {
         const float* p = in + taps[t];
         for (Int i = 0; i < channels; i++, p++, w += O * L) {
             V each[O];
             UNROLL for (int o = 0; o < O; o++) each[o] = pinned(load(w + o * L));
+            UNROLL for (int o = 0; o < O; o += 16 / L) __builtin_prefetch(w + ahead + o * L, 0, 2);
             UNROLL for (int x = 0; x < X; x++) {
                 V v = all(p[x * S * L]);
                 if (O > 1) v = pinned(v);
@@ -150,9 +152,8 @@ static void run_depthwise(const Sweep& s, const Block& b, const float* packed, c
 
 // Kernels as [tile of results][block that is summed][tap][channel of the block][result of the tile], a vector of results by
 // vector; the kernel itself is (outs, ins, taps). The way forward takes each output's factor into it.
-static void pack_forward(const Sweep& s, const float* kernel, Int outs, const float* factors, float* packed, Int k) {
+static void pack_forward(const Sweep& s, const float* kernel, Int outs, const float* factors, float* to, Int k) {
     Int spatial = s.numbers.size(), first = cut(s.blocks, s.tiles, k), many = cut(s.blocks, s.tiles, k + 1) - first;
-    float* to = packed + s.packed + first * s.channels * spatial * L;
     for (Int o = 0; o < many; o++)
         for (Int i0 = 0; i0 < s.channels; i0 += L) {
             Int n = smallest(L, s.channels - i0), run = n * spatial;
@@ -174,9 +175,8 @@ static void pack_forward(const Sweep& s, const float* kernel, Int outs, const fl
 }
 
 // Results are the inputs here; of a depthwise convolution nothing is summed but taps.
-static void pack_back(const Sweep& s, const float* kernel, Int ins, Int spatial, float* packed, Int k) {
+static void pack_back(const Sweep& s, const float* kernel, Int ins, Int spatial, float* to, Int k) {
     Int first = cut(s.blocks, s.tiles, k), many = cut(s.blocks, s.tiles, k + 1) - first, taps = s.numbers.size();
-    float* to = packed + s.packed + first * s.channels * taps * L;
     for (Int o0 = 0; o0 < s.channels; o0 += L) {
         Int n = smallest(L, s.channels - o0);
         for (Int o = o0; o < o0 + n; o++)

@@ -5,12 +5,14 @@
 #include "pool.hpp"
 #include "sweep.hpp"
 #include "wide_norm.hpp"
+#include "wide_winograd.hpp"
+#include <vector>
 
 namespace convia::CONVIA_ISA {
 
 static void wide_conv(const Plan&, const Step& s, Block& b) {
     Sweeping on{b.act, b.apart, b.packed + s.wide.shift, 1, s.act, s.alpha, s.wide.residual < 0 ? nullptr : &s.wide.added};
-    (s.wide.depthwise ? run_depthwise : run_sweep)(s.wide.forward, b, b.packed, on);
+    (s.wide.depthwise ? run_depthwise : run_dense)(s.wide.forward, b, b.packed, on);
 }
 
 template <class F>
@@ -148,6 +150,18 @@ static inline WideScale wide_scale(const Plan& plan, const std::vector<int>& nor
     return {float(scale), float(value(1, 0) + (bias - value(2, 0)) * scale)};
 }
 
+// `pack` lays the kernel of a tile of channels out for sums over taps.
+template <class F>
+static void pack_tile(const Sweep& s, float* packed, Int k, F pack) {
+    Int first = cut(s.blocks, s.tiles, k), blocks = cut(s.blocks, s.tiles, k + 1) - first, each = s.channels * Int(s.numbers.size()) * L;
+    if (!s.winograd.side) return pack(packed + s.packed + first * each);
+    struct Vector { V v; };
+    std::vector<Vector> direct(blocks * each / L);
+    float* start = reinterpret_cast<float*>(direct.data());
+    pack(start);
+    (s.winograd.side == 4 ? pack_winograd<4> : pack_winograd<2>)(s, start, packed, k);
+}
+
 static void wide_pack(const Plan& plan, const Step& s, float* packed, int part, int parts, bool forward, bool backward) {
     bool conv = s.kind == Kind::conv;
     if (!conv && s.kind != Kind::norm_frozen) return;
@@ -164,11 +178,11 @@ static void wide_pack(const Plan& plan, const Step& s, float* packed, int part, 
             factors[c - first * L] = each.scale;
             if (!conv) packed[s.wide.scale + c] = each.scale;
         }
-        if (conv) pack_forward(s.wide.forward, kernel, outs, factors, packed, k);
+        if (conv) pack_tile(s.wide.forward, packed, k, [&](float* to) { pack_forward(s.wide.forward, kernel, outs, factors, to, k); });
     }
     for (const Sweep& sweep : s.wide.back)
         for (Int k = part; backward && k < sweep.tiles; k += parts)
-            pack_back(sweep, kernel, plan.channels[s.ins[0]], s.k[0] * s.k[1] * s.k[2], packed, k);
+            pack_tile(sweep, packed, k, [&](float* to) { pack_back(sweep, kernel, plan.channels[s.ins[0]], s.k[0] * s.k[1] * s.k[2], to, k); });
 }
 
 }  // namespace convia::CONVIA_ISA

@@ -176,7 +176,7 @@ static void wide_conv_backward(const Plan& plan, const Step& s, Block& b) {
     if (!s.wanted[0]) return;
     for (const Sweep& sweep : s.wide.back) {
         Sweeping on{b.grad, b.grad_apart, s.fresh[0] ? nothing : nullptr, 0};
-        (s.wide.depthwise ? run_depthwise : run_sweep)(sweep, b, b.packed, on);
+        (s.wide.depthwise ? run_depthwise : run_dense)(sweep, b, b.packed, on);
     }
 }
 

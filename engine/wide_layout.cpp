@@ -6,6 +6,15 @@
 
 namespace convia {
 
+namespace {
+
+constexpr double TRANSFORM = 8;  // multiplications that take as long as what is done to a number on its way to and from frequencies
+constexpr double FAR = 24;       // multiplications that take as long as fetching a vector of a kernel
+constexpr int IMAGES = 4;        // that are worked on together
+constexpr Int WINOGRAD_BYTES = 1 << 20, FEWEST_TILES = 84, MOST_TILES = 112;
+
+}  // namespace
+
 int WideLayout::add_tensor(Int c, Int d, Int h, Int w, const Int before[3], const Int after[3]) {
     plan.tensors.push_back({tiles_of(c, kernels->lanes), d, h, w, 0, 0, 0, 0, 0, 0, 0, 0});
     plan.channels.push_back(c);
@@ -84,7 +93,8 @@ bool WideLayout::is_even(int tensor) const {  // nothing lies between its rows
 
 void WideLayout::cut_sweep(Sweep& sweep, bool depthwise) {
     Int lanes = kernels->lanes, most = sweep.in.column > 2 * lanes ? 1 : kernels->wide->most_columns;
-    Int columns = tiles_of(sweep.w, tiles_of(std::max<Int>(sweep.w, 1), most)), registers = kernels->wide->registers;
+    Int width = sweep.winograd.side ? sweep.winograd.most : std::max<Int>(sweep.w, 1);
+    Int columns = tiles_of(width, tiles_of(width, most)), registers = kernels->wide->registers;
     Int blocks = std::clamp<Int>((registers - 1) / (columns + 1), 1, kernels->wide->most_blocks);
     if (blocks == 1 && columns > 2) {  // registers are few: square tiles load least
         blocks = sweep.blocks > 1 ? 2 : 1;
@@ -93,7 +103,39 @@ void WideLayout::cut_sweep(Sweep& sweep, bool depthwise) {
     sweep.columns = columns;
     sweep.tiles = depthwise ? sweep.blocks : tiles_of(sweep.blocks, blocks);
     sweep.packed = plan.packed_size;
-    plan.packed_size += sweep.blocks * lanes * sweep.channels * Int(sweep.numbers.size());
+    Int side = sweep.winograd.side, each = side ? (side + 2) * (side + 2) : Int(sweep.numbers.size());
+    plan.packed_size += sweep.blocks * lanes * sweep.channels * each;
+    if (!side) return;
+    Int tile = tiles_of(sweep.blocks, sweep.tiles);
+    sweep.winograd.out_step = spread(tile * sweep.winograd.most);
+    winograd_size_ = std::max(winograd_size_, each * (sweep.winograd.in_step + sweep.winograd.out_step) * lanes);
+}
+
+// Multiplications per result and channel: of the products; of the transforms, and of kernels that come from far, in proportion.
+void WideLayout::choose_winograd(Sweep& sweep, const Step& s) {
+    Int lanes = kernels->lanes, blocks = sweep.channels / lanes;
+    bool fits = !s.wide.depthwise && s.k[0] == 1 && s.k[1] == 3 && s.k[2] == 3 && s.s[0] * s.s[1] * s.s[2] * s.dil[1] * s.dil[2] == 1 &&
+                sweep.channels % lanes == 0 && sweep.numbers.size() == 9;
+    if (!fits) return;
+    auto cost = [&](Int side, Int frequencies, Int tiles) {
+        double transforms = side ? TRANSFORM * (1.0 / (sweep.blocks * lanes) + 1.0 / sweep.channels) : 0;
+        return double(frequencies) * (tiles * (1 + transforms) + FAR / IMAGES);
+    };
+    double least = cost(0, 9, sweep.h * sweep.w);
+    WideWinograd& w = sweep.winograd;
+    for (Int side = 2; side <= largest_side; side += 2) {
+        Int rows = tiles_of(sweep.h, side), columns = tiles_of(sweep.w, side), frequencies = (side + 2) * (side + 2);
+        if (double each = cost(side, frequencies, rows * columns); each < least) {
+            least = each;
+            w.side = side, w.rows = rows, w.columns = columns;
+            w.most = std::clamp<Int>(WINOGRAD_BYTES / (frequencies * blocks * lanes * Int(sizeof(float))), FEWEST_TILES, MOST_TILES);
+        }
+    }
+    if (!w.side) return;
+    w.flipped = sweep.taps[0] > sweep.taps[8];
+    w.origin = std::min(sweep.taps[0], sweep.taps[8]);
+    w.in_step = spread(blocks * w.most);
+    for (Int c = 0; c < blocks; c++) w.taps.push_back(std::int32_t(c * w.most * lanes));
 }
 
 void WideLayout::cut_convolution(Step& s) {
@@ -115,6 +157,7 @@ void WideLayout::cut_convolution(Step& s) {
     sweep.in.plane *= s.s[0], sweep.in.row *= s.s[1], sweep.in.column *= s.s[2];
     if (s.wide.residual >= 0) s.wide.added = through(s.wide.residual, false);
     if (is_flat(s) && (s.wide.residual < 0 || is_even(s.wide.residual))) sweep.w = y.d * y.h * y.w, sweep.d = sweep.h = 1;
+    choose_winograd(sweep, s);
     cut_sweep(sweep, s.wide.depthwise);
     s.wide.shift = plan.packed_size;
     plan.packed_size += y.c * kernels->lanes;
@@ -151,7 +194,10 @@ void WideLayout::cut_back(Step& s) {
                                 if (o == 0) sweep.numbers.push_back((z.number * s.k[1] + r.number) * s.k[2] + c.number);
                             }
                 if (is_flat(s)) sweep.w = x.d * x.h * x.w, sweep.d = sweep.h = 1;
-                if (sweep.d > 0 && sweep.h > 0 && sweep.w > 0) cut_sweep(sweep, s.wide.depthwise), s.wide.back.push_back(std::move(sweep));
+                if (sweep.d == 0 || sweep.h == 0 || sweep.w == 0) continue;
+                choose_winograd(sweep, s);
+                cut_sweep(sweep, s.wide.depthwise);
+                s.wide.back.push_back(std::move(sweep));
             }
 }
 

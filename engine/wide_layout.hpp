@@ -38,6 +38,10 @@ protected:
     bool is_even(int tensor) const;
     bool is_flat(const Step& s) const;
     void cut_sweep(Sweep& sweep, bool depthwise);
+    void choose_winograd(Sweep& sweep, const Step& s);
+
+    Int largest_side = 2;  // of the tiles of results by Winograd's algorithm
+    Int winograd_size_ = 0;  // floats that a thread needs for it
 
     std::vector<Sides> sides_;
     Int bytes_ = 0;

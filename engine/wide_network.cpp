@@ -87,6 +87,7 @@ void WideNetwork::finish() {
     early_ = std::find_if(plan.steps.begin(), plan.steps.end(), larger_kernel) - plan.steps.begin();
     packed_ = allocate(plan.packed_size, bytes_);
     memory_.resize(threads);
+    for (Memory& m : memory_) m.scratch = allocate(winograd_size_, bytes_);
     shares_.resize(threads);
     for (int k = 0; k < threads; k++) {
         shares_[k].tensors = plan.tensors;
@@ -104,6 +105,7 @@ void WideNetwork::predict(int thread, const Data& data, Int first, Int samples, 
     Memory& own = memory_[together ? 0 : thread];
     Block b{};
     b.packed = packed_.get();
+    b.scratch = memory_[thread].scratch.get();
     b.data = &data;
     b.act = own.act.get();
     b.apart = plan.act_size * kernels->lanes;

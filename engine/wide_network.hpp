@@ -7,14 +7,14 @@ namespace convia {
 
 class WideNetwork : public WideLayout {
 public:
-    using WideLayout::WideLayout;
+    WideNetwork(const Kernels* kernels, int threads) : WideLayout(kernels, threads) { largest_side = 4; }
 
     void finish();
     void run(const Data& data, std::uint64_t version);  // of the weights: kernels are packed anew where it differs
     std::vector<Timing> timings() const;                // of the runs since `profiling` was set
 
 private:
-    struct Memory { Floats act; Int size = 0; std::map<int, double> seconds; };
+    struct Memory { Floats act, scratch; Int size = 0; std::map<int, double> seconds; };
 
     void join_steps();
     bool join_next(Step& s, std::size_t place);

@@ -190,7 +190,7 @@ void WideTraining::place_statistics() {
 }
 
 void WideTraining::reserve(bool training) {
-    Int lanes = kernels->lanes, scratch = 0;
+    Int lanes = kernels->lanes, scratch = winograd_size_;
     for (const Step& s : plan.steps) scratch = std::max(scratch, s.k[0] * s.k[1] * s.k[2] * lanes * lanes * kernels->wide->weight_blocks);
     act_ = allocate(capacity_ * plan.act_size * lanes, bytes_);
     packed_ = allocate(plan.packed_size, bytes_);

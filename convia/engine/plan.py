@@ -4,6 +4,7 @@ A tensor of samples is (channels, depth, height, width) to the engine, whatever 
 The lists of names are the native enumerations, in their order.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,6 +124,7 @@ class Plan:
     random_layers: list[Any] = field(default_factory=list)  # by the number that steps call "key"
     constrained: list[Any] = field(default_factory=list)  # weights with a constraint, which torch applies
     constants: list[tuple[Any, str, Tensor]] = field(default_factory=list)  # (owner, attribute, value at lowering)
+    _costs: dict[tuple[int, int], float] = field(default_factory=dict)  # of so many steps, with so many channels as lanes
 
     def tensor(self, shape: Shape) -> int:
         """Add a tensor and return its number."""
@@ -141,6 +143,15 @@ class Plan:
 
     def cost(self) -> float:
         """Return the number of multiplications of a forward pass of one sample."""
+        return self._counted(0, self._cost)
+
+    def _counted(self, lanes: int, count: Callable[[], float]) -> float:
+        key = len(self.steps), lanes
+        if key not in self._costs:
+            self._costs[key] = count()
+        return self._costs[key]
+
+    def _cost(self) -> float:
         pixels = {KINDS.index("conv"): "out", KINDS.index("conv_transpose"): "ins"}
         products: float = sum(
             self.parameters[step["params"][0]].tensor.numel() * self._pixels(step[pixels[step["kind"]]])
@@ -158,6 +169,9 @@ class Plan:
 
     def wide_cost(self, lanes: int) -> float:
         """Return what ``cost`` would be with channels as lanes, infinity where that layout lacks a step."""
+        return self._counted(lanes, lambda: self._wide_cost(lanes))
+
+    def _wide_cost(self, lanes: int) -> float:
         total, copied = 0.0, 0
         for step in self.steps:
             kind, sources = KINDS[step["kind"]], [self.shapes[tensor] for tensor in step["ins"]]

@@ -88,7 +88,7 @@ def look_at_pictures(model: Any, batches: Batches) -> None:
     inner = [step.operation for step in graph.steps if getattr(step.operation, "graph", None) is not None]
     networks = [(network, known) for network in (model, *inner) if (known := _known(network)) is not None]
     for network, known in networks:
-        if known.is_told or not (known.has_weights or not network.trainable_variables or _starts_frozen(network)):
+        if known.is_told or not (known.has_weights or _starts_frozen(network)):
             continue
         values = _arriving(model, network, _samples(batches))
         if values is None or not values.numel() or values.is_complex():

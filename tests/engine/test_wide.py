@@ -72,9 +72,18 @@ def padded(x):  # zeros around what memory used before
     return L.MaxPooling2D(3, 2)(L.ZeroPadding2D(((2, 1), (0, 3)))(L.Conv2D(24, 3, padding="same")(y)))
 
 
+def tiled(x):  # a network of tiles, whose last ones are cut off
+    y = L.BatchNormalization()(L.Conv2D(48, 3, padding="same", use_bias=False)(x))
+    return L.ReLU()(L.add([L.Conv2D(48, 3, padding="same")(L.ReLU()(y)), y]))
+
+
 CASES = {
     "valid": ((9, 11, 5), L.Conv2D(20, 3)),
     "same": ((9, 30, 32), L.Conv2D(64, 3, padding="same", activation="relu")),
+    "tiles": ((13, 14, 32), tiled),
+    "large tiles": ((29, 34, 16), L.Conv2D(32, 3, activation="gelu")),
+    "many tiles": ((64, 62, 16), L.Conv2D(16, 3, padding="same")),
+    "few tiles": ((3, 4, 64), L.Conv2D(80, 3, padding="same", activation="relu")),
     "stride 2": ((9, 30, 37), L.Conv2D(37, 3, strides=2, padding="same")),
     "stride 3": ((9, 30, 37), L.Conv2D(37, (3, 5), strides=3, padding="same", activation="tanh")),
     "dilation": ((12, 13, 18), L.Conv2D(17, 3, dilation_rate=2, padding="same", activation="gelu")),
