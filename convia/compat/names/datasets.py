@@ -7,22 +7,20 @@ from typing import Any
 import numpy as np
 
 
-class _Plain(pickle.Unpickler):
+class Plain(pickle.Unpickler):
     """Reads arrays and plain values, no code."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".", maxsplit=1)[0] == "numpy" and name in ("ndarray", "dtype", "_reconstruct", "scalar"):
             return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"load_batch: received {module}.{name} in the file. Expected arrays and numbers.")
+        raise pickle.UnpicklingError(f"a file of data: received {module}.{name}. Expected arrays and numbers.")
 
 
 def load_batch(fpath: Any, label_key: str = "labels") -> tuple[np.ndarray, list[int]]:
     """Read a file of CIFAR in Python's format: images (N, 3, 32, 32) and labels."""
     with Path(fpath).open("rb") as file:
-        entries = {str(key, "utf8"): value for key, value in _Plain(file, encoding="bytes").load().items()}
+        entries = {str(key, "utf8"): value for key, value in Plain(file, encoding="bytes").load().items()}
     return np.reshape(entries["data"], (-1, 3, 32, 32)), entries[label_key]
 
 
-__all__ = [
-    "load_batch",
-]
+__all__ = ["Plain", "load_batch"]

@@ -32,6 +32,7 @@ from convia.compat.tensorflow import shapes as _shapes
 from convia.compat.tensorflow import strings as _strings
 from convia.compat.tensorflow import summary as _summary
 from convia.compat.tensorflow import tape as _tape
+from convia.compat.tensorflow import tensor_array as _tensor_array
 from convia.compat.tensorflow import tensors as _tensors
 from convia.compat.tensorflow import train as _train
 from convia.compat.tensorflow import v1 as _v1
@@ -136,6 +137,7 @@ def _top() -> dict[str, Any]:
         "RaggedTensorSpec": _extras.RAGGED_SPEC,
         "SparseTensor": _extras.SPARSE_TENSOR,
         "Tensor": _tensors.AnyTensor,
+        "TensorArray": _tensor_array.TensorArray,
         "TensorShape": _shapes.TensorShape,
         "TensorSpec": _shapes.TensorSpec,
         "UnconnectedGradients": _tape.UnconnectedGradients,

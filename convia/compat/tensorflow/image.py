@@ -196,13 +196,13 @@ def crop_and_resize(
     """Return parts of images, boxes (y1, x1, y2, x2) in shares of the size, in one size; corners meet corners."""
     x, boxes, which = given(image).float(), given(boxes).float(), given(box_indices).long()
     rows, columns = numbers(crop_size)
-    limits = torch.tensor([x.shape[1] - 1, x.shape[2] - 1], dtype=torch.float32)
+    limits = float(x.shape[1] - 1), float(x.shape[2] - 1)
     grids = []
     for axis, count in enumerate((rows, columns)):
         first, last = boxes[:, axis] * limits[axis], boxes[:, axis + 2] * limits[axis]
         share = torch.arange(count) / (count - 1) if count > 1 else torch.tensor([0.5])
         grids.append(first[:, None] + share * (last - first)[:, None])
-    y, z = (grid * 2 / max(float(limit), 1) - 1 for grid, limit in zip(grids, limits, strict=True))
+    y, z = (grid * 2 / max(limit, 1.0) - 1 for grid, limit in zip(grids, limits, strict=True))
     grid = torch.stack([z[:, None, :].expand(-1, rows, -1), y[:, :, None].expand(-1, -1, columns)], -1)
     planes = x[which].permute(0, 3, 1, 2)
     found = F.grid_sample(planes, grid, mode=method, padding_mode="border", align_corners=True)

@@ -193,3 +193,32 @@ def test_functions_of_numpy_see_arrays_and_return_them(function, expected):
 def test_arrays_beside_a_tensor_take_its_type():
     x = tf.constant([[0.5]])
     assert (np.array([[2]]) @ x).dtype == (x @ np.array([[2]])).dtype == ([2] * x).dtype == tf.float32
+
+
+def test_an_array_of_tensors_is_filled_by_a_loop():
+    array = tf.TensorArray(tf.float32, size=2, dynamic_size=True)
+    for place in range(3):
+        array = array.write(tf.constant(place), [place, place])
+    np.testing.assert_array_equal(array.stack(), [[0, 0], [1, 1], [2, 2]])
+    np.testing.assert_array_equal(array.concat(), [0, 0, 1, 1, 2, 2])
+    np.testing.assert_array_equal(array.gather([2, 0]), [[2, 2], [0, 0]])
+    assert int(array.size()) == 3 and array.read(1).dtype is torch.float32
+    other = tf.TensorArray(tf.int32, 0).unstack([4, 5]).scatter([3], [[7]][0])
+    np.testing.assert_array_equal(other.stack(), [4, 5, 0, 7])
+    np.testing.assert_array_equal(tf.TensorArray(tf.int32, 0).split([1, 2, 3], [1, 2]).read(1), [2, 3])
+    with pytest.raises(ValueError, match=r"tf\.TensorArray\.read: received the place 9"):
+        array.read(9)
+    with pytest.raises(ValueError, match="at least one write"):
+        tf.TensorArray(tf.int32, 2).stack()
+
+
+def test_parts_of_images_in_a_layer_depend_on_sizes_alone():
+    def parts(images):
+        count = tf.shape(images)[0]
+        low = tf.random.uniform((count, 2), 0, 0.5)
+        return tf.image.crop_and_resize(images, tf.concat([low, low + 0.5], 1), tf.range(count), tf.shape(images)[1:3])
+
+    x = keras.Input((8, 6, 3))
+    y = keras.layers.Lambda(parts)(x)
+    assert tuple(y.shape[1:]) == (8, 6, 3)
+    assert keras.Model(x, y).predict(np.ones((2, 8, 6, 3)), verbose=0).mean() == pytest.approx(1)
