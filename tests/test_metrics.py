@@ -600,3 +600,9 @@ def test_smoothing_is_a_fraction():
     for cls in (metrics.BinaryCrossentropy, metrics.CategoricalCrossentropy):
         with pytest.raises(ValueError, match=f"{cls.__name__}, argument 'label_smoothing'.*from 0 to 1"):
             cls(label_smoothing=1.5)
+
+
+@pytest.mark.parametrize("metric", [metrics.CategoricalAccuracy(), metrics.TopKCategoricalAccuracy(k=1)])
+def test_one_hot_rows_may_be_of_true_and_false(metric):
+    metric.update_state(np.eye(3, dtype=bool), np.array([[0.9, 0.1, 0], [0.2, 0.5, 0.3], [0.6, 0.2, 0.2]]))
+    assert float(metric.result()) == pytest.approx(2 / 3)

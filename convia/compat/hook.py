@@ -102,6 +102,26 @@ class _Alias(Loader):
         """Do nothing: the module has run already."""
 
 
+class _Aged(Loader):
+    """Loads a module of another library, which then gets back names that it had once."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def create_module(self, spec: ModuleSpec) -> Any:
+        """Make the module."""
+        return self._real.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module, then lend it the names."""
+        self._real.exec_module(module)
+        if installed():
+            importlib.import_module("convia.compat.grafts.libraries").lend(module.__name__)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
 class _Finder(MetaPathFinder):
     """Finds the modules of Keras and TensorFlow."""
 
@@ -113,6 +133,11 @@ class _Finder(MetaPathFinder):
         """Return where a module is, None if it is not for us."""
         if fullname in paths.MOVED:
             return _moved(fullname, path)
+        if fullname in paths.AGED:
+            real = PathFinder.find_spec(fullname, path)
+            if real is not None and real.loader is not None:
+                real.loader = _Aged(real.loader)
+            return real
         if fullname.partition(".")[0] not in ROOTS:
             return None
         place = paths.canonical(fullname)

@@ -137,7 +137,14 @@ MOVED = {
     "scipy.misc": "convia.compat.names.scipy_misc",
     "sklearn.cross_validation": "sklearn.model_selection",
     "sklearn.externals.joblib": "joblib",
+    "sklearn.datasets.samples_generator": "sklearn.datasets",
     "sklearn.grid_search": "sklearn.model_selection",
+    "sklearn.metrics.classification": "sklearn.metrics",
+    "sklearn.preprocessing.data": "sklearn.preprocessing",
 }
 
-__all__ = ["MOVED", "PATHS", "canonical", "children", "is_private"]
+# Modules of other libraries that get back names which they had once, when they are imported
+AGED = {"PIL.Image", "PIL.ImageDraw", "h5py", "matplotlib.cm", "matplotlib.pyplot", "matplotlib.style", "pandas",
+        "scipy.signal"}  # fmt: skip
+
+__all__ = ["AGED", "MOVED", "PATHS", "canonical", "children", "is_private"]

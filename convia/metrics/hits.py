@@ -30,6 +30,11 @@ def _as_float(matches: torch.Tensor) -> torch.Tensor:
     return matches.to(config.torch_dtype(config.floatx()))
 
 
+def _class_of(row: torch.Tensor) -> torch.Tensor:
+    """Return where the largest entry of one-hot rows is, which may be of true and false."""
+    return (row.byte() if row.dtype is torch.bool else row).argmax(-1)
+
+
 def accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return 1 where label and prediction are equal, else 0."""
     y_pred = to_tensor(y_pred)
@@ -55,7 +60,7 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
         received = both_shapes(y_true, y_pred)
         remedy = "For class numbers use sparse_categorical_accuracy."
         raise ValueError(explain("categorical_accuracy", received, "one-hot rows like the predictions", remedy))
-    return _as_float(y_true.argmax(-1) == y_pred.argmax(-1))
+    return _as_float(_class_of(y_true) == y_pred.argmax(-1))
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
@@ -80,7 +85,7 @@ def _in_top_k(labels: torch.Tensor, scores: torch.Tensor, k: int) -> torch.Tenso
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> torch.Tensor:
     """Return 1 where the class of the one-hot row is among the k largest scores, else 0."""
     y_pred = to_tensor(y_pred)
-    return _as_float(_in_top_k(to_tensor(y_true, None, y_pred).argmax(-1), y_pred, k))
+    return _as_float(_in_top_k(_class_of(to_tensor(y_true, None, y_pred)), y_pred, k))
 
 
 def sparse_top_k_categorical_accuracy(
