@@ -125,6 +125,8 @@ def set_device(name: str | torch.device | None) -> None:
         _settings["device"] = None
         return
     text = str(name).lower().replace("gpu", "cuda")
+    if text == "cuda" and torch.cuda.is_available():
+        text = str(_best_device())
     try:
         chosen = torch.device(text)
         torch.empty(0, device=chosen)

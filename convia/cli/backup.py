@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from convia import distributed
 from convia.callbacks import BackupAndRestore, Callback, CSVLogger, ModelCheckpoint
 from convia.cli.runs import write_json
 from convia.errors import explain
@@ -20,6 +21,8 @@ _FREE = ("resume", "epochs", "fine_tune", "as_json", "lang")  # settings that ma
 class Backup:
     """What a run keeps outside its folder until it ends, for ``--resume``: state, history and best weights so far.
 
+    Of several processes that share a training all read it, and the first one writes.
+
     Raises:
         ValueError: with ``resume``, settings that differ from those of the interrupted run.
     """
@@ -29,7 +32,7 @@ class Backup:
         self.history, self.best = self.folder / "history.csv", self.folder / "best.weights.h5"
         self._notes = self.folder / "notes.json"
         known = self.folder / "settings.json"
-        self.found = resume and known.exists()
+        self.found = distributed.any_of_us(distributed.is_first() and resume and known.exists())
         plain = json.loads(json.dumps(settings, default=str))
         if self.found:
             before = json.loads(known.read_text(encoding="utf-8"))
@@ -37,11 +40,14 @@ class Backup:
             if other:
                 received = f"other values of {', '.join(other)}"
                 raise ValueError(explain("--resume", received, "the options of the interrupted run"))
-            self._forget_what_was_not_kept()
-            return
+        if distributed.is_first():
+            self._forget_what_was_not_kept() if self.found else self._begin(known, plain)
+        distributed.meet()
+
+    def _begin(self, known: Path, settings: dict[str, Any]) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        write_json(known, plain)
+        write_json(known, settings)
 
     def _forget_what_was_not_kept(self) -> None:
         """Shorten the history to the epochs before the state: killed between the two, an epoch is done again."""
@@ -55,6 +61,8 @@ class Backup:
 
     def owns(self, draft: Path) -> None:
         """Remember the folder that is being written, and delete the one that a killed process left."""
+        if not distributed.is_first():
+            return
         note = self.folder / "draft.txt"
         if self.found and note.exists():
             shutil.rmtree(draft.parent / Path(note.read_text(encoding="utf-8")).name, ignore_errors=True)
@@ -80,6 +88,8 @@ class Backup:
 
     def note(self, **values: Any) -> None:
         """Keep more facts."""
+        if not distributed.is_first():
+            return
         draft = self._notes.with_suffix(".tmp")
         write_json(draft, self.notes | values)
         draft.replace(self._notes)
@@ -103,7 +113,8 @@ class Backup:
 
     def delete(self) -> None:
         """Forget it, at the end."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if distributed.is_first():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _epochs_of(folder: Path) -> int:

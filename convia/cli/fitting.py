@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from convia import distributed
 from convia.cli.data import Arrays, ImageData, Part
 from convia.cli.words import words
 from convia.errors import explain
@@ -84,7 +85,8 @@ def find_rate(model: Any, images: ImageData, batch_size: int, seed: int, picture
     if len(losses) < 3:
         raise ValueError(explain("--lr auto", "a loss that is no number at once", "one that falls", "Pass a number."))
     best = rates[int(np.gradient(losses, np.log(rates))[: int(np.argmin(losses)) + 1].argmin())]
-    _draw_rates(rates, losses, best).savefig(picture)
+    if distributed.is_first():
+        _draw_rates(rates, losses, best).savefig(picture)
     return float(f"{best:.2g}")
 
 

@@ -27,8 +27,8 @@ convia repro runs/photos --data /elsewhere/photos --output runs/photos-again
 
 
 The run is done again with the settings and the seed in its result.json, and compared: every epoch's numbers, the
-weights, and what it says of the test images. With other versions or on another processor, sums are rounded otherwise:
---tolerance says how much accuracies may differ.
+weights, and what it says of the test images. With other versions, on another processor, or where
+several processes shared the run, sums are rounded otherwise: --tolerance says how much accuracies may differ.
 
 
 [bold]Exit codes[/bold]  0: the same came out. {DIFFERS}: something else did. 1: an error. 2: wrong usage. 130: stopped.
@@ -82,7 +82,7 @@ def repeat(run: Path, output: Path, source: str | None = None) -> Comparison:
     facts, history = read_run(run)
     known = {field.name for field in fields(Settings)}
     chosen = {name: value for name, value in facts["settings"].items() if name in known}
-    changes: dict[str, Any] = {"output": str(output), "resume": False, "as_json": False, "check": False}
+    changes: dict[str, Any] = {"output": str(output), "resume": False, "as_json": False, "check": False, "devices": 1}
     settings = Settings(**(chosen | changes | ({"data": source} if source else {})))
     again = train(settings, Console(stderr=True), command=["convia", *sys.argv[1:]])
     before = load_model(run / "model.keras", compile=False).get_weights()

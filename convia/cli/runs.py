@@ -10,6 +10,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from convia import distributed
+
 
 @dataclass
 class Run:
@@ -23,7 +25,8 @@ class Run:
 def new_run(wanted: Path) -> Iterator[Run]:
     """Yield a run whose folder becomes ``wanted``, or ``wanted-2``, ``wanted-3``, … where earlier runs are.
 
-    Nothing is left of a run that fails.
+    Nothing is left of a run that fails. Of several processes that share a training the first has the folder, and the
+    others' drafts are thrown away.
 
     Raises:
         OSError: the folder cannot be made.
@@ -32,7 +35,11 @@ def new_run(wanted: Path) -> Iterator[Run]:
     run.draft.mkdir(parents=True)
     try:
         yield run
-        run.folder = _rename(run.draft, wanted)
+        if distributed.is_first():
+            run.folder = _rename(run.draft, wanted)
+        else:
+            run.folder = wanted
+            shutil.rmtree(run.draft)
     except BaseException:
         shutil.rmtree(run.draft, ignore_errors=True)
         raise

@@ -41,6 +41,7 @@ class Settings:
     test_split: float = 0.15
     output: str | None = None
     device: str | None = None
+    devices: int = 1  # processes that share the training
     on_error: str = "skip"
     follow_links: bool = False
     weights: str = "imagenet"
@@ -57,7 +58,7 @@ class Settings:
         if self.model is not None and self.model not in names:
             raise ValueError(explain("--model", repr(self.model), f"one of {names}", nearest(self.model, names)))
         _require(self.on_error in ON_ERROR, "on_error", self, f"one of {list(ON_ERROR)}")
-        for name in ("epochs", "batch_size", "patience"):
+        for name in ("epochs", "batch_size", "patience", "devices"):
             _require(getattr(self, name) >= 1, name, self, "a whole number ≥ 1")
         _require(self.fine_tune >= 0, "fine_tune", self, "a number of epochs, or 0 for none")
         _require(self.image_size is None or self.image_size >= 4, "image_size", self, "a number of pixels ≥ 4")
@@ -65,6 +66,8 @@ class Settings:
         _require(
             rate == "auto" or (not isinstance(rate, str) and rate > 0), "learning_rate", self, "a number > 0, or auto"
         )
+        alone = self.devices == 1 or ":" not in (self.device or "")
+        _require(alone, "device", self, "cpu, cuda or none where --devices are several", "Each takes one of its own.")
         _require(self.augment in AUGMENT, "augment", self, f"one of {list(AUGMENT)}")
         _require(self.precision in PRECISIONS, "precision", self, f"one of {list(PRECISIONS)}")
         _require(self.lang in (None, *LANGUAGES), "lang", self, f"one of {list(LANGUAGES)}")
@@ -83,6 +86,6 @@ class Settings:
         return self.model in PUBLISHED and self.weights != "none"
 
 
-def _require(holds: bool, name: str, settings: Settings, expected: str) -> None:
+def _require(holds: bool, name: str, settings: Settings, expected: str, remedy: str = "") -> None:
     if not holds:
-        raise ValueError(explain(f"--{name.replace('_', '-')}", repr(getattr(settings, name)), expected))
+        raise ValueError(explain(f"--{name.replace('_', '-')}", repr(getattr(settings, name)), expected, remedy))

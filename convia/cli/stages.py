@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from convia import distributed
 from convia.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from convia.cli.backup import Backup
 from convia.cli.data import ImageData
@@ -62,10 +63,10 @@ class Learning:
     def _fine_tune(self, done: int) -> dict[str, Any]:
         """Let the top of the network learn, too, from the best head on."""
         self._put_the_best_back()
-        backbone, rate, seed = _backbone(self.model), self.rate * SLOWER, self.settings.seed + 1
+        backbone, rate = _backbone(self.model), self.rate * SLOWER
         freeze(backbone, until=below_the_top(backbone))
         self.model.compile(Adam(rate), loss=self.model.loss, metrics=["accuracy"])
-        set_random_seed(seed % 2**32)
+        set_random_seed(self._seed(FINE_TUNING))
         weighty = [layer for layer in backbone.layers if layer.weights]
         learning = [layer.name for layer in weighty if layer.trainable]
         self._tell("top_learns", count=len(learning), all=len(weighty), network=backbone.name, rate=f"{rate:g}")
@@ -79,14 +80,14 @@ class Learning:
 
     def _fit(self, stage: str, first: int, epochs: int) -> int:
         """Fit from an epoch on, and return how many epochs there were."""
-        training, settings, seed = self.images.training, self.settings, self.settings.seed + (stage == FINE_TUNING)
+        training, settings = self.images.training, self.settings
         stop = EarlyStopping(patience=settings.patience, baseline=self.backup.least)
         slow_down = ReduceLROnPlateau(factor=_LESS, patience=_WAIT)
         generator = augmentation(settings.augment, self.images)
         x: Any = training.images
         given: dict[str, Any] = {"y": training.labels, "batch_size": settings.batch_size}
         if generator is not None:
-            x, given = generator.flow(x, training.labels, batch_size=settings.batch_size, seed=seed), {}
+            x, given = generator.flow(x, training.labels, batch_size=settings.batch_size, seed=self._seed(stage)), {}
         if settings.class_weights:
             given["class_weight"] = class_weights(training, len(self.images.class_names))
         shown = self._shown(stage)
@@ -99,7 +100,11 @@ class Learning:
         finally:
             if isinstance(shown, EpochBar):
                 shown.close()
+        distributed.meet()  # the first process has written by then what all read
         return len(self.backup.columns()["loss"]) - first
+
+    def _seed(self, stage: str) -> int:
+        return (self.settings.seed + (stage == FINE_TUNING)) % 2**32
 
     def _shown(self, stage: str) -> Callback:
         name = self.say(stage) if stage != WHOLE else ""

@@ -6,7 +6,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from convia import config, report
+from convia import config, distributed, report
 from convia.applications import layers_of
 from convia.cli import data
 from convia.cli.backup import Backup
@@ -81,6 +81,9 @@ def train(settings: Settings, console: Console | None = None, command: Sequence[
     console = console or Console(quiet=True)
     if settings.device is not None:
         config.set_device(settings.device)
+    distributed.join()
+    if not distributed.is_first():
+        console, settings = Console(quiet=True), replace(settings, as_json=False)
     before = config.dtype_policy()
     config.set_dtype_policy(settings.precision)
     try:
@@ -154,7 +157,8 @@ def _run(job: _Job) -> Outcome:
             history, stages = learning.run(run.draft / "history.csv")
             test = _judge(model, images, settings.batch_size)
         facts = _facts(job, history, test) | {"stages": stages}
-        _write(job, run.draft, history, test, facts)
+        if distributed.is_first():
+            _write(job, run.draft, history, test, facts)
     assert run.folder is not None
     if settings.as_json:
         event("end", folder=str(run.folder), **{key: facts[key] for key in ("test", "epochs", "seconds", "parameters")})
@@ -169,7 +173,8 @@ def _find_rate(job: _Job, picture: Path) -> None:
         found = find_rate(job.model, job.images, settings.batch_size, settings.seed, kept)
         job.backup.note(rate=found)
         set_random_seed(settings.seed)
-    shutil.copyfile(kept, picture)
+    if distributed.is_first():
+        shutil.copyfile(kept, picture)
     job.rate = job.model.optimizer.learning_rate = found
     job.tell("rate_found", rate=f"{found:g}")
 
@@ -194,9 +199,10 @@ def _repeated(settings: Settings, name: str) -> dict[str, Any]:
 
 def _check(settings: Settings, console: Console, say: Say) -> dict[str, int]:
     """Look for what is wrong with a folder, say it, and return how often each kind was found."""
-    if not settings.check or settings.data in data.KNOWN or not Path(settings.data).expanduser().is_dir():
+    folder = Path(settings.data).expanduser()
+    if not settings.check or settings.data in data.KNOWN or not folder.is_dir() or not distributed.is_first():
         return {}
-    findings = examine(Path(settings.data).expanduser(), settings.follow_links).findings
+    findings = examine(folder, settings.follow_links).findings
     counts = {kind: number for kind in KINDS if (number := sum(finding.kind == kind for finding in findings))}
     problems = sum(number for kind, number in counts.items() if KINDS[kind].is_problem)
     text = say("checked", problems=f"{problems:,}", notes=f"{sum(counts.values()) - problems:,}")

@@ -7,13 +7,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from convia import distributed
 from convia.cli.data import KNOWN, RESIZED
 from convia.cli.fitting import AUGMENT
+from convia.cli.launch import launch
 from convia.cli.reported import Debug, reported
 from convia.cli.settings import PRECISIONS, PUBLISHED, Settings
 from convia.cli.settings_file import read_settings
 from convia.cli.table import print_outcome
 from convia.cli.train import MANY_IMAGES, train
+from convia.config import set_device
 from convia.errors import explain
 
 _NAMES = ", ".join(KNOWN)
@@ -30,6 +33,8 @@ convia train photos --model resnet50 --epochs 20 --fine-tune 5
 convia train photos --augment medium --lr auto --class-weights
 
 convia train photos --resume
+
+convia train photos --devices 4
 
 convia train --config runs/photos/config.toml --seed 2
 
@@ -81,6 +86,9 @@ def train_command(
         str | None, typer.Option(help="Folder for the results. By default runs/NAME; earlier runs are kept.")
     ] = Settings.output,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. By default the fastest.")] = None,
+    devices: Annotated[
+        int, typer.Option(help="So many processes share the training: one per GPU, or of the processor's cores.")
+    ] = Settings.devices,
     on_error: Annotated[
         str,
         typer.Option(help="What to do about files that cannot be read: skip; replace by others of their class; raise."),
@@ -121,6 +129,10 @@ def train_command(
         if isinstance(rate := values.get("learning_rate"), str) and rate != "auto":
             values["learning_rate"] = _number(rate)
         settings = Settings(**values)
+        if settings.devices > 1 and distributed.size() < 2:
+            if settings.device is not None:
+                set_device(settings.device)
+            raise typer.Exit(launch(sys.argv[1:], settings.devices))
         console = Console(quiet=settings.as_json)
         outcome = train(settings, console, command=["convia", *sys.argv[1:]])
         print_outcome(console, outcome)

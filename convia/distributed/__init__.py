@@ -6,7 +6,7 @@ therefore those of the whole batch, whatever they are, in every process; gradien
 """
 
 from convia.distributed.parallel import agree, average, mean, moments, outputs, settle
-from convia.distributed.processes import any_of_us, begin, is_first, join, on_gpus, rank, share, size, sum_up
+from convia.distributed.processes import any_of_us, begin, is_first, join, meet, on_gpus, rank, share, size, sum_up
 
 __all__ = [
     "agree",
@@ -16,6 +16,7 @@ __all__ = [
     "is_first",
     "join",
     "mean",
+    "meet",
     "moments",
     "on_gpus",
     "outputs",

@@ -91,6 +91,11 @@ def any_of_us(flag: bool) -> bool:
     return flag if size() < 2 else bool(sum_of(torch.tensor(float(flag), device=_messages())))
 
 
+def meet() -> None:
+    """Wait until all processes have come to this point."""
+    any_of_us(False)
+
+
 def share(count: int) -> slice:
     """Return which of ``count`` rows are this process's; parts differ by one row at most."""
     return slice(count * rank() // size(), count * (rank() + 1) // size())
