@@ -313,7 +313,8 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
         received = ", ".join(str(_shapes(value)) for value in args)
         reason = str(error).strip() or type(error).__name__
         text = f"{type(self).__name__} layer {self.name!r}: failed on an input of shape {received}. {reason}"
-        kind = type(error) if type(error) in (RuntimeError, TypeError, IndexError) else ValueError
+        kinds = (RuntimeError, TypeError, IndexError, torch.OutOfMemoryError)
+        kind = type(error) if type(error) in kinds else ValueError
         blamed = kind(text)
         blamed._blamed = True  # type: ignore[attr-defined]
         raise blamed from error

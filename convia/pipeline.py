@@ -118,7 +118,8 @@ class Dataset:
         """
 
         def apply(element: Any) -> Any:
-            return map_func(*element) if isinstance(element, tuple) else map_func(element)
+            made = map_func(*element) if isinstance(element, tuple) else map_func(element)
+            return made_of(made, files(element))
 
         threads = _chosen(num_parallel_calls, _THREADS)
         if threads < 2:
@@ -156,7 +157,7 @@ class Dataset:
             elements = iter(self)
             while part := [*islice(elements, size)]:
                 if len(part) == size or not drop_remainder:
-                    yield _stacked(part)
+                    yield made_of(_stacked(part), [file for element in part for file in files(element)])
 
         return self._then(make, self._count(lambda n: n // size if drop_remainder else math.ceil(n / size)))
 
@@ -303,6 +304,20 @@ class Dataset:
         """Yield elements of NumPy arrays."""
         for element in self:
             yield tree.map_structure(lambda leaf: leaf.numpy() if isinstance(leaf, Tensor) else leaf, element)
+
+
+def made_of(element: Any, names: Sequence[str]) -> Any:
+    """Note on the first tensor of an element the files that it was made of; return the element."""
+    first = next(iter(tree.flatten(element)), None) if len(names) else None
+    if isinstance(first, Tensor):
+        first._files = tuple(names)  # type: ignore[attr-defined]
+    return element
+
+
+def files(element: Any) -> tuple[str, ...]:
+    """Return the files that an element was made of, as far as they were noted."""
+    first = next(iter(tree.flatten(element)), None)
+    return getattr(first, "_files", ())
 
 
 def _tensor(value: Any) -> Any:

@@ -261,7 +261,9 @@ class ReduceLROnPlateau(MonitorCallback):
 class TerminateOnNaN(Callback):
     """Ends the training at a loss that is not a finite number, and says where that comes from.
 
-    On torch the weights stay as they were before that batch; the native engine has changed them by then.
+    The first layer whose output is not finite is named, and the files that the batch was made of, or its samples'
+    places in the arrays. The weights stay as they were before that batch, unless a ``train_step`` of the model's own
+    has changed them.
 
     Args:
         raise_error: raise a RuntimeError instead, so that nothing else happens, such as the saving of weights.
@@ -290,11 +292,12 @@ class TerminateOnNaN(Callback):
         loss = (logs or {}).get("loss")
         if loss is None or math.isfinite(loss):
             return
+        cause = getattr(self.model, "_nan_cause", str)()
         if self.raise_error:
             remedy = "Training is ended. Try a smaller learning rate, clipnorm=1.0, or look for NaN in the data."
-            raise RuntimeError(explain("TerminateOnNaN", f"the loss {loss} at batch {batch}", "a finite loss", remedy))
+            received = f"the loss {loss} at batch {batch}" + (f" ({cause})" if cause else "")
+            raise RuntimeError(explain("TerminateOnNaN", received, "a finite loss", remedy))
         say(f"Batch {batch}: Invalid loss, terminating training")
-        cause = getattr(self.model, "_nan_comes_from", "")
         if cause:
-            say(f"The loss is {loss}: {cause}. The weights are those before this batch.")
+            say(f"The loss is {loss}: {cause}.")
         self.model.stop_training = True

@@ -22,7 +22,7 @@ from convia.errors import explain, nearest
 from convia.images.decode import decode, decode_bilinear
 from convia.images.files import UNREADABLE
 from convia.images.resizing import check_interpolation, resize, resize_cropped, resize_with_pad
-from convia.pipeline import Dataset
+from convia.pipeline import Dataset, made_of
 
 FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 ON_ERROR = ("skip", "replace", "raise")  # what may be done about files that cannot be read
@@ -289,7 +289,7 @@ class ImageDataset(Dataset):
         y = None if self._labels is None else self._labels[indices]
         if self.batch_size is None:
             x, y = x[0], None if y is None else y[0]
-        return x if y is None else (x, y)
+        return made_of(x if y is None else (x, y), [self.file_paths[k] for k in indices])
 
     def _report(self) -> None:
         names = [*self.unreadable][:_NAMED]

@@ -9,7 +9,7 @@ from torch import Tensor
 from convia import distributed, optimizers, tree
 from convia.errors import explain
 from convia.layer import Layer
-from convia.training import advice, plans
+from convia.training import advice, blame, plans
 from convia.training.objective import Objective
 
 _ENGINES = (None, "auto", "native", "torch")
@@ -36,6 +36,7 @@ class Compiled(Layer):
         self._steps_done: int
         self._stops_at_nan: bool
         self._nan_comes_from: str
+        self._reading: blame.Reading
         quiet = object.__setattr__
         for name, value in (
             ("optimizer", None),
@@ -55,6 +56,7 @@ class Compiled(Layer):
             ("_steps_done", 0),
             ("_stops_at_nan", False),
             ("_nan_comes_from", ""),
+            ("_reading", blame.Reading()),
         ):
             quiet(self, name, value)
 
@@ -275,17 +277,13 @@ class Compiled(Layer):
             )
         if bool(torch.isfinite(loss)):
             return
-        bad_input = any(
-            leaf.is_floating_point() and not bool(torch.isfinite(leaf).all())
-            for leaf in tree.flatten(x)
-            if isinstance(leaf, Tensor)
-        )
+        cause = blame.cause(self, x, self._reading)
+        bad_input = cause.startswith("x ")
         remedy = (
             "Clean the data: numpy.nan_to_num, or drop those samples."
             if bad_input
-            else ("Scale the inputs (images: divide by 255) and check the initial weights and the loss function.")
+            else "Scale the inputs (images: divide by 255) and check the initial weights and the loss function."
         )
-        cause = "x holds NaN or infinity" if bad_input else "x is finite"
         raise ValueError(
             explain(
                 f"fit of {self.name!r}", f"a loss of {loss.item()} in the first step ({cause})", "a finite loss", remedy

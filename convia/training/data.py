@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convia import config, tree
+from convia import config, pipeline, tree
 from convia.errors import explain
 from convia.images import Iterator as Flow
 
@@ -146,6 +146,10 @@ class Batches:
         """Yield the batches of one epoch."""
         raise NotImplementedError
 
+    def names(self, number: int) -> Sequence[str]:
+        """Return the files, or the places in arrays, of the samples of a batch of this epoch; () if not known."""
+        return ()
+
 
 class ArrayBatches(Batches):
     """Arrays in memory: shuffled by drawing an order, gathered batch by batch.
@@ -168,6 +172,7 @@ class ArrayBatches(Batches):
             raise ValueError(explain("fit", f"batch_size={batch_size!r}", "a whole number ≥ 1"))
         self.steps = math.ceil(self.samples / self.batch_size)
         self._shuffle = shuffle
+        self._drawn: Tensor | None = None
         fits = sum(leaf.numel() * leaf.element_size() for leaf in leaves) <= _GPU_BUDGET
         if device.type != "cpu" and fits:
             self._tree = tree.map_structure(lambda leaf: leaf if leaf is None else leaf.to(device), self._tree)
@@ -192,9 +197,17 @@ class ArrayBatches(Batches):
         part = leaf[take] if isinstance(take, slice) else leaf.index_select(0, take)
         return part if part.device == self._device else part.to(self._device, non_blocking=True)
 
+    def names(self, number: int) -> Sequence[str]:
+        """Return the places of a batch's samples in the arrays."""
+        places: Any = range(self.samples or 0) if self._drawn is None else self._drawn
+        chosen = places[number * self.batch_size : (number + 1) * self.batch_size]
+        return [f"sample {int(place)}" for place in chosen]
+
     def _order(self, count: int) -> Tensor | None:
-        if not self._shuffle:
-            return None
+        self._drawn = self._draw(count) if self._shuffle else None
+        return self._drawn
+
+    def _draw(self, count: int) -> Tensor:
         device = next(leaf for leaf in tree.flatten(self._tree) if leaf is not None).device
         if self._shuffle == "batch":
             blocks = torch.randperm(math.ceil(count / self.batch_size))
@@ -237,6 +250,7 @@ class IterableBatches(Batches):
         self.samples = None
         self._class_weight = class_weight
         self._shuffle = bool(shuffle) and isinstance(source, PyDataset)
+        self._made_of: tuple[str, ...] = ()
 
     def epoch(self) -> Iterator[Batch]:
         """Yield batches until the steps are done or the data ends."""
@@ -244,6 +258,7 @@ class IterableBatches(Batches):
             self._source.on_epoch_begin()
         device = config.device()
         for batch in islice(self._raw(), self.steps):
+            self._made_of = pipeline.files(batch)
             x, y, weight = (as_tensors(part, device) for part in unpack(batch))
             if self._class_weight:
                 weight = class_weights(y, self._class_weight, weight)
@@ -252,6 +267,16 @@ class IterableBatches(Batches):
             self.steps = _length(self._source)  # fewer, where files turned out not to be readable
         if hasattr(self._source, "on_epoch_end"):
             self._source.on_epoch_end()
+
+    def names(self, number: int) -> Sequence[str]:
+        """Return the files of a batch, where the data set has noted them or is a flow of files."""
+        flow = self._source
+        if not isinstance(flow, Flow) or not hasattr(flow, "filepaths") or flow.index_array is None:
+            return self._made_of
+        first = number % max(len(flow), 1) * flow.batch_size
+        paths = (flow.filepaths[place] for place in flow.index_array[first : first + flow.batch_size])
+        unreadable = getattr(flow, "unreadable", ())
+        return [path for path in paths if path not in unreadable]
 
     def _raw(self) -> Iterable[Any]:
         if self._iterator is not None:
@@ -334,6 +359,9 @@ class _limited(Batches):  # noqa: N801
         self._batches, self.steps = batches, math.ceil(steps)
         self.samples = batches.samples
 
+    def names(self, number: int) -> Sequence[str]:
+        return self._batches.names(number % (self._batches.steps or 1))
+
     def epoch(self) -> Iterator[Batch]:
         left = self.steps or 0
         while left > 0:
@@ -357,6 +385,9 @@ class _Trial(Batches):
     def __init__(self, batches: Batches, most: int) -> None:
         self._batches, self._most = batches, most
         self.steps, self.samples = None if batches.steps is None else most, batches.samples
+
+    def names(self, number: int) -> Sequence[str]:
+        return self._batches.names(number)
 
     def epoch(self) -> Iterator[Batch]:
         return islice(self._batches.epoch(), self._most)

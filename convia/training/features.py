@@ -10,7 +10,7 @@ import hashlib
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,10 @@ class FeatureBatches(Batches):
             else:
                 batch = self._computed(view, numbers, read())
             yield batch
+
+    def names(self, number: int) -> Sequence[str]:
+        """Return what the source says."""
+        return self._source.names(number)
 
     def _renew(self) -> None:
         """Begin anew after weights, or what is frozen, have changed."""

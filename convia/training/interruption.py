@@ -1,4 +1,4 @@
-"""Training that is interrupted: SIGTERM and Ctrl-C wait for the end of a batch; where the first NaN comes from."""
+"""Training that is interrupted: SIGTERM and Ctrl-C wait for the end of a batch."""
 
 import signal
 import threading
@@ -6,10 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from convia import tree
 from convia.callbacks.base import needs
 
 _TERMINATED = 128 + signal.SIGTERM  # the exit code of what SIGTERM ends
@@ -53,31 +49,3 @@ def patient(model: Any, hooks: Any) -> Iterator[Notice]:
         raise SystemExit(_TERMINATED)
     if notice.signal is not None:
         raise KeyboardInterrupt
-
-
-def first_broken(model: Any, x: Any) -> str:
-    """Say where values that are not finite first come up for a batch: in it, or in the output of a layer."""
-    rows = [_broken_rows(leaf) for leaf in tree.flatten(x) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
-    found = sorted({row for each in rows for row in each})
-    if found:
-        return f"x holds NaN or infinity in rows {found[:10]} of the batch"
-    names: list[str] = []
-
-    def look(layer: Any, given: Any, outputs: Any) -> None:
-        if any(isinstance(leaf, Tensor) and _broken_rows(leaf) for leaf in tree.flatten(outputs)):
-            names.append(layer.name)
-
-    inner = list(model._flatten_layers(include_self=False))
-    handles = [layer.register_forward_hook(look) for layer in inner]
-    try:
-        with torch.no_grad():
-            model(x, training=True)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return f"the first layer whose output is not finite is {names[0]!r}" if names else "all layers' outputs are finite"
-
-
-def _broken_rows(leaf: Tensor) -> list[int]:
-    finite = torch.isfinite(leaf)
-    return [] if bool(finite.all()) else (~finite.flatten(1).all(1)).nonzero()[:, 0].tolist() if leaf.ndim > 1 else [0]

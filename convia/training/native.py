@@ -3,6 +3,7 @@
 ``walk`` and ``predict`` return None where the engine cannot run the model; the caller then goes on with torch.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 from convia import distributed, tree
 from convia.engine import Plan, Unsupported
 from convia.random import SeedGenerator
-from convia.training import plans, shared
+from convia.training import blame, plans, shared
 from convia.training.data import ArrayBatches, Batches
 
 _CALL_SECONDS = 0.05  # a call into the engine should end after this time, so that bars move and Ctrl-C works
@@ -25,14 +26,14 @@ _SHARED_STEPS = 16  # of measuring and predicting, in one call of each of severa
 
 def walk(model: Any, batches: Batches, hooks: Any, mode: str) -> bool | None:
     """Go through an epoch of training ("train") or measuring ("test"); None where torch has to."""
-    return (
-        plans.attempt(model, lambda: _walk(model, batches, hooks, mode)) if isinstance(batches, ArrayBatches) else None
-    )
+    if not isinstance(batches, ArrayBatches):
+        return None
+    return plans.attempt(model, mode, lambda: _walk(model, batches, hooks, mode))
 
 
 def step(model: Any, x: Any, y: Any, weight: Any, mode: str) -> bool | None:
     """Learn from one batch ("train") or measure it ("test"); None where torch has to."""
-    return plans.attempt(model, lambda: _step(model, x, y, weight, mode))
+    return plans.attempt(model, mode, lambda: _step(model, x, y, weight, mode))
 
 
 def _walk(model: Any, batches: ArrayBatches, hooks: Any, mode: str) -> bool:
@@ -76,6 +77,7 @@ class _Run:
         if len(model.metrics) > len(model.objective.metrics):
             raise Unsupported("metrics of layers are not supported by the engine")
         self.model, self.parts, self.size, self.training = model, parts, size, mode == "train"
+        self.before = model._reading.number if order is None else 0  # batches, of which the caller has told
         inputs = plans.inputs(model, parts[0])
         self.count = count = len(inputs[0])
         _build_objective(model, *parts, size)
@@ -89,12 +91,14 @@ class _Run:
         self.penalty = float(sum((v.regularizer(v).detach() for v in weights), torch.zeros(())))
         self.seeds = _seeds(ready.plan) if self.training else []
         if self.training:
-            _check_first_loss(model, ready, self.arrays, size)
+            _check_first_loss(model, ready, self.arrays, size, parts[0])
 
     def __call__(self, first: int, last: int) -> None:
         """Take the steps from ``first`` to ``last``; weights with constraints are looked after between any two."""
-        each = 1 if self.training and self.ready.plan.constrained else last - first
+        model = self.model
+        each = 1 if self.training and (self.ready.plan.constrained or model._stops_at_nan) else last - first
         for start in range(first, last, each):
+            model._reading.number = self.before + start
             self._take(start, min(start + each, last))
 
     def stops(self, hooks: Any) -> Callable[[], bool]:
@@ -108,8 +112,12 @@ class _Run:
         shapes = [tensor.shape[1:] for tensor in model.graph.outputs] if plan.watched else []
         outputs = [torch.empty(samples, *shape) for shape in shapes]
         batch = self.size if self.training else samples
+        kept = blame.Kept(model) if self.training and model._stops_at_nan else None
         tallies, penalties = _call(self.ready, self.arrays, self.mode, start, samples, batch, outputs, **update)
-        if self.training:
+        if kept is not None and not _is_finite(tallies, penalties):
+            kept.restore()
+            model._note_nan(self._inputs(start, samples))
+        elif self.training:
             model.optimizer._iterations.number += last - first
             with torch.no_grad():
                 for variable in plan.constrained:
@@ -117,6 +125,11 @@ class _Run:
         _note(model, plan, tallies, penalties + self.penalty * samples, samples)
         for place in range(0, samples if plan.watched else 0, self.size):
             self._show(place, start + place, outputs)
+
+    def _inputs(self, start: int, samples: int) -> Any:
+        """Return the inputs of some samples, in the order of this epoch, as the model takes them."""
+        rows = self.arrays.order[start : start + samples]
+        return tree.map_structure(lambda leaf: leaf.index_select(0, rows), self.parts[0])
 
     def _show(self, place: int, start: int, outputs: list[Tensor]) -> None:
         """Feed the predictions of a batch to the metrics that the engine does not know."""
@@ -194,14 +207,18 @@ def _build_objective(model: Any, x: Any, y: Any, weight: Any, size: int) -> None
             variable.copy_(before.get(id(variable), torch.zeros(())))
 
 
-def _check_first_loss(model: Any, ready: plans.Ready, arrays: plans.Arrays, size: int) -> None:
+def _check_first_loss(model: Any, ready: plans.Ready, arrays: plans.Arrays, size: int, x: Any) -> None:
     """Measure the first batch of a fit before learning from it: its loss must be finite."""
     if not model._first_step:
         return
     size = min(size, len(arrays.order))
     tallies, _ = _call(ready, arrays, plans.TEST, 0, size, size)
-    first = [x.index_select(0, arrays.order[:size]) for x in arrays.inputs]
+    first = tree.map_structure(lambda leaf: leaf.index_select(0, arrays.order[:size]), x)
     model._check_first_step(torch.tensor(sum(loss for loss, _ in tallies) / size), first, None)
+
+
+def _is_finite(tallies: list[tuple[float, float]], penalties: float) -> bool:
+    return math.isfinite(sum(loss for loss, _ in tallies) + penalties)
 
 
 def _portions(
@@ -340,12 +357,14 @@ def _add(mean: Any, total: float, count: int) -> None:
 
 def predict(model: Any, batches: Batches, hooks: Any) -> Any:
     """Return the outputs for arrays in the structure of the model's outputs; None where torch has to."""
-    return plans.attempt(model, lambda: _predict(model, batches, hooks)) if isinstance(batches, ArrayBatches) else None
+    if not isinstance(batches, ArrayBatches):
+        return None
+    return plans.attempt(model, "predict", lambda: _predict(model, batches, hooks))
 
 
 def outputs(model: Any, x: Any) -> Any:
     """Return the outputs for one batch, as tensors; None where torch has to."""
-    return plans.attempt(model, lambda: _outputs(model, x))
+    return plans.attempt(model, "predict", lambda: _outputs(model, x))
 
 
 def _predict(model: Any, batches: ArrayBatches, hooks: Any) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor
 from convia import config, distributed, tree
 from convia.callbacks import CallbackList, History
 from convia.errors import explain
-from convia.training import advice, features, interruption, memory, native, plans
+from convia.training import advice, blame, exhausted, features, interruption, memory, native, plans
 from convia.training.compiled import Compiled
 from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack
 
@@ -32,7 +32,7 @@ class Trainer(Compiled):
 
     @property
     def engine(self) -> str:
-        """What computes on a CPU: "native (avx512, 2 threads)", or "torch: " and the reason why not the engine."""
+        """What computes on a CPU: "native (avx512, 2 threads)" and what it leaves to torch, or "torch: " and why."""
         return plans.describe(self)
 
     # -- one step -----------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ class Trainer(Compiled):
         if self._first_step:
             self._check_first_step(loss, x, outputs)
         if self._stops_at_nan and not bool(torch.isfinite(loss)):
-            object.__setattr__(self, "_nan_comes_from", interruption.first_broken(self, x))
+            self._note_nan(x)
             self._note_loss(loss, outputs)
             return
         variables = self._learned_variables()
@@ -77,6 +77,17 @@ class Trainer(Compiled):
                 self.optimizer.apply(distributed.average([variable.grad for variable in variables]), variables)
             self._note_loss(loss, outputs)
             self._update_metrics(x, y, outputs, weight)
+
+    def _note_nan(self, x: Any) -> None:
+        """Keep in mind where the first loss that is not finite comes from."""
+        if not self._nan_comes_from:
+            told = f"{blame.cause(self, x, self._reading)}. The weights are those before this batch"
+            object.__setattr__(self, "_nan_comes_from", told)
+
+    def _nan_cause(self) -> str:
+        """Say where a loss that is not finite comes from, after a step of any kind; "" where that is not known."""
+        batch = self._reading.batch
+        return self._nan_comes_from or ("" if batch is None else blame.cause(self, batch[0], self._reading))
 
     def _measure(self, x: Any, y: Any, weight: Any) -> None:
         if native.step(self, x, y, weight, "test"):
@@ -202,20 +213,34 @@ class Trainer(Compiled):
     def _walk(
         self, batches: Batches, step: Callable[..., Any], hooks: CallbackList, mode: str, expected: int | None
     ) -> Any:
-        """Take one step per batch and tell the callbacks that want to know; on the native engine where it can."""
-        if step in (self._learn, self._measure) and native.walk(self, batches, hooks, mode):
-            return None
+        """Take one step per batch, on the native engine where it can."""
+        before, reading = self._reading, blame.Reading(batches, self._resume_step if mode == "train" else 0)
+        object.__setattr__(self, "_reading", reading)
+        try:
+            if step in (self._learn, self._measure) and native.walk(self, batches, hooks, mode):
+                return None
+            return self._steps(batches, step, hooks, mode, expected)
+        except (RuntimeError, MemoryError) as error:
+            exhausted.explain_it(self, error, reading, mode)
+            raise
+        finally:
+            object.__setattr__(self, "_reading", before)
+
+    def _steps(
+        self, batches: Batches, step: Callable[..., Any], hooks: CallbackList, mode: str, expected: int | None
+    ) -> Any:
+        """Take one step per batch and tell the callbacks that want to know."""
         memory.keep_freed()
         wants = getattr(hooks, f"wants_{mode}_batches")
         begin, end = getattr(hooks, f"on_{mode}_batch_begin"), getattr(hooks, f"on_{mode}_batch_end")
         progress = hooks.progress if mode == "train" or not hooks.inside_fit else None
         draw = getattr(progress, f"on_{mode}_batch_end", None)
-        every = self.steps_per_execution
-        result, count = None, 0
-        if mode == "train" and self._resume_step:  # a restored run goes on within its epoch
-            count = self._resume_step
+        every, reading = self.steps_per_execution, self._reading
+        result, count = None, reading.number
+        if count:  # a restored run goes on within its epoch
             object.__setattr__(self, "_resume_step", 0)
         for batch in islice(batches.epoch(), count, None):
+            reading.number, reading.batch = count, batch
             if wants and count % every == 0:
                 begin(count)
             result = step(*batch)
@@ -229,6 +254,10 @@ class Trainer(Compiled):
                 object.__setattr__(self, "stop_training", True)
                 break
         object.__setattr__(self, "_steps_done", count)
+        self._check_count(count, expected, batches)
+        return result
+
+    def _check_count(self, count: int, expected: int | None, batches: Batches) -> None:
         if count == 0:
             raise ValueError(
                 explain("fit", "a dataset that yields no batch", "at least one batch", "Is the generator used up?")
@@ -236,9 +265,8 @@ class Trainer(Compiled):
         if expected is not None and count < min(expected, batches.steps or expected) and not self.stop_training:
             warnings.warn(
                 f"The data ended after {count} of {expected} steps; use a dataset that repeats, or fewer steps.",
-                stacklevel=4,
+                stacklevel=6,
             )
-        return result
 
     def _step_logs(self, result: Any) -> Logs:
         return _numbers(result if isinstance(result, dict) else self.get_metrics_result())
@@ -337,7 +365,11 @@ class Trainer(Compiled):
             return {"outputs": parts[-1]} if hooks.wants_predict_batches else {}
 
         hooks.on_predict_begin()
-        found = native.predict(self, batches, hooks)
+        try:
+            found = native.predict(self, batches, hooks)
+        except MemoryError as error:
+            exhausted.explain_it(self, error, blame.Reading(batches), "predict")
+            raise
         if found is None:
             with torch.no_grad():
                 self._walk(batches, step, hooks, "predict", batches.steps)

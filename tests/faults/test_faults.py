@@ -294,24 +294,75 @@ def broken(kind):
     return model, x
 
 
-@pytest.mark.parametrize(
-    "kind, cause", [("data", "x holds NaN or infinity in rows [1] of the batch"), ("layer", "not finite is 'culprit'")]
-)
-def test_nan_stops_names_its_source_and_keeps_the_weights(kind, cause, capsys):
+CAUSES = {
+    "data": "x holds NaN or infinity in row 1 of the batch: sample 9.",
+    "layer": "not finite is 'culprit'; the batch is made of sample 8, sample 9, sample 10, sample 11.",
+}
+
+
+@pytest.mark.parametrize("kind", CAUSES)
+def test_nan_stops_names_its_source_and_keeps_the_weights(kind, capsys):
     model, x = broken(kind)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(x, Y, batch_size=4, epochs=3, verbose=0, shuffle=False, callbacks=[TerminateOnNaN()])
     shown = capsys.readouterr().out
     assert "Batch 2: Invalid loss, terminating training" in shown
-    assert cause in shown
+    assert CAUSES[kind] in shown
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
     assert int(model.optimizer.iterations) == 2
     assert not model._stops_at_nan
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_nan_on_the_engine_stops_and_puts_the_weights_back(optimizer, capsys):
+    """The engine has learned from a batch before its loss is seen."""
+
+    def trained(x, **named):
+        model = network("native")
+        model.compile(optimizer, "sparse_categorical_crossentropy", engine="native")
+        model.fit(x, Y[: len(x)], batch_size=4, verbose=0, shuffle=False, **named)
+        return model
+
+    x = X.copy()
+    x[9, 2, 2] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = trained(x, callbacks=[TerminateOnNaN()])
+    assert CAUSES["data"] in capsys.readouterr().out
+    before = trained(X[:8])
+    assert same(before, model)
+    assert int(model.optimizer.iterations) == 2
+    np.testing.assert_array_equal(model.predict(X, verbose=0), before.predict(X, verbose=0))
+    for after in (model, before):
+        after.fit(X, Y, batch_size=4, verbose=0, shuffle=False)  # what the optimizer has noted is as before, too
+    assert same(before, model)
+
+
+def test_nan_of_weights_that_an_earlier_batch_has_spoiled(capsys):
+    model = network()
+    spoil = at(0, 1, lambda: model.layers[-1].kernel.assign(np.full((32, 2), np.nan, "float32")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit(model, TerminateOnNaN(), spoil)
+    assert "'last', whose weights are not: gradients of an earlier batch were not finite" in capsys.readouterr().out
+
+
+def test_nan_in_a_train_step_of_ones_own_is_explained_too():
+    class Own(keras.Sequential):
+        def train_step(self, data):
+            return super().train_step(data) | {"loss": float("nan")}
+
+    model = Own([layers.Input((6, 6, 1)), layers.Flatten(), layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(RuntimeError, match=r"nan at batch 0 .the outputs of all layers are finite, the loss is not;"):
+        fit(model, TerminateOnNaN(raise_error=True))
+
+
 def test_nan_of_the_first_batch_is_an_error_that_says_whose_it_is():
-    with pytest.raises(ValueError, match=r"a loss of nan in the first step .x holds NaN"):
+    with pytest.raises(
+        ValueError, match=r"a loss of nan in the first step .x holds NaN or infinity in rows 0, 1, 2.*: sample \d+,"
+    ):
         network().fit(X * np.nan, Y, verbose=0)
 
 
@@ -415,3 +466,30 @@ def test_a_folder_of_images_that_vanishes_ends_the_training_and_the_last_model_i
         warnings.simplefilter("ignore")
         small().fit(flow, epochs=3, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "m.keras"), gone])
     assert keras.models.load_model(tmp_path / "m.keras").count_params() == 386
+
+
+def bright(pixels):
+    """Scale pictures to a mean of 1, as a user's function may; of one that is black, that is 0 / 0."""
+    return pixels / pixels.mean()
+
+
+@pytest.mark.parametrize("kind", ["flow", "pipeline", "mapped"])
+@pytest.mark.parametrize("place", [0, 5])
+def test_nan_names_the_file(kind, place, photos, capsys):
+    for path in photos.glob("*/0.png"):  # they are black
+        path.write_bytes(path.with_name("1.png").read_bytes())
+    guilty = photos / "b" / f"{place}.png"
+    Image.new("RGB", (8, 8)).save(guilty)
+    if kind == "flow":
+        generator = keras.preprocessing.image.ImageDataGenerator(preprocessing_function=bright)
+        data = generator.flow_from_directory(photos, (8, 8), batch_size=3)
+    else:
+        options = {"image_size": (8, 8), "label_mode": "categorical", "verbose": False}
+        data = keras.utils.image_dataset_from_directory(photos, batch_size=None if kind == "mapped" else 3, **options)
+        data = data.map(lambda x, y: (x / x.mean((-3, -2, -1), keepdim=True), y))
+        data = data.batch(3).prefetch(2) if kind == "mapped" else data
+    try:
+        small().fit(data, verbose=0, callbacks=[TerminateOnNaN()])
+    except ValueError as error:  # where it was in the first batch
+        print(error)
+    assert f"of the batch: {guilty}" in capsys.readouterr().out

@@ -1,0 +1,104 @@
+"""A step whose loss is no finite number: where that comes from, which files were in the batch, what is put back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from convia import tree
+from convia.training.data import Batch, Batches
+
+_NAMED = 5  # samples that a message names
+_ROWS = 10  # rows that a message names
+
+
+class Reading:
+    """Which batch a loop has come to.
+
+    Attributes:
+        batches: that it goes through; None outside a loop.
+        number: of the batch, from 0.
+        batch: (x, y, sample_weight), None where the engine takes whole arrays.
+    """
+
+    def __init__(self, batches: Batches | None = None, number: int = 0) -> None:
+        self.batches, self.number = batches, number
+        self.batch: Batch | None = None
+
+    def names(self) -> Sequence[str]:
+        """Return the files in the batch, or its samples' places in arrays; nothing where neither is known."""
+        return () if self.batches is None else self.batches.names(self.number)
+
+
+def cause(model: Any, x: Any, reading: Reading) -> str:
+    """Say where values that are not finite first come up, and what the batch is made of."""
+    names = reading.names()
+    broken = _broken_input(x)
+    if broken:
+        rows = ", ".join(map(str, broken[:_ROWS])) + (", …" if len(broken) > _ROWS else "")
+        guilty = [names[row] for row in broken if row < len(names)]
+        return f"x holds NaN or infinity in row{'s' * (len(broken) > 1)} {rows} of the batch{_listed(guilty)}"
+    return _first_layer(model, x) + (f"; the batch is made of{_listed(names)[1:]}" if len(names) else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_NAMED])
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f": {shown}{more}" if len(names) else ""
+
+
+def _broken_input(x: Any) -> list[int]:
+    """Return the rows of a batch that hold values which are not finite."""
+    given = x if isinstance(x, (Tensor, dict, list, tuple)) else getattr(x, "values", x)  # those of Features
+    leaves = [leaf for leaf in tree.flatten(given) if isinstance(leaf, Tensor)]
+    return sorted({row for leaf in leaves if leaf.is_floating_point() for row in _broken_rows(leaf)})
+
+
+def _first_layer(model: Any, x: Any) -> str:
+    """Run the batch again, and name the first layer whose output is not finite."""
+    found: list[Any] = []
+
+    def look(layer: Any, given: Any, outputs: Any) -> None:
+        if not found and any(isinstance(leaf, Tensor) and _broken_rows(leaf) for leaf in tree.flatten(outputs)):
+            found.append(layer)
+
+    inner = [layer for layer in model._flatten_layers(include_self=False) if layer is not model]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    handles = [layer.register_forward_hook(look) for layer in inner]
+    try:
+        with torch.no_grad():
+            model(x, training=True)
+    finally:
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        for handle in handles:
+            handle.remove()
+    if not found:
+        return "the outputs of all layers are finite, the loss is not"
+    layer = found[0]
+    spoiled = any(_broken_rows(weight) for weight in layer.weights if weight.is_floating_point())
+    why = ", whose weights are not: gradients of an earlier batch were not finite" if spoiled else ""
+    return f"the first layer whose output is not finite is {layer.name!r}{why}"
+
+
+def _broken_rows(leaf: Tensor) -> list[int]:
+    finite = torch.isfinite(leaf)
+    if bool(finite.all()):
+        return []
+    return (~finite.flatten(1).all(1)).nonzero()[:, 0].tolist() if leaf.ndim > 1 else [0]
+
+
+class Kept:
+    """The weights of a model and what its optimizer notes, as they are before a step."""
+
+    def __init__(self, model: Any) -> None:
+        tensors = [*model.weights, *(each for each in model.optimizer.variables if isinstance(each, Tensor))]
+        self._pairs = [(tensor, tensor.detach().clone()) for tensor in tensors]
+
+    def restore(self) -> None:
+        """Put them back."""
+        with torch.no_grad():
+            for tensor, before in self._pairs:
+                tensor.copy_(before)
