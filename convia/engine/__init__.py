@@ -9,7 +9,7 @@ from convia.engine.loading import (
 )
 from convia.engine.lowering import lower
 from convia.engine.plan import Plan, Unsupported
-from convia.engine.training import add_losses, add_optimizer
+from convia.engine.training import add_losses, add_optimizer, rule
 
 __all__ = [
     "Plan",
@@ -21,5 +21,6 @@ __all__ = [
     "lower",
     "native",
     "reason_for_absence",
+    "rule",
     "threads",
 ]

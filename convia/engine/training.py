@@ -102,10 +102,6 @@ def add_optimizer(plan: Plan, optimizer: Any, learned: list[Any]) -> None:
     Raises:
         Unsupported: an optimizer, or an option of it, that the engine does not know.
     """
-    rule = _RULES.get(type(optimizer))
-    who = f"optimizer {type(optimizer).__name__}"
-    if rule is None:
-        raise Unsupported(f"{who} is not supported by the engine")
     name, details = rule(optimizer)
     plan.optimizer = {"rule": RULES.index(name), **details, **_shared(optimizer)}
     known = {id(parameter.tensor): parameter for parameter in plan.parameters}
@@ -123,9 +119,22 @@ def add_optimizer(plan: Plan, optimizer: Any, learned: list[Any]) -> None:
         )
         kept = [each for each in (*parameter.slots, parameter.average, parameter.sum) if each is not None]
         if any(each.stride() != variable.stride() and each.numel() > 1 for each in kept):
+            who = f"optimizer {type(optimizer).__name__}"
             raise Unsupported(f"state of {who} in another order of memory is not supported by the engine")
         decay = optimizer._decay_of(variable)
         parameter.decay = float(decay) if decay is not None and optimizer._use_weight_decay(variable) else 0.0
+
+
+def rule(optimizer: Any) -> tuple[str, dict[str, Any]]:
+    """Return the engine's name for an optimizer's rule, and the numbers in it.
+
+    Raises:
+        Unsupported: an optimizer that the engine does not know.
+    """
+    known = _RULES.get(type(optimizer))
+    if known is None:
+        raise Unsupported(f"optimizer {type(optimizer).__name__} is not supported by the engine")
+    return known(optimizer)
 
 
 def _shared(optimizer: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from convia import activations, engine, layers, symbolic, tree
 from convia.graph import Graph
 from convia.layer import Layer
 from convia.symbolic import FunctionCall, Node
+from convia.training import plans
 from convia.variable import Variable
 
 _UNKNOWN = 64  # pixels, where a side is not known
@@ -285,7 +286,7 @@ def split(model: Any, by_chance: bool = False) -> Split | None:
     if not cost or not learned or not rest:
         return None
     cheap = cost < _LEAST or cost < _DEARER * others
-    if cheap and engine.chosen_engine() != "torch" and model.engine.startswith("native"):
+    if cheap and "train" not in plans.beyond(model):
         return None
     return Split(model, flat, frozen, rest)
 

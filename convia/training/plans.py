@@ -25,8 +25,10 @@ _TORCH_CALL = 3e6  # multiplications that the engine does while torch starts one
 _METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "call", "forward", "__call__")
 _CACHED = 32 << 20  # bytes of a block of samples beyond which it is far from any cache
 _UNCACHED = 1.5  # times as long does it take then
-_STEP = 2.2  # times as long does a step take with channels as lanes, other things being equal
+_STEP = 1.5  # times as long does a step take with channels as lanes, other things being equal
+_PACKED = 45  # multiplications that take as long as laying out a weight that learns for such a step
 _TOGETHER = 1.2  # times as long do threads take that share a sample
+_WORK = {"train": "training", "test": "measuring", "predict": "predictions"}
 TRAIN, TEST, PREDICT, WIDE = range(4)  # what a network is for; WIDE predicts, with channels as lanes
 
 
@@ -66,6 +68,7 @@ class Arrays:
 networks: WeakKeyDictionary[Any, dict[int, Ready]] = WeakKeyDictionary()
 _lowered: WeakKeyDictionary[Any, tuple[Any, Plan]] = WeakKeyDictionary()  # for predictions: key and plan
 _refused: WeakKeyDictionary[Any, dict[int, Any]] = WeakKeyDictionary()  # key and reason, so as not to try again
+_left: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()  # why the last work of a kind was left to torch
 _abandoned: list[Any] = []  # networks of a parent process, whose threads are not here
 
 
@@ -82,17 +85,40 @@ if hasattr(os, "register_at_fork"):
 
 
 def describe(model: Any) -> str:
-    """Return what computes the model on a CPU: "native (avx512, 2 threads)", or "torch: " and the reason."""
+    """Return what computes the model on a CPU: "native (avx512, 2 threads)", or "torch: " and the reason.
+
+    Work that is torch's all the same follows with its reason: "native (…); training by torch: optimizer …" what the
+    engine does not know, "native (…); last training by torch: a few samples …" what it left when it was last asked.
+    """
+    reasons = beyond(model)
+    if "predict" in reasons:
+        return f"torch: {reasons['predict']}"
+    count, processes = engine.threads(), distributed.size()
+    others = f", {processes} processes" if processes > 1 else ""
+    native = f"native ({engine.instruction_set()}, {count} thread{'s' * (count > 1)}{others})"
+    last = {mode: reason for mode, reason in _left.get(model, {}).items() if mode not in reasons}
+    never = [f"{_WORK[mode]} by torch: {reason}" for mode, reason in reasons.items()]
+    return "; ".join([native, *never, *(f"last {_WORK[mode]} by torch: {reason}" for mode, reason in last.items())])
+
+
+def beyond(model: Any) -> dict[str, str]:
+    """Return why the engine never does some work ("train", "test", "predict") of a model, as far as can be known."""
     try:
         require(model)
         plan = engine.lower(model.graph, list(model.trainable_variables))
+    except Unsupported as error:
+        return dict.fromkeys(_WORK, str(error))
+    try:
         if model.compiled and model.objective.built:
             engine.add_losses(plan, model.objective)
     except Unsupported as error:
-        return f"torch: {error}"
-    count, processes = engine.threads(), distributed.size()
-    others = f", {processes} processes" if processes > 1 else ""
-    return f"native ({engine.instruction_set()}, {count} thread{'s' * (count > 1)}{others})"
+        return dict.fromkeys(("train", "test"), str(error))
+    try:
+        if model.compiled and distributed.size() == 1:
+            engine.rule(model.optimizer)
+    except Unsupported as error:
+        return {"train": str(error)}
+    return {}
 
 
 def _choice(model: Any) -> str:
@@ -123,18 +149,22 @@ def _is_ours(method: Any) -> bool:
     return getattr(method, "__module__", "").split(".")[0] in ("convia", "torch")
 
 
-def attempt(model: Any, work: Callable[[], T]) -> T | None:
-    """Return None for what the engine cannot do, or say so where it was asked for."""
+def attempt(model: Any, mode: str, work: Callable[[], T]) -> T | None:
+    """Return None for what the engine cannot do ("train", "test", "predict"), or say so where it was asked for."""
     try:
-        return work()
+        done = work()
     except Unsupported as error:
         if _choice(model) != "native":
+            _left.setdefault(model, {})[mode] = str(error)
             return None
         if model._engine_choice:
             who, remedy = f"compile(engine='native') of {model.name!r}", "Use compile(engine='auto')."
         else:
             who, remedy = "set_engine('native')", "Use set_engine('auto')."
         raise ValueError(explain(who, str(error), "a model that the engine knows", remedy)) from None
+    if model in _left:
+        _left[model].pop(mode, None)
+    return done
 
 
 def check(model: Any) -> None:
@@ -144,7 +174,7 @@ def check(model: Any) -> None:
         require(model)
         engine.lower(model.graph, list(model.trainable_variables))
 
-    attempt(model, lower)
+    attempt(model, "predict", lower)
 
 
 def prepared(model: Any, batch: int, mode: int) -> Ready:
@@ -256,14 +286,16 @@ def _wide_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
 
 def _wide_step_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
     """The same in training, where each thread has samples of its own."""
-    return -(-samples // threads) * plan.wide_cost(lanes) * _STEP
+    learned = sum(each.tensor.numel() for each in plan.parameters if each.learns)
+    return -(-samples // threads) * plan.wide_cost(lanes) * _STEP + _PACKED * learned
 
 
 def require_gain(model: Any, ready: Ready, samples: int) -> None:
     """Leave to torch what it would do faster: a handful of samples of a large network."""
     threads = engine.threads()
     ours = ready.cost(ready.plan, samples, _lanes(), threads)
-    torchs = _TORCH_SLOWER * samples / threads * ready.plan.cost() + _TORCH_CALL * len(ready.plan.steps)
+    products = ready.plan.wide_cost(_lanes()) if ready.wide else ready.plan.cost()
+    torchs = _TORCH_SLOWER * samples / threads * products + _TORCH_CALL * len(ready.plan.steps)
     if ours > torchs and _choice(model) != "native":
         raise Unsupported("a few samples of a large network")
 

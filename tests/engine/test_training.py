@@ -283,6 +283,32 @@ def test_the_reason_for_torch_can_be_read():
     assert small().engine == "torch: chosen by set_engine or CONVIA_ENGINE"
 
 
+def test_what_is_left_to_torch_is_named():
+    model, (x, y) = small(), (np.ones((2, *small().input_shape[1:]), "float32"), np.zeros(2))
+    model.compile("lion", "sparse_categorical_crossentropy")
+    assert model.engine.endswith("); training by torch: optimizer Lion is not supported by the engine")
+    model.compile("adam", lambda true, predicted: predicted.sum())
+    assert model.engine.endswith(")")  # not known before the loss has been used
+    model.fit(x, y, verbose=0)
+    assert model.engine.count(" by torch: loss ") == 2
+    assert "; training by torch: " in model.engine and "; measuring by torch: " in model.engine
+
+
+def test_what_was_left_to_torch_is_said_until_it_no_longer_is(monkeypatch):
+    model, (x, y) = small(), (np.ones((2, *small().input_shape[1:]), "float32"), np.zeros(2))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    with monkeypatch.context() as patch:
+        patch.setattr("convia.training.plans._TORCH_CALL", 0)
+        patch.setattr("convia.training.plans._TORCH_SLOWER", 0)
+        model.fit(x, y, verbose=0)
+        assert model.engine.endswith("); last training by torch: a few samples of a large network")
+        model.predict(x, verbose=0)
+        assert "; last predictions by torch: a few samples of a large network" in model.engine
+    model.predict(x, verbose=0)
+    model.fit(x, y, verbose=0)
+    assert "torch" not in model.engine
+
+
 def test_the_environment_switches_it_off(monkeypatch):
     monkeypatch.setenv("CONVIA_ENGINE", "off")
     assert small().engine.startswith("torch:")

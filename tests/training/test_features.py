@@ -3,7 +3,6 @@
 import itertools
 import shutil
 from types import SimpleNamespace
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -334,10 +333,10 @@ def test_no_folding_beyond_the_tolerance(monkeypatch):
 def test_a_small_frozen_part_is_left_to_the_engine(monkeypatch):
     model = network()
     monkeypatch.setattr(frozen.engine, "chosen_engine", lambda: "auto")
-    with mock.patch.object(type(model), "engine", "native (avx2, 1 thread)"):
-        assert frozen.split(model) is None
-    with mock.patch.object(type(model), "engine", "torch: a reason"):
-        assert frozen.split(model) is not None
+    monkeypatch.setattr(frozen.plans, "beyond", lambda model: {})
+    assert frozen.split(model) is None
+    monkeypatch.setattr(frozen.plans, "beyond", lambda model: {"train": "a reason"})
+    assert frozen.split(model) is not None
 
 
 @pytest.mark.parametrize("name", ["views", "memory"])
