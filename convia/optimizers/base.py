@@ -12,7 +12,7 @@ from convia.args import parameters
 from convia.errors import explain
 from convia.optimizers.options import Options
 from convia.optimizers.scalar import Scalar
-from convia.optimizers.state import OptimizerState
+from convia.optimizers.state import OptimizerState, path_of
 
 Tensor = torch.Tensor
 
@@ -138,15 +138,7 @@ class Optimizer(OptimizerState, Options):
                 self.build(variables)
                 self.built = True
             for variable in variables:
-                if id(variable) not in self._index:
-                    raise ValueError(
-                        explain(
-                            f"{self.name}.apply",
-                            f"the unknown variable {_path(variable)!r}",
-                            "variables it was built with",
-                            "Make a new optimizer for new variables.",
-                        )
-                    )
+                self._get_variable_index(variable)
         if count != len(variables):
             raise ValueError(
                 explain(
@@ -163,7 +155,7 @@ class Optimizer(OptimizerState, Options):
         if len(missing) == len(variables):
             raise ValueError(explain(f"{self.name}.apply", "no gradients for any variable", "at least one gradient"))
         if missing:
-            names = ", ".join(map(_path, missing))
+            names = ", ".join(map(path_of, missing))
             warnings.warn(
                 explain(
                     f"{self.name}.apply",
@@ -280,10 +272,6 @@ class Optimizer(OptimizerState, Options):
             schedule = registry.deserialize(rate, custom_objects, "keras.optimizers.schedules")
             config = {**config, "learning_rate": schedule}
         return cls(**config)
-
-
-def _path(variable: Any) -> str:
-    return getattr(variable, "path", None) or f"tensor of shape {tuple(variable.shape)}"
 
 
 def _as_tensor(gradient: Any, variable: Any) -> Tensor:

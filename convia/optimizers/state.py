@@ -15,6 +15,11 @@ from convia.schedules import LearningRateSchedule
 from convia.variable import Variable
 
 
+def path_of(variable: Any) -> str:
+    """Return what a variable is called in messages."""
+    return getattr(variable, "path", None) or f"tensor of shape {tuple(variable.shape)}"
+
+
 class OptimizerState:
     """The state of an optimizer, in Keras's order: iteration, learning_rate, then what ``build`` adds."""
 
@@ -45,11 +50,20 @@ class OptimizerState:
 
     def slots(self, variable: Any) -> tuple[Any, ...]:
         """Return the tensors kept for a variable, in the order of ``slot_groups``."""
-        return self._slots[self._index[id(variable)]]
+        return self._slots[self._get_variable_index(variable)]
 
     def _get_variable_index(self, variable: Any) -> int:
-        """Return the place of a variable in the list that the optimizer was built with."""
-        return self._index[id(variable)]
+        """Return the place of a variable in the list that the optimizer was built with.
+
+        Raises:
+            ValueError: it is not there.
+        """
+        place = self._index.get(id(variable))
+        if place is None:
+            received = f"the unknown variable {path_of(variable)!r}"
+            remedy = "Make a new optimizer for new variables; compile() again after unfreezing."
+            raise ValueError(explain(f"{self.name}.apply", received, "variables it was built with", remedy))
+        return place
 
     @property
     def iterations(self) -> Any:

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from convia import Input, Model, Sequential, applications, layers
+from convia import Input, Model, Sequential, applications, config, layers
 from convia.images import ImageDataGenerator
 from convia.training import advice
 from convia.training.data import adapt
@@ -43,6 +43,19 @@ def test_freezing_after_compile_is_told_once():
         fit(model)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        fit(model)
+
+
+@pytest.mark.parametrize("engine", ["torch", "native"])
+def test_what_was_thawed_after_compile_is_unknown_to_the_optimizer(engine):
+    config.set_engine(engine)
+    model = stack()
+    model.get_layer("first").trainable = False
+    model.compile("adam", "mse")
+    fit(model)
+    model.get_layer("first").trainable = True
+    expected = r"adam\.apply: received the unknown variable 'first/kernel'.* compile\(\) again after unfreezing"
+    with pytest.warns(UserWarning, match="changed after compile"), pytest.raises(ValueError, match=expected):
         fit(model)
 
 
