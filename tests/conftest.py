@@ -1,6 +1,7 @@
 """Keras, where it serves as an oracle, runs on torch; tests leave no settings or names behind."""
 
 import os
+import sys
 
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -25,3 +26,10 @@ def _fresh_start():
     yield
     config._settings.update(settings)
     masks.in_use = False
+
+
+def pytest_sessionfinish():
+    """Write what a worker process has covered while it is still there: it is ended soon after its last test."""
+    coverage = getattr(sys.modules.get("coverage"), "Coverage", None)
+    if coverage is not None and coverage.current() is not None:
+        coverage.current().save()

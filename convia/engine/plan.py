@@ -124,7 +124,7 @@ class Plan:
     random_layers: list[Any] = field(default_factory=list)  # by the number that steps call "key"
     constrained: list[Any] = field(default_factory=list)  # weights with a constraint, which torch applies
     constants: list[tuple[Any, str, Tensor]] = field(default_factory=list)  # (owner, attribute, value at lowering)
-    _costs: dict[tuple[int, int], float] = field(default_factory=dict)  # of so many steps, with so many channels as lanes
+    _costs: dict[tuple[int, int], float] = field(default_factory=dict)  # by steps and channels as lanes
 
     def tensor(self, shape: Shape) -> int:
         """Add a tensor and return its number."""
