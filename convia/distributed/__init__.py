@@ -5,8 +5,20 @@ batches; of each batch it computes the outputs for its own rows, and gets those 
 therefore those of the whole batch, whatever they are, in every process; gradients are averaged in one piece.
 """
 
-from convia.distributed.parallel import agree, average, mean, moments, outputs, settle
-from convia.distributed.processes import any_of_us, begin, is_first, join, meet, on_gpus, rank, share, size, sum_up
+from convia.distributed.parallel import agree, average, mean, moments, outputs, own_numbers, settle
+from convia.distributed.processes import (
+    any_of_us,
+    begin,
+    is_first,
+    join,
+    meet,
+    on_gpus,
+    rank,
+    share,
+    size,
+    sum_of,
+    sum_up,
+)
 
 __all__ = [
     "agree",
@@ -20,9 +32,11 @@ __all__ = [
     "moments",
     "on_gpus",
     "outputs",
+    "own_numbers",
     "rank",
     "settle",
     "share",
     "size",
+    "sum_of",
     "sum_up",
 ]

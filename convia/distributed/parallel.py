@@ -59,7 +59,7 @@ def outputs(model: Any, x: Any, training: bool) -> Any:
     rows = share(count)
     own = tree.map_structure(lambda leaf: leaf if leaf is None else leaf[rows], x)
     _part = (rows.stop - rows.start) * size() / count
-    with _own_numbers():
+    with own_numbers():
         found = model(own, training=training)
     return tree.map_structure(lambda leaf: _gathered(leaf, rows, count), found)
 
@@ -78,7 +78,7 @@ _own_state: tuple[int, Tensor] | None = None
 
 
 @contextmanager
-def _own_numbers() -> Iterator[None]:
+def own_numbers() -> Iterator[None]:
     """Draw what is left to chance within the network from numbers of this process's own."""
     global _own_state
     shared, seed = torch.get_rng_state(), torch.initial_seed()

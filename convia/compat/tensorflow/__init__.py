@@ -28,6 +28,7 @@ from convia.compat.tensorflow import math as _math
 from convia.compat.tensorflow import nn as _nn
 from convia.compat.tensorflow import picking as _picking
 from convia.compat.tensorflow import randomness as _randomness
+from convia.compat.tensorflow import replicas as _replicas
 from convia.compat.tensorflow import shapes as _shapes
 from convia.compat.tensorflow import strings as _strings
 from convia.compat.tensorflow import summary as _summary
@@ -70,7 +71,7 @@ def _spaces() -> dict[str, Any]:
     cluster = _space("distribute.cluster_resolver", _devices.RESOLVERS)
     distribute = {
         "cluster_resolver": cluster,
-        "experimental": _space("distribute.experimental", _devices.EXPERIMENTAL_DISTRIBUTE),
+        "experimental": _space("distribute.experimental", _replicas.EXPERIMENTAL_DISTRIBUTE),
     }
     train = {name: getattr(_train, name) for name in _train.__all__}
     return {
@@ -85,7 +86,7 @@ def _spaces() -> dict[str, Any]:
                 "experimental": _space("debugging.experimental", {"enable_dump_debug_info": _control.no_op}),
             },
         ),
-        "distribute": _space("distribute", {**_devices.DISTRIBUTE, **distribute}),
+        "distribute": _space("distribute", {**_replicas.DISTRIBUTE, **distribute}),
         "dtypes": _space(
             "dtypes", {**_dtypes.NAMES, "DType": _dtypes.DType, "as_dtype": _dtypes.as_dtype, "cast": _arrays.cast}
         ),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from convia import datasets, initializers, ops, regularizers
-from convia.compat.tensorflow import control, data, devices
+from convia.compat.tensorflow import control, data, replicas
 from convia.compat.tensorflow.door import api, given
 from convia.compat.tensorflow.extras import EXTRAS
 from convia.compat.tensorflow.names import Namespace
@@ -224,7 +224,7 @@ def _learn() -> Namespace:
 def _contrib() -> Namespace:
     projector = _space("contrib.tensorboard.plugins.projector", ProjectorConfig=Proto, visualize_embeddings=_ignored)
     plugins = _space("contrib.tensorboard.plugins", projector=projector)
-    strategies = {name: value for name, value in devices.DISTRIBUTE.items() if name.endswith("Strategy")}
+    strategies = {name: value for name, value in replicas.DISTRIBUTE.items() if name.endswith("Strategy")}
     members = {
         "data": _space("contrib.data", **data.DATA),
         "distribute": _space("contrib.distribute", **strategies),

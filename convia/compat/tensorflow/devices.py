@@ -1,14 +1,11 @@
-"""Devices, settings and strategies: ``tf.config``, ``tf.distribute``, ``tf.test``."""
+"""Devices and settings: ``tf.config``, ``tf.test``, and the resolvers of ``tf.distribute``."""
 
-import contextlib
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
 
-from convia import config, ops, tree
-from convia.compat.tensorflow.data import Dataset
+from convia import config
 from convia.errors import explain
 
 
@@ -137,79 +134,6 @@ def list_local_devices(session_config: Any = None) -> list[Any]:
     ]
 
 
-class ReduceOp:
-    """Ways to join the values of replicas."""
-
-    SUM, MEAN = "SUM", "MEAN"
-
-
-class Strategy:
-    """One device does all the work; the scope is there for programs that were written for more.
-
-    Args:
-        *args, **kwargs: devices, resolvers and options; accepted.
-    """
-
-    num_replicas_in_sync = 1
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.extended = SimpleNamespace(worker_devices=["/device:CPU:0"], parameter_devices=["/device:CPU:0"])
-        self.cluster_resolver = None
-
-    def scope(self) -> Any:
-        """Return a block in which nothing is different."""
-        return contextlib.nullcontext(self)
-
-    def run(self, fn: Callable[..., Any], args: Any = (), kwargs: Any = None, options: Any = None) -> Any:
-        """Call a function, as each replica would."""
-        return fn(*args, **(kwargs or {}))
-
-    experimental_run_v2 = run
-
-    def reduce(self, reduce_op: Any, value: Any, axis: Any = None) -> Any:
-        """Return the sum or mean over replicas (there is one), and along an axis."""
-        if axis is None:
-            return value
-        joined = ops.sum if str(getattr(reduce_op, "value", reduce_op)).upper().endswith("SUM") else ops.mean
-        return tree.map_structure(lambda x: joined(x, axis=axis), value)
-
-    def experimental_distribute_dataset(self, dataset: Any, options: Any = None) -> Any:
-        """Return the dataset."""
-        return dataset
-
-    def distribute_datasets_from_function(self, dataset_fn: Callable[[Any], Dataset], options: Any = None) -> Any:
-        """Return the dataset that a function makes."""
-        return dataset_fn(SimpleNamespace(get_per_replica_batch_size=int, num_input_pipelines=1, input_pipeline_id=0))
-
-    def experimental_local_results(self, value: Any) -> tuple[Any, ...]:
-        """Return the values of all replicas: the one."""
-        return (value,)
-
-    def gather(self, value: Any, axis: int) -> Any:
-        """Return the values of all replicas joined: the one."""
-        return value
-
-
-class MirroredStrategy(Strategy):
-    """Copies on several GPUs; here one device."""
-
-
-class MultiWorkerMirroredStrategy(Strategy):
-    """Copies on several machines; here one device."""
-
-
-class OneDeviceStrategy(Strategy):
-    """One device."""
-
-
-class CentralStorageStrategy(Strategy):
-    """Variables in one place; here one device."""
-
-
-class TPUStrategy(Strategy):
-    """TPUs; here one device."""
-
-
 class Resolver:
     """Looks for TPUs and clusters; there are none.
 
@@ -239,35 +163,9 @@ class ConfigResolver:
         return SimpleNamespace(as_dict=dict, jobs=[])
 
 
-_current = Strategy()
-STRATEGIES = {
-    cls.__name__: cls
-    for cls in (Strategy, MirroredStrategy, MultiWorkerMirroredStrategy, OneDeviceStrategy, TPUStrategy)
-}
-DISTRIBUTE: dict[str, Any] = {
-    **STRATEGIES,
-    "HierarchicalCopyAllReduce": SimpleNamespace,
-    "InputContext": SimpleNamespace,
-    "NcclAllReduce": SimpleNamespace,
-    "ReduceOp": ReduceOp,
-    "ReductionToOneDevice": SimpleNamespace,
-    "RunOptions": dict,
-    "get_replica_context": lambda: SimpleNamespace(
-        all_reduce=lambda reduce_op, value: value, replica_id_in_sync_group=0, num_replicas_in_sync=1
-    ),
-    "get_strategy": lambda: _current,
-    "has_strategy": lambda: False,
-    "in_cross_replica_context": lambda: True,
-}
-EXPERIMENTAL_DISTRIBUTE = {
-    "CentralStorageStrategy": CentralStorageStrategy,
-    "CollectiveCommunication": SimpleNamespace(AUTO="AUTO", RING="RING", NCCL="NCCL"),
-    "MultiWorkerMirroredStrategy": MultiWorkerMirroredStrategy,
-    "TPUStrategy": TPUStrategy,
-}
 RESOLVERS = {"TFConfigClusterResolver": ConfigResolver, "TPUClusterResolver": Resolver}
 
 
 __all__ = [
-    "CONFIG", "DISTRIBUTE", "EXPERIMENTAL_CONFIG", "EXPERIMENTAL_DISTRIBUTE", "RESOLVERS", "TEST", "list_local_devices",
+    "CONFIG", "EXPERIMENTAL_CONFIG", "RESOLVERS", "TEST", "list_local_devices",
 ]  # fmt: skip

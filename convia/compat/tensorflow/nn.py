@@ -11,6 +11,7 @@ from convia import layout, ops, random
 from convia.compat.tensorflow.door import api, given, numbers
 from convia.compat.tensorflow.math import MATH
 from convia.compat.tensorflow.randomness import stream
+from convia.compat.tensorflow.replicas import replicas
 from convia.errors import explain
 
 
@@ -188,7 +189,8 @@ def _average_loss(per_example_loss: Any, sample_weight: Any = None, global_batch
     """The sum of the losses of a batch divided by the size of the batch of all devices."""
     losses = given(per_example_loss)
     losses = losses if sample_weight is None else ops.multiply(losses, given(sample_weight))
-    return ops.divide(ops.sum(losses), losses.shape[0] if global_batch_size is None else int(global_batch_size))
+    count = losses.shape[0] * replicas() if global_batch_size is None else int(global_batch_size)
+    return ops.divide(ops.sum(losses), count)
 
 
 def _lookup(params: Any, ids: Any, max_norm: Any = None) -> Any:
@@ -247,7 +249,9 @@ _ROWS: dict[str, Callable[..., Any]] = {
     "log_softmax": lambda logits, axis=None: ops.log_softmax(given(logits), -1 if axis is None else axis),
     "moments": _moments,
     "pool": _pool,
-    "scale_regularization_loss": lambda regularization_loss: ops.sum(given(regularization_loss)),
+    "scale_regularization_loss": lambda regularization_loss: ops.divide(
+        ops.sum(given(regularization_loss)), replicas()
+    ),
     "separable_conv2d": _separable,
     "sigmoid_cross_entropy_with_logits": _sigmoid_crossentropy,
     "silu": lambda features, beta=1.0: ops.multiply(given(features), ops.sigmoid(ops.multiply(given(features), beta))),
