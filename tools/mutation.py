@@ -12,6 +12,7 @@ import argparse
 import ast
 import copy
 import importlib.util
+import multiprocessing
 import os
 import random
 import shutil
@@ -22,6 +23,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST = 0.85  # the share of mistakes that tests have to find
@@ -139,24 +142,38 @@ def copied(folder: Path) -> None:
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    native = importlib.util.find_spec("convia.engine._native")
-    if native is not None and native.origin is not None:
-        shutil.copy2(native.origin, folder / "convia" / "engine")
+    for name in ("_native", "_pixels"):
+        native = importlib.util.find_spec(f"convia.engine.{name}")
+        if native is not None and native.origin is not None:
+            shutil.copy2(native.origin, folder / "convia" / "engine")
     (folder / "sitecustomize.py").write_text(_PATHS)
 
 
 def passes(folder: Path, tests: tuple[str, ...], seconds: float) -> bool:
-    """Run tests until the first that fails; one that does not end is one that fails."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    with tempfile.TemporaryFile() as sink:
-        try:
-            done = subprocess.run(
-                command, cwd=folder, env=environment, stdout=sink, stderr=sink, timeout=seconds, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return False
-    return done.returncode == 0
+    """Run tests until the first that fails; one that does not end is one that fails.
+
+    Processes are forked from one that has imported what takes long, so that a run costs little more than its tests.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "keras", "pytest"])
+    process = context.Process(target=_run, args=(folder, tests))
+    process.start()
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+    return process.exitcode == 0
+
+
+def _run(folder: Path, tests: tuple[str, ...]) -> None:
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    os.chdir(folder)
+    exec(_PATHS)
+    sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True  # a mistake is made quicker than times of files tell apart
+    sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *tests]))
 
 
 def tried(folder: Path, name: str, tests: tuple[str, ...], count: int, seed: int) -> tuple[int, int]:
@@ -191,6 +208,7 @@ def main() -> None:
     found = total = 0
     with tempfile.TemporaryDirectory(prefix="convia-mutation-") as place:
         copied(Path(place))
+        os.environ |= {"KERAS_BACKEND": "torch", "PYTHONPATH": place, "PYTHONDONTWRITEBYTECODE": "1"}
         for name in given.names or TARGETS:
             some, of = tried(Path(place), name, TARGETS[name], given.count, given.seed)
             print(f"{name}: {some} of {of} found")
