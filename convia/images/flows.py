@@ -192,7 +192,10 @@ class FilesIterator(ImagesIterator):
         found = [*islice((j for j in after if self._is_readable(j)), count)]
         if not found:
             received = f"{self.n} files, none of which can be read ({', '.join([*self.unreadable][:3])}, …)"
-            raise OSError(explain(type(self).__name__, received, "image files"))
+            why = next(iter(self.unreadable.values()), "")
+            raise OSError(
+                explain(type(self).__name__, received, "image files", f"The first says: {why}" if why else "")
+            )
         return np.resize(found, count)
 
     def _is_readable(self, index: int) -> bool:
