@@ -114,6 +114,7 @@ FOUND_OUT = {"Lambda": ("output_shape",)}
 # argument → value in any older era → value today
 VALUES: dict[str, dict[Any, Any]] = {
     "data_format": {"th": "channels_first", "tf": "channels_last", "default": None},
+    "reduction": {"auto": "sum_over_batch_size"},
     "unit_forget_bias": {"one": True, "ones": True, "zero": False, "zeros": False},
 }
 

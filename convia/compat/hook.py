@@ -176,8 +176,8 @@ class _Finder(MetaPathFinder):
 def _moved(fullname: str, path: Any) -> ModuleSpec | None:
     """A module that another library has dropped; one that it still has, with names in it, is left alone."""
     real = PathFinder.find_spec(fullname, path)
-    if real is not None and fullname != "scipy.misc":  # which is there, empty
-        return None
+    if real is not None and fullname != "scipy.misc" and not fullname.startswith("tensorflow_addons"):
+        return None  # scipy.misc is there, empty; the addons need TensorFlow's own library
     note(fullname, paths.MOVED[fullname])
     return ModuleSpec(fullname, _Alias(lambda: importlib.import_module(paths.MOVED[fullname])), is_package=True)
 

@@ -134,6 +134,10 @@ MOVED = {
     "IPython.core": "convia.compat.names.ipython",
     "IPython.core.display": "convia.compat.names.ipython_display",
     "IPython.display": "convia.compat.names.ipython_display",
+    "keras_contrib": "convia.compat.names.contrib_layers",
+    "keras_contrib.layers": "convia.compat.names.contrib_layers",
+    "keras_contrib.layers.normalization": "convia.compat.names.contrib_layers",
+    "keras_contrib.layers.normalization.instancenormalization": "convia.compat.names.contrib_layers",
     "scipy.misc": "convia.compat.names.scipy_misc",
     "sklearn.cross_validation": "sklearn.model_selection",
     "sklearn.externals.joblib": "joblib",
@@ -141,6 +145,11 @@ MOVED = {
     "sklearn.grid_search": "sklearn.model_selection",
     "sklearn.metrics.classification": "sklearn.metrics",
     "sklearn.preprocessing.data": "sklearn.preprocessing",
+    "tensorflow_addons": "convia.compat.addons",
+    **{
+        f"tensorflow_addons.{part}": f"convia.compat.addons.{part}"
+        for part in ("activations", "callbacks", "image", "layers", "losses", "metrics", "optimizers")
+    },
 }
 
 # Modules of other libraries that get back names which they had once, when they are imported

@@ -230,3 +230,14 @@ def test_checkpoints_of_tf_keras_hold_layers_of_one_name(tmp_path):
         again.load_weights(tmp_path / "checkpoint_1").expect_partial()
     for ours, theirs in zip(pair.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_losses_may_be_reduced_automatically():
+    with programs.using("tfkeras"):
+        losses = importlib.import_module("tensorflow.keras.losses")
+
+        class Mine(losses.Loss):
+            def __init__(self):
+                super().__init__(reduction="auto", name="mine")
+
+        assert Mine().reduction == losses.MeanSquaredError("AUTO").reduction == "sum_over_batch_size"

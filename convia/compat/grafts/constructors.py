@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from convia import callbacks, constraints, graph, images, layers, optimizers, regularizers
+from convia import callbacks, constraints, graph, images, layers, losses, optimizers, regularizers
 from convia.compat import arguments
 from convia.compat.door import graft, wrap
 from convia.compat.names import layers as older
@@ -42,6 +42,9 @@ def install() -> None:
     for defaults in arguments.DEFAULTS.values():
         for name in defaults:
             tables.setdefault(name, {})
+    for name in losses.__all__:
+        if inspect.isclass(loss := getattr(losses, name)):
+            wrap(loss, "__init__", name, {})
     others = {name for names, _ in arguments.OPTIMIZERS for name in names.split()}
     for name, table in tables.items():
         owner = _class(name)
