@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -80,17 +81,26 @@ def look_at_pictures(model: Any, batches: Batches) -> None:
     """Warn of pictures that were not prepared as a published network in the model was trained with.
 
     It is looked at where weights were loaded or the network is frozen. The order in which batches are drawn, and the
-    random numbers for it, stay what they are.
+    random numbers for it, stay what they are: of a pipeline or a generator, the first batch is looked at as it passes.
     """
     graph = getattr(model, "graph", None)
     if graph is None:
         return
     inner = [step.operation for step in graph.steps if getattr(step.operation, "graph", None) is not None]
     networks = [(network, known) for network in (model, *inner) if (known := _known(network)) is not None]
+    doubtful = [(network, known) for network, known in networks if known.has_weights or _starts_frozen(network)]
+    x = _samples(batches) if doubtful else None
+    if doubtful and isinstance(batches, IterableBatches) and not isinstance(batches._source, Flow):
+        batches.watch = partial(_look, model, doubtful)
+    _look(model, doubtful, x)
+
+
+def _look(model: Any, networks: list[tuple[Any, Published]], x: Any) -> None:
+    """Warn of pictures, a few of which are ``x``, that do not fit; once for each network."""
     for network, known in networks:
-        if known.is_told or not (known.has_weights or _starts_frozen(network)):
+        if known.is_told:
             continue
-        values = _arriving(model, network, _samples(batches))
+        values = _arriving(model, network, x[:_SAMPLES] if isinstance(x, Tensor) else None)
         if values is None or not values.numel() or values.is_complex():
             continue
         lowest, highest = float(values.min()), float(values.max())
@@ -103,7 +113,7 @@ def look_at_pictures(model: Any, batches: Batches) -> None:
         if known.mode is None:
             remedy = "Give pixels of 0…255 as they are: this network scales them itself."
         received = f"pictures with values of {lowest:.4g}…{highest:.4g} (like {seen})"
-        warnings.warn(explain(f"{known.title} {network.name!r}", received, fitting, remedy), stacklevel=3)
+        warnings.warn(explain(f"{known.title} {network.name!r}", received, fitting, remedy), stacklevel=4)
 
 
 def _known(network: Any) -> Published | None:

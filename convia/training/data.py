@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
@@ -238,7 +238,12 @@ class IterableBatches(Batches):
     """Generators, PyDatasets, torch DataLoaders, anything that can be iterated.
 
     What can be iterated again is started anew each epoch; a generator goes on where it stopped.
+
+    Attributes:
+        watch: called with the inputs of the first batch that passes.
     """
+
+    watch: Callable[[Any], None] | None = None
 
     def __init__(self, source: Any, steps: int | None, shuffle: Any = False, class_weight: Any = None) -> None:
         self._source = source
@@ -260,6 +265,9 @@ class IterableBatches(Batches):
         for batch in islice(self._raw(), self.steps):
             self._made_of = pipeline.files(batch)
             x, y, weight = (as_tensors(part, device) for part in unpack(batch))
+            if self.watch is not None:
+                self.watch(x)
+                self.watch = None
             if self._class_weight:
                 weight = class_weights(y, self._class_weight, weight)
             yield x, y, weight

@@ -4,9 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 from convia import Input, Model, Sequential, applications, config, layers
 from convia.images import ImageDataGenerator
+from convia.pipeline import Dataset
 from convia.training import advice
 from convia.training.data import adapt
 
@@ -121,16 +124,33 @@ CASES = {
 TELLS = {"frozen within another", "behind a scale", "behind augmentation"}
 
 
+SOURCES = {
+    "arrays": lambda x, y: (x, y),
+    "flow": lambda x, y: (ImageDataGenerator().flow(x, y, batch_size=3),),
+    "pipeline": lambda x, y: (Dataset.from_tensor_slices((x, y)).batch(3),),
+    "loader": lambda x, y: (DataLoader(TensorDataset(torch.as_tensor(x), torch.as_tensor(y)), batch_size=3),),
+    "generator": lambda x, y: (iter([(x, y)]),),
+}
+
+
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("as_flow", [False, True])
-def test_where_it_is_looked_at(case, as_flow):
-    model, targets = CASES[case](), np.zeros((6, 2))
-    data = (ImageDataGenerator().flow(PIXELS, targets, batch_size=3),) if as_flow else (PIXELS, targets)
+@pytest.mark.parametrize("source", SOURCES)
+def test_where_it_is_looked_at(case, source):
+    model, data = CASES[case](), SOURCES[source](PIXELS, np.zeros((6, 2)))
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         model.evaluate(*data, verbose=0)
     expected = r"MobileNetV2 'mobilenetv2_1.00_32': received pictures with values of"
     assert [str(warning.message)[: len(expected)] for warning in told] == [expected] * (case in TELLS)
+
+
+def test_pictures_that_pass_are_looked_at_once():
+    model = on_top(small())
+    pipeline = Dataset.from_tensor_slices((PIXELS, np.zeros((6, 2)))).batch(3)
+    with pytest.warns(UserWarning, match="received pictures with values of") as told:
+        model.fit(pipeline, epochs=2, verbose=0)
+        model.fit(pipeline, verbose=0)
+    assert len(told) == 1
 
 
 def test_looking_draws_nothing():
