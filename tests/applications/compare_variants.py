@@ -3,7 +3,7 @@
 Printed per variant: without top, without top but pooled, and with top, each with another size of pictures, how far
 outputs are apart, relative to the largest; in brackets, how far Keras's change if its input grows by a millionth.
 
-python tests/applications/compare_variants.py [TITLE ...]
+python tests/applications/compare_variants.py [TITLE ...]     (the results are in variants.md)
 """
 
 import argparse
