@@ -182,14 +182,17 @@ def section(name: str, docstring: str) -> str:
 
 
 def ratios(names: list[str]) -> str:
-    """Return a list of the lines that compare."""
-    lines = []
+    """Return a table of the lines that compare; before those that are indented stands the line above them."""
+    rows = []
     for name in names:
-        path = RESULTS / f"{name}.txt"
-        if path.exists():
-            text = path.read_text(encoding="utf-8").partition("\n")[2]
-            lines += [f"{name:13} {' '.join(line.split())}" for line in text.splitlines() if _RATIO.search(line)]
-    return "## All ratios\n\n```text\n" + "\n".join(lines) + "\n```\n" if lines else ""
+        path, heading = RESULTS / f"{name}.txt", ""
+        for line in path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else ():
+            indented = line.startswith(" ")
+            heading = heading if indented else line.strip()
+            if _RATIO.search(line):
+                cells = re.split(r"\s{2,}", line.strip())
+                rows.append(f"| {name} | {' · '.join([heading, *cells] if indented and heading else cells)} |\n")
+    return "## All ratios\n\n| benchmark | compared |\n|---|---|\n" + "".join(rows) if rows else ""
 
 
 def main() -> None:

@@ -76,6 +76,8 @@ def test_page_of_benchmarks(monkeypatch, tmp_path):
     text = bench.section("engine", known["engine"])
     assert "pictures/benchmarks/engine.png" in text and printed in text and "2030-01-01" in text
     assert (tmp_path / "pictures" / "engine.png").stat().st_size > 1000
-    assert bench.ratios(["engine", "overhead"]).count("\n") == 5 and "4.0×" in bench.ratios(["engine"])
+    assert bench.ratios(["engine", "overhead"]).endswith("|---|---|\n| engine | course fit → 4.0× the best |\n")
+    (tmp_path / "results" / "images.txt").write_text("2030-01-01\n" + blocks)
+    assert "| images | ResNet50, predict · torch-nchw · 0.5 s · 2.00 × |" in bench.ratios(["images"])
     assert "Not measured yet" in bench.section("overhead", known["overhead"])
     assert convia.__name__ in bench.machine() and "torch" in bench.machine()
