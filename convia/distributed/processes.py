@@ -13,6 +13,8 @@ from convia import config
 
 _LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun and its like set
 
+_of_values: Any = None  # the group of ``gather``
+
 
 def size() -> int:
     """Return the number of processes, 1 where nothing is shared."""
@@ -94,6 +96,22 @@ def any_of_us(flag: bool) -> bool:
 def meet() -> None:
     """Wait until all processes have come to this point."""
     any_of_us(False)
+
+
+def gather(value: Any) -> list[Any]:
+    """Return the values of all processes, in their order.
+
+    They travel in a group of their own, so threads that prepare data do not get between the steps of a training.
+    """
+    global _of_values
+    if size() < 2:
+        return [value]
+    join()
+    if _of_values is None:
+        _of_values = dist.new_group(backend="gloo")
+    found: list[Any] = [None] * size()
+    dist.all_gather_object(found, value, group=_of_values)
+    return found
 
 
 def share(count: int) -> slice:

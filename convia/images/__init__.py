@@ -9,6 +9,7 @@ from convia.images.generator import ImageDataGenerator
 from convia.images.iterators import Iterator, NumpyArrayIterator
 from convia.images.resizing import resize, smart_resize
 from convia.images.rows import rows
+from convia.images.shards import image_dataset_from_shards
 
 __all__ = [
     "DataFrameIterator",
@@ -19,6 +20,7 @@ __all__ = [
     "array_to_img",
     "examine",
     "image_dataset_from_directory",
+    "image_dataset_from_shards",
     "img_to_array",
     "load_img",
     "resize",

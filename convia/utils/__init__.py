@@ -10,7 +10,14 @@ from convia.config import (
 from convia.config import dtype_name as standardize_dtype
 from convia.fetch import get_file
 from convia.function import get_source_inputs
-from convia.images import array_to_img, image_dataset_from_directory, img_to_array, load_img, save_img
+from convia.images import (
+    array_to_img,
+    image_dataset_from_directory,
+    image_dataset_from_shards,
+    img_to_array,
+    load_img,
+    save_img,
+)
 from convia.models.plot import model_to_dot, plot_model
 from convia.numerical import normalize, to_categorical
 from convia.random import set_random_seed
@@ -51,6 +58,7 @@ __all__ = [
     "get_registered_object",
     "get_source_inputs",
     "image_dataset_from_directory",
+    "image_dataset_from_shards",
     "img_to_array",
     "is_interactive_logging_enabled",
     "is_keras_tensor",

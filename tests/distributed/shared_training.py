@@ -43,6 +43,32 @@ class Batches(keras.utils.PyDataset):
         return self.x[index * 9 : index * 9 + 9], self.y[index * 9 : index * 9 + 9]
 
 
+def _images(folder, x, y):
+    """Write the arrays as pictures to a folder of this process's own, whose name does not matter."""
+    place = folder / f"images-{os.environ.get('RANK', '0')}"
+    for number, (pixels, label) in enumerate(zip(x, y, strict=True)):
+        path = place / "abc"[label] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        keras.utils.save_img(path, pixels, scale=True)
+    return place
+
+
+def flow(place, size):
+    """Pictures in a random order, turned at random."""
+    generator = keras.preprocessing.image.ImageDataGenerator(rescale=1 / 255, rotation_range=20)
+    how = {"target_size": (8, 8), "color_mode": "grayscale", "class_mode": "sparse", "batch_size": size}
+    return generator.flow_from_directory(place, **how)
+
+
+def _folder(place):
+    how = {"image_size": (8, 8), "color_mode": "grayscale", "batch_size": 9, "verbose": False}
+    return keras.utils.image_dataset_from_directory(place, **how).map(lambda x, y: (x / 255, y))
+
+
+def _pipeline(x, y):
+    return keras.pipeline.Dataset.from_tensor_slices((x, y)).shuffle(34).batch(9).prefetch(2)
+
+
 def fit(kind, folder, engine):
     """Train for 20 steps of 9, 9, 9 and 7 samples; return the weights and all that was measured."""
     keras.utils.set_random_seed(3)
@@ -57,6 +83,10 @@ def fit(kind, folder, engine):
         "": lambda: ((x, y), {"batch_size": 9}),
         "weights": lambda: ((x, y), {"batch_size": 9, "class_weight": {0: 1.0, 1: 3.0, 2: 0.2}}),
         "dataset": lambda: ((Batches(x, y),), {}),
+        "flow": lambda: ((flow(_images(folder, x, y), 9),), {}),
+        "folder": lambda: ((_folder(_images(folder, x, y)),), {}),
+        "pipeline": lambda: ((_pipeline(x, y),), {}),
+        "endless": lambda: ((_pipeline(x, y).repeat(),), {"steps_per_epoch": 3}),
         "generator": lambda: ((iter([Batches(x, y)[i % 4] for i in range(20)]),), {"steps_per_epoch": 4}),
     }[how]
     args, named = data()

@@ -15,6 +15,7 @@ from convia import distributed, layers
 
 HERE = Path(__file__).parent
 KINDS = ["plain", "synchronized", "penalized", "plain-weights", "plain-dataset", "plain-generator"]
+KINDS += [f"plain-{source}" for source in ("flow", "folder", "pipeline", "endless")]
 RUNS = {2: [*KINDS, "rules"], 4: KINDS[:2]}  # processes: what they do
 
 
