@@ -36,7 +36,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "convia/optimizers/adam.py": _OPTIMIZERS,
     "convia/optimizers/base.py": _OPTIMIZERS,
     "convia/optimizers/state.py": _OPTIMIZERS,
-    "convia/training/objective.py": _TRAINING,
+    "convia/training/objective.py": ("tests/training/test_objective.py", *_TRAINING),
     "convia/training/data.py": _TRAINING,
     "convia/training/trainer.py": _TRAINING,
 }
