@@ -14,8 +14,8 @@ from convia.report.style import BLUE, ORANGE, drawing, figure, place, write
 from convia.texts import Say
 
 _RANGE_STEPS, _LOWEST, _HIGHEST = 80, 1e-6, 1.0  # of the learning-rate range test
-_MEMORY = 0.9  # of the smoothed loss
-_DIVERGED = 4.0  # times the least loss
+_DECADE = 13  # steps in which the rate grows tenfold
+_DIVERGED = 3.0  # times the first loss
 AUGMENT: dict[str, dict[str, Any]] = {  # preset → arguments of ImageDataGenerator
     "none": {},
     "light": {"rotation_range": 5, "width_shift_range": 0.05, "height_shift_range": 0.05, "zoom_range": 0.05},
@@ -57,7 +57,7 @@ def imbalance(part: Part, names: list[str], say: Say | None = None) -> str:
 def find_rate(model: Any, images: ImageData, batch_size: int, seed: int, picture: Path) -> float:
     """Find a learning rate by a range test (Smith 2017, "Cyclical learning rates") and draw it.
 
-    The rate grows from step to step; the one at which the smoothed loss falls steepest is taken. Weights and the
+    The rate grows from step to step; the one around which the loss falls steepest is taken. Weights and the
     optimizer are as before afterwards.
 
     Raises:
@@ -65,29 +65,49 @@ def find_rate(model: Any, images: ImageData, batch_size: int, seed: int, picture
     """
     weights = model.get_weights()
     optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
-    random = np.random.RandomState(seed)
-    rates, losses, smooth = [], [], 0.0
-    for step, rate in enumerate(np.geomspace(_LOWEST, _HIGHEST, _RANGE_STEPS)):
-        chosen = images.training.take(random.choice(len(images.training), min(batch_size, len(images.training))))
-        model.optimizer.learning_rate = float(rate)
-        result = model.train_on_batch(chosen.images, chosen.labels)
-        loss = float(result[0] if isinstance(result, (list, tuple)) else result)
-        smooth = _MEMORY * smooth + (1 - _MEMORY) * loss
-        losses.append(smooth / (1 - _MEMORY ** (step + 1)))
-        rates.append(float(rate))
-        model.reset_metrics()
-        if not np.isfinite(loss) or losses[-1] > _DIVERGED * min(losses):
-            break
+    rates, losses = _tried(model, images.training, batch_size, np.random.RandomState(seed))
     model.set_weights(weights)
     model.compile(optimizer, loss=model.loss, metrics=["accuracy"])
-    finite = np.isfinite(losses)
-    rates, losses = np.array(rates)[finite].tolist(), np.array(losses)[finite].tolist()
-    if len(losses) < 3:
-        raise ValueError(explain("--lr auto", "a loss that is no number at once", "one that falls", "Pass a number."))
-    best = rates[int(np.gradient(losses, np.log(rates))[: int(np.argmin(losses)) + 1].argmin())]
+    if len(losses) < _DECADE:
+        raise ValueError(explain("--lr auto", "a loss that grows at once", "one that falls", "Pass a number."))
+    best = rates[_steepest(rates, losses)]
     if distributed.is_first():
         _draw_rates(rates, losses, best).savefig(picture)
     return float(f"{best:.2g}")
+
+
+def _tried(model: Any, part: Part, batch_size: int, random: Any) -> tuple[list[float], list[float]]:
+    """Return rates and the loss at each, until it is no number or has grown much.
+
+    Of the losses is taken off by how much a batch was harder than others before anything was learned.
+    """
+    count = min(batch_size, len(part))
+    batches = [part.take(random.choice(len(part), count)) for _ in range(_RANGE_STEPS)]
+    before = np.array([_loss(model, model.test_on_batch, batch) for batch in batches])
+    rates, losses = np.geomspace(_LOWEST, _HIGHEST, _RANGE_STEPS).tolist(), []
+    for rate, batch, harder in zip(rates, batches, before - before.mean(), strict=True):
+        model.optimizer.learning_rate = rate
+        losses.append(_loss(model, model.train_on_batch, batch) - float(harder))
+        if not np.isfinite(losses[-1]) or losses[-1] > _DIVERGED * losses[0]:
+            losses.pop()
+            break
+    return rates[: len(losses)], losses
+
+
+def _loss(model: Any, step: Any, batch: Part) -> float:
+    result = step(batch.images, batch.labels)
+    model.reset_metrics()
+    return float(result[0] if isinstance(result, (list, tuple)) else result)
+
+
+def _steepest(rates: list[float], losses: list[float]) -> int:
+    """Return where a line through the losses of a tenfold of rates falls most, before they are least."""
+    x, y = np.log(rates), np.array(losses)
+    half = _DECADE // 2
+    places = range(half, len(y) - half)
+    means = [y[i - half : i + half + 1].mean() for i in places]
+    slopes = [np.polyfit(x[i - half : i + half + 1], y[i - half : i + half + 1], 1)[0] for i in places]
+    return half + int(np.argmin(slopes[: int(np.argmin(means)) + 1]))
 
 
 def _draw_rates(rates: list[float], losses: list[float], best: float) -> Any:
@@ -97,7 +117,7 @@ def _draw_rates(rates: list[float], losses: list[float], best: float) -> Any:
         axes = place(made, 0.8, 0.7, 5.3, 2.5)
         axes.plot(rates, losses, color=BLUE)
         axes.axvline(best, color=ORANGE, linestyle="--")
-        axes.set(xscale="log", xlabel="learning rate", ylabel="loss, smoothed")
+        axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
         axes.grid(True, axis="y")
     return made
 
