@@ -70,3 +70,29 @@ def test_a_metric_in_both_lists_has_two_names():
     model = k.Sequential([k.Input((4,)), k.layers.Dense(1)])
     model.compile("sgd", "mse", metrics=["mae"], weighted_metrics=["mae", "mse"], engine="torch")
     assert set(model.test_on_batch(X, Y, return_dict=True)) == {"loss", "mae", "weighted_mae", "mse"}
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (["mae"], {"one_mae", "two_mae"}),
+        ("mae", {"one_mae", "two_mae"}),
+        (["mae", "mse"], {"one_mae", "two_mse"}),
+        ([["mae"], ["mae", "mse"]], {"one_mae", "two_mae", "two_mse"}),
+        ([["mae"], None], {"one_mae"}),
+        ({"two": "mae"}, {"two_mae"}),
+        (["mae", "mse", "msle"], {f"{output}_{name}" for output in ("one", "two") for name in ("mae", "mse", "msle")}),
+        (None, set()),
+    ],
+)
+def test_which_outputs_a_metric_looks_at(given, names):
+    model = two_outputs()
+    model.compile("sgd", ["mse", "mse"], metrics=given, engine="torch")
+    assert set(model.test_on_batch(X, [Y, Z], return_dict=True)) == {"loss", "one_loss", "two_loss"} | names
+
+
+@pytest.mark.parametrize("given", ["mae", ["mae"], [["mae"]]])
+def test_metrics_of_one_output(given):
+    model = k.Sequential([k.Input((4,)), k.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=given, engine="torch")
+    assert set(model.test_on_batch(X, Y, return_dict=True)) == {"loss", "mae"}
