@@ -54,7 +54,8 @@ def filters_png(kernels: npt.NDArray[Any]) -> bytes:
     columns = columns_for(len(chosen), 12)
     if chosen.shape[3] == 3:
         strongest = np.maximum(np.abs(chosen).max((1, 2, 3), keepdims=True), 1e-12)
-        return png_of(_bytes(mosaic(chosen / (2 * strongest) + 0.5, columns, 44, 4)))
+        gaps = np.isnan(mosaic(chosen[..., 0], columns, 44, 4))
+        return png_of(_opaque(mosaic(chosen / (2 * strongest) + 0.5, columns, 44, 4), gaps))
     means = chosen.mean(3)
     limit = float(np.abs(means).max()) or 1.0
     return png_of(_coloured(mosaic(means / limit, columns, 44, 4), _signs))
@@ -74,13 +75,15 @@ def _bright(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _coloured(values: npt.NDArray[Any], paint: Any) -> npt.NDArray[Any]:
-    """Return values (H, W) in colours; NaN, between the pictures, is white."""
+    """Return values (H, W) in colours; NaN, between the pictures, lets the page's background through."""
     gaps = np.isnan(values)
-    return _bytes(np.where(gaps[..., None], 1.0, paint(np.where(gaps, 0, values))))
+    return _opaque(paint(np.where(gaps, 0, values)), gaps)
 
 
-def _bytes(colours: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    levels: npt.NDArray[np.uint8] = np.round(np.clip(colours, 0, 1) * 255).astype(np.uint8)
+def _opaque(colours: npt.NDArray[Any], gaps: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return colours (H, W, 3) as bytes, with transparency where there are gaps (H, W)."""
+    whole = np.concatenate([np.where(gaps[..., None], 0, colours), ~gaps[..., None]], -1)
+    levels: npt.NDArray[np.uint8] = np.round(np.clip(whole, 0, 1) * 255).astype(np.uint8)
     return levels
 
 

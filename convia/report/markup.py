@@ -73,7 +73,7 @@ def picture(content: bytes, alt: str, kind: str = "png", **attributes: Any) -> M
 
 
 def png_of(pixels: npt.NDArray[Any]) -> bytes:
-    """Return uint8 pixels (H, W) or (H, W, 3) as a PNG file."""
+    """Return uint8 pixels (H, W), (H, W, 3) or (H, W, 4) as a PNG file."""
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "png", optimize=True)
     return content.getvalue()
