@@ -52,7 +52,10 @@ class Adam(Optimizer):
 
     def update_steps(self, gradients: Sequence[Tensor], variables: Sequence[Any], learning_rate: float) -> None:
         """Update all variables in one call of torch's fused kernel, where it can serve them."""
-        if type(self).update_step is not Adam.update_step or not all(map(_fusable, gradients, variables)):
+        together = len({variable.device for variable in variables}) == 1
+        if type(self).update_step is not Adam.update_step or not (
+            together and all(map(_fusable, gradients, variables))
+        ):
             super().update_steps(gradients, variables, learning_rate)
             return
         rows = [
@@ -66,7 +69,7 @@ class Adam(Optimizer):
             means,
             squares,
             largest[0] if largest else [],
-            [torch.tensor(float(step))] * len(gradients),
+            [torch.tensor(float(step), device=values[0].device)] * len(gradients),
             lr=learning_rate,
             beta1=self.beta_1,
             beta2=self.beta_2,
@@ -87,7 +90,7 @@ def _in_memory_order(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
 
 def _fusable(gradient: Tensor, variable: Any) -> bool:
     """The fused kernel runs through memory: gradient and variable must lie there in the same order."""
-    if gradient.dtype is not torch.float32 or variable.device.type != "cpu":
+    if gradient.dtype is not torch.float32 or variable.device.type not in ("cpu", "cuda"):
         return False
     strides = zip(gradient.stride(), variable.stride(), gradient.shape, strict=True)
     return gradient.stride() == variable.stride() or all(mine == other or n == 1 for mine, other, n in strides)

@@ -9,7 +9,7 @@ from torch import Tensor
 from convia import distributed, optimizers, tree
 from convia.errors import explain
 from convia.layer import Layer
-from convia.training import advice, blame, plans
+from convia.training import advice, blame, cuda_graphs, plans
 from convia.training.objective import Objective
 
 _ENGINES = (None, "auto", "native", "torch")
@@ -37,6 +37,7 @@ class Compiled(Layer):
         self._stops_at_nan: bool
         self._nan_comes_from: str
         self._reading: blame.Reading
+        self._recorders: dict[bool, cuda_graphs.Recorder]
         quiet = object.__setattr__
         for name, value in (
             ("optimizer", None),
@@ -57,6 +58,7 @@ class Compiled(Layer):
             ("_stops_at_nan", False),
             ("_nan_comes_from", ""),
             ("_reading", blame.Reading()),
+            ("_recorders", {}),
         ):
             quiet(self, name, value)
 
@@ -83,7 +85,9 @@ class Compiled(Layer):
             loss: a name, function or Loss; with several outputs a list or dict of them.
             loss_weights: factors of the outputs' losses.
             metrics, weighted_metrics: lists; with several outputs lists or dicts of lists.
-            run_eagerly, jit_compile: accepted; convia always runs eagerly, on torch's kernels.
+            run_eagerly: call each layer in Python, without the engine and without recordings.
+            jit_compile: "auto" or True records the network as a CUDA graph on a GPU, where nothing but numbers changes
+                from batch to batch; False never does. It changes nothing on CPUs.
             steps_per_execution: steps between calls of the callbacks' batch methods.
             auto_scale_loss: scale the loss when the policy is mixed_float16.
             engine: what computes on a CPU, whatever ``config.set_engine`` and CONVIA_ENGINE say: "auto", "native" (an
@@ -120,7 +124,7 @@ class Compiled(Layer):
         object.__setattr__(self, "_engine_choice", engine)
         if cache_features is not None:
             self.cache_features = cache_features
-        self.run_eagerly, self.jit_compile = run_eagerly, bool(jit_compile) and jit_compile != "auto"
+        self.run_eagerly, self.jit_compile = run_eagerly, bool(jit_compile)
         self.steps_per_execution = 1 if steps_per_execution == "auto" else int(steps_per_execution)
         self._forget_compiled_functions()
         if engine == "native" and getattr(self, "graph", None) is not None:
@@ -141,6 +145,7 @@ class Compiled(Layer):
         object.__setattr__(self, "_learned", None)
         object.__setattr__(self, "_regularized", None)
         object.__setattr__(self, "_first_step", True)
+        object.__setattr__(self, "_recorders", {})
 
     def get_compile_config(self) -> dict[str, Any]:
         """Return the arguments of ``compile`` as plain values."""

@@ -92,9 +92,13 @@ def as_tensor(value: Any, device: torch.device | None = None) -> Any:
         )
     if value.dtype is torch.float64:
         value = value.to(config.torch_dtype(config.floatx()))
-    if device is None or value.device == device:
-        return value
-    return value.to(device, non_blocking=device.type == "cuda")  # in the background, if the memory is pinned
+    return value if device is None or value.device == device else _moved(value, device)
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy to a device; to a GPU from pinned memory, so that the processor goes on meanwhile."""
+    to_gpu = device.type == "cuda" and tensor.device.type == "cpu"
+    return (tensor.pin_memory() if to_gpu else tensor).to(device, non_blocking=device.type == "cuda")
 
 
 def as_tensors(structure: Any, device: torch.device | None = None) -> Any:
@@ -195,7 +199,7 @@ class ArrayBatches(Batches):
         if leaf is None:
             return None
         part = leaf[take] if isinstance(take, slice) else leaf.index_select(0, take)
-        return part if part.device == self._device else part.to(self._device, non_blocking=True)
+        return part if part.device == self._device else _moved(part, self._device)
 
     def names(self, number: int) -> Sequence[str]:
         """Return the places of a batch's samples in the arrays."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from convia import config, distributed, tree
 from convia.callbacks import CallbackList, History
 from convia.errors import explain
-from convia.training import advice, blame, exhausted, features, interruption, memory, native, plans
+from convia.training import advice, blame, cuda_graphs, exhausted, features, interruption, memory, native, plans
 from convia.training.compiled import Compiled
 from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack
 
@@ -51,7 +51,14 @@ class Trainer(Compiled):
         """Return the outputs for one batch; override it for an algorithm of your own."""
         x = unpack(data)[0]
         found = native.outputs(self, x)
-        return distributed.outputs(self, x, training=False) if found is None else found
+        return self._outputs(x, training=False) if found is None else found
+
+    def _outputs(self, x: Any, training: bool) -> Any:
+        """Call the model on a batch: from a recording where that is quicker, and each process on its rows."""
+        if training not in self._recorders:
+            self._recorders[training] = cuda_graphs.Recorder(self, training)
+        found = self._recorders[training](x)
+        return distributed.outputs(self, x, training=training) if found is None else found
 
     def _learn(self, x: Any, y: Any, weight: Any) -> None:
         """One step: outputs, loss, gradients, update; on the native engine where it can."""
@@ -59,7 +66,7 @@ class Trainer(Compiled):
             return
         if self._first_step:
             distributed.agree(self, (x, y, weight))
-        outputs = distributed.outputs(self, x, training=True)
+        outputs = self._outputs(x, training=True)
         loss = self._compute_loss(x, y, outputs, weight, training=True)
         if self._first_step:
             self._check_first_step(loss, x, outputs)
@@ -93,7 +100,7 @@ class Trainer(Compiled):
         if native.step(self, x, y, weight, "test"):
             return
         with torch.no_grad():
-            outputs = distributed.outputs(self, x, training=False)
+            outputs = self._outputs(x, training=False)
             self._note_loss(self._compute_loss(x, y, outputs, weight, training=False), outputs)
             self._update_metrics(x, y, outputs, weight)
 
