@@ -241,3 +241,18 @@ def test_losses_may_be_reduced_automatically():
                 super().__init__(reduction="auto", name="mine")
 
         assert Mine().reduction == losses.MeanSquaredError("AUTO").reduction == "sum_over_batch_size"
+
+
+def test_sizes_of_symbolic_tensors_make_grids():
+    with programs.using("keras2"):
+        k, layers = importlib.import_module("keras.backend"), importlib.import_module("keras.layers")
+        models = importlib.import_module("keras.models")
+        x = layers.Input((4, 6, 2))
+        sizes = k.shape(x)[1:3]
+        rows = k.tile(k.arange(0, stop=sizes[0]), [sizes[1]])
+        grid = k.cast(k.reshape(rows, [1, sizes[0], sizes[1], 1]), k.dtype(x))
+        values = k.reshape(x + grid, [-1, sizes[0], sizes[1], 1, 2])
+        assert k.int_shape(values) == (None, 4, 6, 1, 2)
+        found = models.Model(x, values).predict(np.zeros((1, 4, 6, 2)))
+        np.testing.assert_array_equal(found[0, ..., 0, 0].reshape(-1), np.tile(np.arange(4), 6))
+        assert k.tf.reduce_sum(k.constant([1.0, 2.0])).numpy() == 3

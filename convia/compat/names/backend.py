@@ -1,6 +1,7 @@
 """``keras.backend`` beside what ``convia.backend`` has: sessions, axis orders under K1's names, ages of TensorFlow."""
 
 import contextlib
+import importlib
 import inspect
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,6 @@ from convia import config, ops, symbolic
 from convia.compat import eras
 from convia.compat.grafts.symbols import Shape
 from convia.compat.report import note
-from convia.errors import explain
 from convia.graph import Input
 from convia.symbolic import KerasTensor
 from convia.variable import Variable as _Variable
@@ -160,7 +160,8 @@ def get_variable_shape(x: Any) -> tuple[int, ...]:
 
 
 def _sizes_of(x: Any) -> Any:
-    return torch.tensor(list(x.shape))
+    """The sizes, as a tensor that has numbers even while shapes are computed."""
+    return torch.tensor(list(x.shape), dtype=torch.int32, device="cpu")
 
 
 def shape(x: Any) -> Any:
@@ -170,32 +171,16 @@ def shape(x: Any) -> Any:
     return K.shape(x)
 
 
-def _origin(size: Any) -> Any:
-    """The (tensor, axis) that a symbolic size is of: ``K.shape(x)[0]`` is of (x, 0); other sizes are as they are."""
-    if not isinstance(size, KerasTensor):
-        return int(size)
-    node = size.node
-    if node is not None and len(node.args) == 2 and isinstance(node.args[1], int):
-        source = node.args[0].node
-        if getattr(source.operation, "function", None) is _sizes_of:
-            return source.args[0], node.args[1]
-    raise TypeError(explain("keras.backend", f"the symbolic size {size!r}", "numbers and K.shape(x)[axis]"))
-
-
-def _resolved(sizes: list[Any]) -> tuple[int, ...]:
-    return tuple(size[0].shape[size[1]] if isinstance(size, tuple) else size for size in sizes)
-
-
 def _with_sizes(function: Any, shape: Any, *args: Any, **kwargs: Any) -> Any:
     """Call function(sizes, …), as a node of the graph where sizes are those of symbolic tensors."""
     if isinstance(shape, KerasTensor):
         shape = [shape[axis] for axis in range(shape.shape[0] or 0)]
-    sizes = [_origin(size) for size in shape]
+    sizes = [size if isinstance(size, KerasTensor) else int(size) for size in shape]
 
     def at_run(sizes: list[Any], *args: Any, **kwargs: Any) -> Any:
-        return function(_resolved(sizes), *args, **kwargs)
+        return function(tuple(map(int, sizes)), *args, **kwargs)
 
-    if any(isinstance(size, tuple) for size in sizes) or any(isinstance(x, KerasTensor) for x in args):
+    if any(isinstance(x, KerasTensor) for x in (*sizes, *args)):
         return symbolic.record_function(at_run, (sizes, *args), kwargs)
     return function(tuple(sizes), *args, **kwargs)
 
@@ -298,6 +283,15 @@ def normalize_data_format(value: Any) -> str:
 
 
 placeholder_with_default = Input
+tf: Any  # TensorFlow, see below
+
+
+def __getattr__(name: str) -> Any:
+    """``K.tf`` is TensorFlow."""
+    if name == "tf":
+        return importlib.import_module("tensorflow")
+    raise AttributeError(name)
+
 
 __all__ = [
     "Session",
@@ -333,6 +327,7 @@ __all__ = [
     "set_image_dim_ordering",
     "set_session",
     "shape",
+    "tf",
     "truncated_normal",
     "zeros",
 ]

@@ -18,6 +18,8 @@ def non_max_suppression(
 ) -> Any:
     """Return the numbers of the best boxes (y1, x1, y2, x2) of which no two overlap too much."""
     corners, points = given(boxes).float(), given(scores).float()
+    if tracing():  # as many as there can be
+        return corners.new_empty((len(corners),), dtype=torch.int32)
     low, high = torch.minimum(corners[:, :2], corners[:, 2:]), torch.maximum(corners[:, :2], corners[:, 2:])
     areas = (high - low).prod(-1)
     kept: list[int] = []
@@ -29,6 +31,40 @@ def non_max_suppression(
         if not bool((shared > float(iou_threshold) * union).any()):
             kept.append(place)
     return torch.tensor(kept, dtype=torch.int32)
+
+
+@api
+def non_max_suppression_with_scores(
+    boxes: Any,
+    scores: Any,
+    max_output_size: Any,
+    iou_threshold: Any = 0.5,
+    score_threshold: Any = float("-inf"),
+    soft_nms_sigma: float = 0.0,
+) -> Any:
+    """Return the numbers of the best boxes and their scores; with a sigma, scores shrink by exp(−IoU²/2σ) of overlaps.
+
+    Bodla et al. 2017 (arXiv:1704.04503); boxes are not left out then, unless their scores fall to the threshold.
+    """
+    if not soft_nms_sigma:
+        kept = non_max_suppression(boxes, scores, max_output_size, iou_threshold, score_threshold)
+        return kept, given(scores).float()[kept.long()]
+    corners, left = given(boxes).float(), given(scores).float().clone()
+    low, high = torch.minimum(corners[:, :2], corners[:, 2:]), torch.maximum(corners[:, :2], corners[:, 2:])
+    areas = (high - low).prod(-1)
+    chosen: list[int] = []
+    points: list[float] = []
+    while len(chosen) < min(number(max_output_size), len(corners)):
+        best = int(left.argmax())
+        if float(left[best]) <= float(score_threshold) or float(left[best]) == float("-inf"):
+            break
+        chosen.append(best)
+        points.append(float(left[best]))
+        shared = (torch.minimum(high[best], high) - torch.maximum(low[best], low)).clamp(min=0).prod(-1)
+        overlap = shared / (areas[best] + areas - shared).clamp(min=1e-12)
+        left = left * torch.exp(-(overlap**2) / (2 * soft_nms_sigma))
+        left[best] = float("-inf")
+    return torch.tensor(chosen, dtype=torch.int32), torch.tensor(points)
 
 
 class Suppressed(NamedTuple):
@@ -85,4 +121,4 @@ def _of_image(boxes: Any, scores: Any, per_class: int, most: int, iou: Any, leas
     return (*result, torch.tensor(len(chosen), dtype=torch.int32))
 
 
-__all__ = ["combined_non_max_suppression", "non_max_suppression"]
+__all__ = ["combined_non_max_suppression", "non_max_suppression", "non_max_suppression_with_scores"]

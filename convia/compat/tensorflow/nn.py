@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from convia import layout, ops, random
-from convia.compat.tensorflow.door import api, given, numbers
+from convia.compat.tensorflow.door import api, given, numbers, torch_dtype
 from convia.compat.tensorflow.math import MATH
 from convia.compat.tensorflow.randomness import stream
 from convia.compat.tensorflow.replicas import replicas
@@ -218,10 +218,27 @@ def _fused_norm(
     return _batch_normalization(x, mean, variance, offset, scale, epsilon), given(mean), given(variance)
 
 
-def _with_argmax(*args: Any, **kwargs: Any) -> Any:
-    raise NotImplementedError(
-        explain("tf.nn.max_pool_with_argmax", "a call", "tf.nn.max_pool2d", "Positions of maxima are not given.")
-    )
+@api
+def _with_argmax(input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC",
+                 output_dtype: Any = "int64", include_batch_in_index: bool = False) -> Any:  # fmt: skip
+    """Return the largest of each window and where in its image it was: (row · width + column) · channels + channel."""
+    images = given(input)
+    _, height, width, channels = images.shape
+    size, step = (_inner(value, 2, "channels_last") for value in (ksize, strides))
+    (tall, wide), (down, right) = ((v, v) if isinstance(v, int) else v for v in (size, step))
+    need = [0, 0]
+    if padding.upper() == "SAME":
+        need = [max((-(-n // s) - 1) * s + k - n, 0) for n, s, k in ((height, down, tall), (width, right, wide))]
+    top, left = need[0] // 2, need[1] // 2
+    edges = (left, need[1] - left, top, need[0] - top)
+    padded = F.pad(images.permute(0, 3, 1, 2), edges, value=float("-inf"))
+    found, places = F.max_pool2d(padded, (tall, wide), (down, right), return_indices=True)
+    rows, columns = places // padded.shape[-1] - top, places % padded.shape[-1] - left
+    numbered = (rows * width + columns) * channels + torch.arange(channels, device=images.device)[:, None, None]
+    if include_batch_in_index:
+        first = torch.arange(len(images), device=images.device) * (height * width * channels)
+        numbered = numbered + first[:, None, None, None]
+    return found.permute(0, 2, 3, 1), numbered.permute(0, 2, 3, 1).to(torch_dtype(output_dtype))
 
 
 def _space(function: Callable[..., Any]) -> Callable[..., Any]:

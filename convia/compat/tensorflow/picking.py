@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from convia import ops
-from convia.compat.tensorflow.door import alike, api, given, number, numbers, torch_dtype
+from convia.compat.tensorflow.door import alike, api, given, number, numbers, torch_dtype, tracing
 from convia.compat.tensorflow.texts import StringTensor
 from convia.errors import explain
 
@@ -71,6 +71,8 @@ def boolean_mask(tensor: Any, mask: Any, axis: int | None = None) -> Any:
     tensor, mask, axis = given(tensor), given(mask).bool(), axis or 0
     if isinstance(tensor, StringTensor):
         return tensor[mask]
+    if tracing():  # how many there will be is not known: as many as there can be
+        return tensor.new_empty((*tensor.shape[:axis], mask.numel(), *tensor.shape[axis + mask.ndim :]))
     return tensor[(builtins.slice(None),) * axis + (mask,)]
 
 
@@ -83,6 +85,8 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """
     condition = given(condition)
     if x is None and y is None:
+        if tracing():  # as many as there can be
+            return torch.empty((condition.numel(), condition.ndim), dtype=torch.int64)
         return torch.argwhere(condition)
     if x is None or y is None:
         raise ValueError(explain("tf.where", "only one of x and y", "both or neither"))

@@ -258,7 +258,6 @@ def test_missing_names(owner, name, says):
         (lambda: tf.ragged.constant([[1]]), NotImplementedError, "ragged"),
         (lambda: tf.SparseTensor([], [], []), NotImplementedError, "sparse"),
         (tf.train.Coordinator, NotImplementedError, "tf.data"),
-        (lambda: tf.nn.max_pool_with_argmax(None), NotImplementedError, "max_pool2d"),
         (lambda: tf.matmul([1.0], [1.0]), ValueError, "tf.tensordot"),
         (lambda: tf.split(tf.ones(5), 2), ValueError, "divides the size"),
         (lambda: tf.split(tf.ones(5), [2, 2]), ValueError, "sum of 5"),

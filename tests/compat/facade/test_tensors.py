@@ -222,3 +222,38 @@ def test_parts_of_images_in_a_layer_depend_on_sizes_alone():
     y = keras.layers.Lambda(parts)(x)
     assert tuple(y.shape[1:]) == (8, 6, 3)
     assert keras.Model(x, y).predict(np.ones((2, 8, 6, 3)), verbose=0).mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("padding", "size", "step", "places", "values"), [
+    ("SAME", 2, 2, 1203, 33.723007), ("VALID", 3, 1, 975, 54.165477), ("SAME", 3, 2, 1104, 47.464783),
+])  # fmt: skip
+def test_pools_say_where_the_largest_were_as_tensorflow_does(padding, size, step, places, values):
+    x = np.random.default_rng(0).normal(size=(2, 5, 4, 3)).astype("float32")
+    found, where = tf.nn.max_pool_with_argmax(x, [1, size, size, 1], [1, step, step, 1], padding)
+    assert int(where.sum()) == places and float(found.sum()) == pytest.approx(values, rel=1e-5)
+    np.testing.assert_array_equal(x[0].reshape(-1)[where[0]], found[0])
+    _, numbered = tf.nn.max_pool_with_argmax(x, size, step, padding, include_batch_in_index=True)
+    np.testing.assert_array_equal(x.reshape(-1)[numbered], found)
+
+
+def test_overlapping_boxes_lose_score_softly_as_in_tensorflow():
+    boxes = tf.constant([[0, 0, 1, 1], [0, 0.1, 1, 1.1], [0, 2, 1, 3], [0, 0.05, 1, 1.0]])
+    scores = tf.constant([0.9, 0.8, 0.7, 0.6])
+    kept, left = tf.image.non_max_suppression_with_scores(boxes, scores, 4, 0.5, 0.1, 0.5)
+    assert kept.tolist() == [0, 2, 1, 3]
+    np.testing.assert_allclose(left, [0.9, 0.7, 0.4096038, 0.1167151], rtol=1e-5)
+    kept, left = tf.image.non_max_suppression_with_scores(boxes, scores, 4)
+    assert kept.tolist() == [0, 2] and left.tolist() == pytest.approx([0.9, 0.7])
+
+
+def test_what_is_chosen_by_values_has_a_place_in_a_graph():
+    x = keras.Input((3, 5, 4))
+    scores = tf.reduce_max(x, -1)
+    kept = tf.boolean_mask(x, scores > 0.5)
+    best = tf.image.non_max_suppression(kept, tf.reduce_max(kept, -1), 2)
+    places = tf.where(scores > 0.5)
+    model = keras.Model(x, [tf.gather(kept, best), places])
+    data = np.zeros((1, 3, 5, 4), "float32")
+    data[0, 1, 2] = [0, 0, 1, 1]
+    boxes, where = model(data)
+    assert boxes.tolist() == [[0, 0, 1, 1]] and where.tolist() == [[0, 1, 2]]
