@@ -55,8 +55,7 @@ Axes = int | Sequence[int] | None
 def _tensor(x: Any) -> Tensor:
     """Pass on what torch computes with, symbolic tensors included; make a tensor of arrays, lists and numbers."""
     known = isinstance(x, Tensor) or hasattr(x, "__torch_function__")
-    found: Tensor = x if known else torch.as_tensor(x, device=config.device())
-    return found
+    return x if known else torch.as_tensor(x, device=config.device())
 
 
 def _with_scores(y: Tensor, kind: str, x: Tensor) -> Tensor:
