@@ -56,7 +56,7 @@ class Settings:
     def __post_init__(self) -> None:
         names = [*MODELS, *PUBLISHED]
         if self.model is not None and self.model not in names:
-            raise ValueError(explain("--model", repr(self.model), f"one of {names}", nearest(self.model, names)))
+            raise ValueError(explain("--model", repr(self.model), "a network's name", nearest(self.model, names)))
         _require(self.on_error in ON_ERROR, "on_error", self, f"one of {list(ON_ERROR)}")
         for name in ("epochs", "batch_size", "patience", "devices"):
             _require(getattr(self, name) >= 1, name, self, "a whole number ≥ 1")

@@ -142,7 +142,10 @@ def test_many_classes_are_summed_up(monkeypatch, photos):
     [
         (["nowhere/photos"], "DATA: received 'nowhere/photos'; expected a folder of images"),
         (["digitz"], "Did you mean 'digits'?"),
-        (["digits", "--model", "lenett"], "--model: received 'lenett'; expected one of ['course', 'lenet', 'deep', "),
+        (
+            ["digits", "--model", "lenett"],
+            "--model: received 'lenett'; expected a network's name. Did you mean 'lenet'?",
+        ),
         (["digits", "--epochs", "0"], "--epochs: received 0; expected a whole number ≥ 1"),
         (["digits", "--batch-size", "0"], "--batch-size: received 0"),
         (["digits", "--patience", "0"], "--patience: received 0"),
