@@ -55,13 +55,13 @@ class Recorder:
     """Calls of a model, recorded for the sizes of the first batch, and run as usual for all others."""
 
     def __init__(self, model: Any, training: bool) -> None:
-        self._model, self._training = model, training
+        self._training = training  # and not the model, which would then only go with the next garbage collection
         self.reason = reason_against(model, training)
         self._shapes: list[Any] | None = None
         self._form: Any = None
         self._play: Any = None
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, model: Any, x: Any) -> Any:
         """Return the outputs for a batch; None where it has to be called as usual."""
         if self.reason:
             return None
@@ -75,19 +75,19 @@ class Recorder:
         if shapes != self._shapes:
             return None
         if self._play is None:
-            self._record(x, leaves)
+            self._record(model, x, leaves)
         if self._play is None:
             return None
         found = self._play(*leaves)
         return tree.pack(self._form, list(found) if isinstance(found, (tuple, list)) else [found])
 
-    def _record(self, x: Any, leaves: list[Tensor]) -> None:
+    def _record(self, model: Any, x: Any, leaves: list[Tensor]) -> None:
         """Record a call; leave weights, moving statistics and the random numbers as they were."""
-        before = [(buffer, buffer.clone()) for buffer in self._model.buffers()]
+        before = [(buffer, buffer.clone()) for buffer in model.buffers()]
         random = torch.cuda.get_rng_state()
         make = _with_gradients if self._training else _without_gradients
         try:
-            self._play = make(_Flat(self._model, x, self._training, self), leaves)
+            self._play = make(_Flat(model, x, self._training, self), leaves)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
@@ -97,7 +97,7 @@ class Recorder:
                 "It runs as usual; jit_compile=False keeps it from being tried.",
             )
             received = f"a network that CUDA cannot record ({self.reason})"
-            warnings.warn(explain(f"jit_compile of {self._model.name!r}", received, expected, remedy), stacklevel=6)
+            warnings.warn(explain(f"jit_compile of {model.name!r}", received, expected, remedy), stacklevel=6)
         finally:
             with torch.no_grad():
                 for buffer, value in before:

@@ -57,7 +57,7 @@ class Trainer(Compiled):
         """Call the model on a batch: from a recording where that is quicker, and each process on its rows."""
         if training not in self._recorders:
             self._recorders[training] = cuda_graphs.Recorder(self, training)
-        found = self._recorders[training](x)
+        found = self._recorders[training](self, x)
         return distributed.outputs(self, x, training=training) if found is None else found
 
     def _learn(self, x: Any, y: Any, weight: Any) -> None:

@@ -85,8 +85,8 @@ class Recording(cuda_graphs.Recorder):
         super().__init__(model, training)
         self.reason, self.played = "", 0
 
-    def _record(self, x, leaves):
-        step = cuda_graphs._Flat(self._model, x, self._training, self)
+    def _record(self, model, x, leaves):
+        step = cuda_graphs._Flat(model, x, self._training, self)
 
         def play(*given):
             self.played += 1
@@ -124,10 +124,10 @@ def test_what_cannot_be_recorded_runs_as_usual_and_says_so(monkeypatch):
     recorder = cuda_graphs.Recorder(model, training=False)
     recorder.reason = ""
     x = torch.from_numpy(X[:4])
-    assert recorder(x) is None
+    assert recorder(model, x) is None
     with pytest.warns(UserWarning, match=r"cannot record .operation not permitted.*jit_compile=False"):
-        assert recorder(x) is None
-    assert recorder(x) is None and "not permitted" in recorder.reason
+        assert recorder(model, x) is None
+    assert recorder(model, x) is None and "not permitted" in recorder.reason
     assert not model.layers[1].moving_mean.any()  # as before
 
 
