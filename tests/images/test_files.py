@@ -47,7 +47,7 @@ def test_resizing_equals_keras(tmp_path, interpolation, keep, size):
 
 def test_kinds_of_path(tmp_path):
     path = write(tmp_path / "x.png")
-    for given in (path, str(path), os.fsencode(path), io.BytesIO(path.read_bytes())):
+    for given in (path, str(path), os.fsencode(path), io.BytesIO(path.read_bytes()), Image.open(path)):
         assert files.load_img(given).size == (13, 9)
 
 
