@@ -8,7 +8,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from convia import symbolic, tree
-from convia.backend.symbols import _gradients
+from convia.backend.symbols import _gradients, function
 from convia.compat.door import Lent, graft, graft_all
 from convia.compat.grafts.mentions import mentions, names_in, replaced, symbols
 from convia.graph import Graph
@@ -54,9 +54,14 @@ class SymbolMethods:
     def set_shape(self: Any, shape: Any) -> None:
         """Accept what is known about the shape."""
 
-    def eval(self: Any, session: Any = None) -> Any:
-        """Refuse: a symbolic tensor holds no numbers."""
-        return self.numpy()
+    def eval(self: Any, feed_dict: Any = None, session: Any = None) -> Any:
+        """Return the numbers for those of placeholders.
+
+        Raises:
+            ValueError: a placeholder was not fed.
+        """
+        feeds = dict(feed_dict or {})
+        return function(list(feeds), [self])(list(feeds.values()))[0]
 
     @Lent
     def _keras_shape(self: Any) -> Shape:

@@ -93,8 +93,13 @@ class Session:
         symbols = [x for x in wanted if isinstance(x, KerasTensor)]
         given = {key: value for key, value in (feed_dict or {}).items() if isinstance(key, KerasTensor)}
         values = iter(K.function(list(given), symbols)(list(given.values())) if symbols else [])
-        found = [next(values) if isinstance(x, KerasTensor) else K.get_value(x) for x in wanted]
+        found = [next(values) if isinstance(x, KerasTensor) else self._done(x, given) for x in wanted]
         return found if several else found[0]
+
+    @staticmethod
+    def _done(fetch: Any, feeds: dict[Any, Any]) -> Any:
+        """Make a step of training, which has a ``run``; of anything else return the value."""
+        return fetch.run(feeds) if hasattr(fetch, "run") else K.get_value(fetch)
 
     def list_devices(self) -> list[Any]:
         """Return the devices."""

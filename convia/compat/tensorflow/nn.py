@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from convia import layout, ops, random
-from convia.compat.tensorflow.door import api, given, numbers, torch_dtype
+from convia.compat.tensorflow.door import api, given, numbers, torch_dtype, tracing
 from convia.compat.tensorflow.math import MATH
 from convia.compat.tensorflow.randomness import stream
 from convia.compat.tensorflow.replicas import replicas
@@ -139,10 +139,21 @@ def _bias_add(value: Any, bias: Any, data_format: str | None = None) -> Any:
     return ops.add(x, bias)
 
 
-def _dropout(x: Any, rate: Any, noise_shape: Any = None, seed: Any = None, keep_prob: Any = None) -> Any:
-    """A fraction of the elements set to 0, the rest enlarged; it has no mode of inference."""
-    rate = float(rate if keep_prob is None else 1 - keep_prob)
-    return random.dropout(given(x), rate, None if noise_shape is None else numbers(noise_shape), stream(seed))
+def _dropout(x: Any, *positional: Any, rate: Any = None, noise_shape: Any = None, seed: Any = None,
+             keep_prob: Any = None) -> Any:  # fmt: skip
+    """A fraction of the elements set to 0, the rest enlarged; it has no mode of inference.
+
+    The second argument is the rate, but if it is a tensor, TensorFlow 1's ``keep_prob``, for which one fed numbers.
+    """
+    given_by_place = dict(zip(("rate", "noise_shape", "seed"), positional, strict=False))
+    first = given_by_place.get("rate", rate)
+    if positional and isinstance(first, torch.Tensor):
+        first, keep_prob = None, first
+    if tracing():
+        return given(x) * 1
+    noise_shape, seed = given_by_place.get("noise_shape", noise_shape), given_by_place.get("seed", seed)
+    share = float(first if keep_prob is None else 1 - keep_prob)
+    return random.dropout(given(x), share, None if noise_shape is None else numbers(noise_shape), stream(seed))
 
 
 def _moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False) -> Any:

@@ -14,6 +14,7 @@ from convia.compat.tensorflow.door import api, given
 from convia.compat.tensorflow.files import OLD_GFILE
 from convia.compat.tensorflow.overrides import REGISTRY, gradient_override_map, register_gradient
 from convia.compat.tensorflow.texts import StringTensor
+from convia.compat.tensorflow.v1_training import OPTIMIZERS, TrainingStep, exponential_decay, global_step
 from convia.errors import explain
 from convia.symbolic import KerasTensor
 from convia.variable import Variable
@@ -69,6 +70,8 @@ class Session:
             ValueError: a symbolic tensor needs what was not fed.
         """
         feeds = dict(feed_dict or {})
+        for step in (fetch for fetch in tree.flatten(fetches) if isinstance(fetch, TrainingStep)):
+            step.run(feeds)
         wanted = [fetch for fetch in tree.flatten(fetches) if isinstance(fetch, KerasTensor)]
         found = iter(backend.function(list(feeds), wanted)(list(feeds.values())) if wanted else ())
         return tree.map_structure(
@@ -128,8 +131,8 @@ def get_variable(
 
 @api(record=())
 def placeholder(dtype: Any, shape: Any = None) -> Any:
-    """Return a symbolic tensor that stands for data of a shape."""
-    return backend.placeholder(shape if shape is not None else (None,), dtype=getattr(dtype, "name", dtype))
+    """Return a symbolic tensor that stands for data of a shape; without one for a number, such as a rate."""
+    return backend.placeholder(shape if shape is not None else (), dtype=getattr(dtype, "name", dtype))
 
 
 @api
@@ -224,12 +227,14 @@ ONLY_OLD: dict[str, Any] = {  # names of TensorFlow 1; programs of its time find
 
 
 def _train() -> dict[str, Any]:
-    names = ("AdamOptimizer", "GradientDescentOptimizer", "MomentumOptimizer", "RMSPropOptimizer", "AdagradOptimizer")
-    remedy = "Use keras.optimizers; those of TensorFlow 1 work on its graphs."
     return {
         "Coordinator": _of_queues("tf.train.Coordinator"),
         "start_queue_runners": _of_queues("tf.train.start_queue_runners"),
-        **{name: _refused(f"tf.train.{name}", remedy) for name in names},
+        "create_global_step": global_step,
+        "exponential_decay": exponential_decay,
+        "get_global_step": global_step,
+        "get_or_create_global_step": global_step,
+        **OPTIMIZERS,
     }
 
 
