@@ -37,7 +37,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "convia/optimizers/base.py": _OPTIMIZERS,
     "convia/optimizers/state.py": _OPTIMIZERS,
     "convia/training/objective.py": ("tests/training/test_objective.py", *_TRAINING),
-    "convia/training/data.py": _TRAINING,
+    "convia/training/data.py": ("tests/training/test_data.py", *_TRAINING),
     "convia/training/trainer.py": _TRAINING,
 }
 _COPIED = ("convia", "tests", "tools", "examples", "benchmarks", "docs", "pyproject.toml", "mkdocs.yml")

@@ -217,3 +217,17 @@ def test_a_quadratic_goes_down(name):
     for _ in range(30):
         optimizer.minimize(lambda: variable.square().sum(), [variable])
     assert variable.square().sum() < 14.25
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_a_step_of_ones_own_around_adams_equals_the_fused_one(amsgrad):
+    class Own(optimizers.Adam):
+        def update_step(self, gradient, variable, learning_rate):
+            super().update_step(gradient, variable, learning_rate)
+
+    theirs, their_variables, _, _ = _pair("Adam", amsgrad=amsgrad)
+    ours, our_variables = Own(amsgrad=amsgrad), [Variable(v, name=n) for v, n in zip(_values(0), NAMES, strict=True)]
+    ours.build(our_variables)
+    for number in range(5):
+        _step(theirs, their_variables, ours, our_variables, number)
+    _assert_same(theirs, their_variables, ours, our_variables)
