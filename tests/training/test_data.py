@@ -92,3 +92,11 @@ def test_batches_of_arrays(samples, size, steps):
     seen = [x for x, _, _ in batches.epoch()]
     assert batches.steps == len(seen) == steps and batches.samples == samples
     assert torch.cat(seen).tolist() == list(range(samples))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_samples_are_named_by_their_places(shuffle):
+    batches = data.ArrayBatches(np.arange(7), None, None, 3, shuffle)
+    for number, (x, _, _) in enumerate(batches.epoch()):
+        assert batches.names(number) == [f"sample {place}" for place in x.tolist()]
+    assert batches.names(3) == []
