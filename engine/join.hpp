@@ -1,6 +1,6 @@
 // Layers that make one tensor of several, element by element; sizes of 1 are stretched.
 #pragma once
-#include "vec.hpp"
+#include "elementwise.hpp"
 
 namespace convia::CONVIA_ISA {
 
@@ -54,6 +54,7 @@ static void join_forward(const Plan& plan, const Step& s, Block& b) {
             for (Int i = 0; i < n; i++)
                 store(r + i * L, joined(s.join, load(b.act + p.at + i * p.step), load(b.act + q.at + i * q.step)) * scale);
         }
+        if (s.act != Act::linear) activate_row(s.act, s.alpha, r, n);
     });
 }
 

@@ -28,11 +28,15 @@ static inline void each_in(const Window& v, F f) {
 template <class F>
 static inline void each_window(const Plan& plan, const Step& s, F f) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
-    for (Int z = 0; z < y.d; z++)
-        for (Int row = 0; row < y.h; row++)
-            for (Int w = 0; w < y.w; w++) {
-                Window v = window_of(s, x, z, row, w);
-                for (Int c = 0; c < y.c; c++) f(c, v, at(y, c, z, row) + w * L, grad_at(y, c, z, row) + w * L);
+    for (Int c = 0; c < y.c; c++)
+        for (Int z = 0; z < y.d; z++)
+            for (Int row = 0; row < y.h; row++) {
+                Window v = window_of(s, x, z, row, 0);
+                for (Int w = 0; w < y.w; w++) {
+                    Int start = w * s.s[2] - s.pad[2];
+                    v.from[2] = largest(start, 0), v.to[2] = smallest(start + s.k[2], x.w);
+                    f(c, v, at(y, c, z, row) + w * L, grad_at(y, c, z, row) + w * L);
+                }
             }
 }
 
@@ -53,6 +57,20 @@ static inline void each_pair_of_rows(const Plan& plan, const Step& s, F f) {
             for (Int row = 0; row < y.h; row++) f(c, z, row);
 }
 
+// The maximum or the sum of a window that begins at p.
+template <bool MOST>
+static inline V pooled(const float* p, const Tensor& x, Int planes, Int rows, Int columns) {
+    auto both = [](V a, V b) { return MOST ? nan_or_max(a, b) : a + b; };
+    V value = MOST ? load(p) : zero();
+    for (Int z = 0; z < planes; z++)
+        for (Int row = 0; row < rows; row++) {
+            const float* q = p + (z * x.ds + row * x.hs) * L;
+            if (columns == 3) value = both(value, both(both(load(q), load(q + L)), load(q + 2 * L)));
+            else for (Int w = 0; w < columns; w++) value = both(value, load(q + w * L));
+        }
+    return value;
+}
+
 static void pool_forward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     bool most = s.kind == Kind::pool_max;
@@ -67,14 +85,15 @@ static void pool_forward(const Plan& plan, const Step& s, Block& b) {
         });
         return;
     }
-    each_window(plan, s, [&](Int c, const Window& v, Int result, Int) {
-        V value = most ? load(b.act + at(x, c, v.from[0], v.from[1]) + v.from[2] * L) : zero();
-        each_in(v, [&](Int z, Int row, Int w) {
-            V each = load(b.act + at(x, c, z, row) + w * L);
-            value = most ? nan_or_max(value, each) : value + each;
+    auto pool = [&](auto most) {
+        each_window(plan, s, [&](Int c, const Window& v, Int result, Int) {
+            const float* p = b.act + at(x, c, v.from[0], v.from[1]) + v.from[2] * L;
+            V value = pooled<most>(p, x, v.to[0] - v.from[0], v.to[1] - v.from[1], v.to[2] - v.from[2]);
+            store(b.act + result, most ? value : value * share(v));
         });
-        store(b.act + result, most ? value : value * share(v));
-    });
+    };
+    if (most) pool(std::true_type());
+    else pool(std::false_type());
 }
 
 static void pool_backward(const Plan& plan, const Step& s, Block& b) {

@@ -33,8 +33,9 @@ static void wide_tile(const float* in, const std::int32_t* taps, Int n, Int chan
         UNROLL for (int x = 0; x < X; x++) c[o][x] = load(ends.first ? ends.first + o * L : out + o * ends.block + x * ends.column);
     Int ahead = n * channels * O * L;  // what follows is what is needed next, and comes from far
     for (Int t = 0; t < n; t++) {
-        const float* p = in + taps[t];
+        const float *p = in + taps[t], *next = in + taps[t + (t + 1 < n)];
         for (Int i = 0; i < channels; i++, p++, w += O * L) {
+            __builtin_prefetch(next + i * S * L);
             V each[O];
             UNROLL for (int o = 0; o < O; o++) each[o] = pinned(load(w + o * L));
             UNROLL for (int o = 0; o < O; o += 16 / L) __builtin_prefetch(w + ahead + o * L, 0, 2);

@@ -223,7 +223,9 @@ static void wide_backward(const Plan& plan, const Step& s, Block& b) {
             case Kind::pool_max:
             case Kind::pool_average: return pool_backward(plan, s, b);
             case Kind::unary: return unary_backward(plan, s, b);
-            case Kind::join: return join_backward(plan, s, b);
+            case Kind::join:
+                if (s.act != Act::linear) derive_activation(plan, s, b);
+                return join_backward(plan, s, b);
             case Kind::noise: return wide_noise_backward(plan, s, b);
             default: return;
         }

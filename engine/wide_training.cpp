@@ -6,13 +6,15 @@
 
 namespace convia {
 
-// A normalization applies the activation that follows; its derivative is taken where the sums of the gradient are.
+// A normalization applies the activation that follows; its derivative is taken where the sums of the gradient are. A join does
+// so where the derivative follows from the result.
 void WideTraining::join_activations() {
     for (std::size_t i = 0; i < plan.steps.size(); i++) {
         Step& s = plan.steps[i];
-        if (s.kind != Kind::norm_batch && s.kind != Kind::norm_frozen) continue;
+        bool join = s.kind == Kind::join;
+        if (s.kind != Kind::norm_batch && s.kind != Kind::norm_frozen && !join) continue;
         int at = only_reader(s.out);
-        if (at < 0 || plan.steps[at].kind != Kind::unary || plan.steps[at].skip_backward) continue;
+        if (at < 0 || plan.steps[at].kind != Kind::unary || plan.steps[at].skip_backward || (join && plan.steps[at].act >= Act::silu)) continue;
         s.act = plan.steps[at].act;
         s.alpha = plan.steps[at].alpha;
         s.out = plan.steps[at].out;

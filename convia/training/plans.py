@@ -23,8 +23,7 @@ T = TypeVar("T")
 _TORCH_SLOWER = 1.6  # than the engine, where both keep all lanes and threads busy
 _TORCH_CALL = 3e6  # multiplications that the engine does while torch starts one of a network's operations
 _METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "call", "forward", "__call__")
-_CACHED = 32 << 20  # bytes of a block of samples beyond which it is far from any cache
-_UNCACHED = 1.5  # times as long does it take then
+_FAR = ((128 << 20, 2.2), (32 << 20, 1.5))  # blocks of samples of more bytes take so many times as long
 _STEP = 1.5  # times as long does a step take with channels as lanes, other things being equal
 _PACKED = 45  # multiplications that take as long as laying out a weight that learns for such a step
 _TOGETHER = 1.2  # times as long do threads take that share a sample
@@ -274,7 +273,8 @@ def _trains_wide(plan: Plan, batch: int) -> bool:
 def _narrow_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
     """Multiplications that take as long as a pass with samples as lanes: each thread has blocks of its own."""
     blocks = -(-samples // lanes)
-    slower = _UNCACHED if 4 * lanes * sum(math.prod(shape) for shape in plan.shapes) > _CACHED else 1
+    size = 4 * lanes * sum(math.prod(shape) for shape in plan.shapes)
+    slower = next((times for least, times in _FAR if size > least), 1)
     return -(-blocks // threads) * lanes * plan.cost() * slower
 
 
