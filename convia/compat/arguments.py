@@ -11,7 +11,7 @@ _WEIGHTS = (
     "W_constraint=kernel_constraint b_constraint=bias_constraint bias=use_bias "
 )
 _IMAGES = "border_mode=padding subsample=strides dim_ordering=data_format "
-_CONV = f"{_WEIGHTS}{_IMAGES}nb_filter=filters atrous_rate=dilation_rate filter_size=kernel_size "
+_CONV = f"{_WEIGHTS}{_IMAGES}nb_filter=filters atrous_rate=dilation_rate filter_size=kernel_size -stack_size "
 _RECURRENT = (
     f"{_WEIGHTS}output_dim=units inner_init=recurrent_initializer inner_activation=recurrent_activation "
     "U_regularizer=recurrent_regularizer dropout_W=dropout dropout_U=recurrent_dropout "
@@ -21,7 +21,7 @@ _DEPTHWISE = (
     "kernel_initializer=depthwise_initializer kernel_regularizer=depthwise_regularizer "
     "kernel_constraint=depthwise_constraint init=depthwise_initializer "
 )
-_POOL = f"{_IMAGES}pool_length=pool_size stride=strides ds=pool_size "
+_POOL = f"{_IMAGES}pool_length=pool_size poolsize=pool_size stride=strides ds=pool_size "
 _LOADING = "-workers -use_multiprocessing -max_queue_size -max_q_size -nb_worker -pickle_safe "
 _FIT = f"{_LOADING}nb_epoch=epochs -show_accuracy nb_val_samples=validation_steps val_samples=validation_steps "
 
@@ -107,6 +107,9 @@ POSITIONS = {
 }
 # Those that Keras 2 on its own understood too: all of the first are whole numbers
 NUMBERS_FIRST = {"Conv2D": 3, "LocallyConnected2D": 3, "SeparableConv2D": 3, "ConvLSTM2D": 3, "Conv3D": 4}
+
+# Keras 0.1: so many whole numbers first, and which of them is the size of the inputs
+WITH_INPUTS = {"Conv2D": (4, 1), "Dense": (2, 0), "LSTM": (2, 0), "GRU": (2, 0), "SimpleRNN": (2, 0)}
 
 # What older eras had to be told and is found out today
 FOUND_OUT = {"Lambda": ("output_shape",)}

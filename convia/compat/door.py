@@ -12,7 +12,7 @@ from typing import Any
 
 from convia import backend
 from convia.compat import eras
-from convia.compat.arguments import DEFAULTS, FOUND_OUT, JOINED, NUMBERS_FIRST, POSITIONS, VALUES
+from convia.compat.arguments import DEFAULTS, FOUND_OUT, JOINED, NUMBERS_FIRST, POSITIONS, VALUES, WITH_INPUTS
 from convia.compat.report import note
 
 _ABSENT = object()
@@ -133,9 +133,22 @@ def translated(
     return args, kwargs
 
 
+def _without_inputs(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """Leave out what Keras 0.1 asked for first and found out later: the size of a layer's inputs."""
+    count, place = WITH_INPUTS.get(name, (0, 0))
+    if not count or len(args) < count or not all(type(value) is int for value in args[:count]):
+        return args
+    if name != "Conv2D":
+        kwargs.setdefault("input_dim", args[place])
+    note(f"{name}({', '.join(map(str, args[:count]))})", f"the same without {args[place]}, the inputs")
+    return (*args[:place], *args[place + 1 :])
+
+
 def _from_positions(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if eras.current() not in eras.STANDALONE or name not in POSITIONS or len(args) < 2:
         return args, kwargs
+    if eras.current() == "keras1":
+        args = _without_inputs(name, args, kwargs)
     names, first = POSITIONS[name].split(), NUMBERS_FIRST.get(name, 0)
     of_old = (
         len(args) >= first and all(isinstance(value, int) for value in args[:first])

@@ -186,6 +186,19 @@ def detect(source: str, folder: Path | None = None) -> str | None:
     return "keras3" if words.points(_SECOND_OR_THIRD, "third") > 0 else "keras2"
 
 
+_AXES = re.compile(r"dim_ordering|data_format")
+_CHANNELS = r"(?:1|3|(?:img_|image_|nb_|n_|num_)?channels)"
+_FIRST = re.compile(
+    rf"input_shape\s*=\s*\(\s*{_CHANNELS}\s*,\s*[^,()]+,\s*(?!{_CHANNELS}\s*\))[^,()]+\)"
+    r"|Convolution2D\(\s*\d+\s*,\s*\d+\s*,\s*\d+\s*,\s*\d+"
+)
+
+
+def channels_first(source: str) -> bool:
+    """Whether a program of Keras 1 relies on its first default: images (channels, height, width), as in Theano."""
+    return _AXES.search(source) is None and _FIRST.search(source) is not None
+
+
 def _trees(source: str, folder: Path | None, depth: int, seen: set[Path]) -> Iterator[ast.Module]:
     try:
         tree = ast.parse(source)
@@ -229,4 +242,4 @@ def set_era(era: str | None) -> None:
     _state["era"] = era
 
 
-__all__ = ["ERAS", "OLD", "STANDALONE", "current", "detect", "known", "set_era"]
+__all__ = ["ERAS", "OLD", "STANDALONE", "channels_first", "current", "detect", "known", "set_era"]

@@ -32,6 +32,9 @@ def run(path: str | os.PathLike[str], arguments: Sequence[str] = (), era: str | 
     source = read(file)
     _report_python2(file, source)
     with using(era or eras.detect(source, file.resolve().parent)), _as_main(file, arguments):
+        if eras.current() == "keras1" and eras.channels_first(source):
+            config.set_image_data_format("channels_first")
+            report.note("images", "channels_first, as this program's shapes are")
         try:
             if file.suffix == ".ipynb":
                 names = vars(sys.modules["__main__"])

@@ -294,3 +294,37 @@ def test_the_extension_of_notebooks_switches_the_eras_on():
         assert importlib.import_module("keras").layers is importlib.import_module("tensorflow.keras").layers
     finally:
         compat.deactivate()
+
+
+@pytest.mark.parametrize(
+    ("line", "first"),
+    [
+        ("model.add(Convolution2D(32, 3, 3, input_shape=(1, 28, 28)))", True),
+        ("model.add(Convolution2D(32, 3, 3, input_shape=(3, img_rows, img_cols)))", True),
+        ("model.add(Convolution2D(32, 1, 3, 3))", True),
+        ("model.add(Convolution2D(32, 3, 3, input_shape=(28, 28, 1)))", False),
+        ("model.add(Convolution2D(32, 3, 3, input_shape=(1, 28, 28), dim_ordering='tf'))", False),
+    ],
+)
+def test_the_first_order_of_axes_is_read_off_shapes(line, first):
+    assert eras.channels_first(line) is first
+
+
+def test_a_program_of_the_first_keras_says_the_inputs_of_its_layers(tmp_path, capfd):
+    (tmp_path / "old.py").write_text(
+        "import numpy as np\n"
+        "from keras.models import Sequential\n"
+        "from keras.layers.core import Dense, Flatten\n"
+        "from keras.layers.convolutional import Convolution2D, MaxPooling2D\n"
+        "m = Sequential()\n"
+        "m.add(Convolution2D(4, 1, 3, 3, border_mode='full'))\n"
+        "m.add(MaxPooling2D(poolsize=(2, 2)))\n"
+        "m.add(Flatten())\n"
+        "m.add(Dense(4 * 5 * 5, 6, init='normal'))\n"
+        "m.add(Dense(6, 2))\n"
+        "m.compile(loss='mse', optimizer='sgd')\n"
+        "m.fit(np.ones((4, 1, 8, 8)), np.ones((4, 2)), nb_epoch=1, show_accuracy=True, verbose=0)\n"
+        "print(m.predict(np.ones((3, 1, 8, 8))).shape)\n"
+    )
+    programs.run(tmp_path / "old.py")
+    assert "(3, 2)" in capfd.readouterr().out
