@@ -126,7 +126,7 @@ def _load_known(name: str, image_size: int | None, validation_split: float, seed
             images = np.stack([_resized(image, image_size) for image in images])
         parts.append(Part(images, labels.reshape(-1).astype(np.int64)))
     names = list(known.class_names)
-    rest, validation = _split(parts[0], {"validation": validation_split}, names, seed)
+    rest, validation = split(parts[0], {"validation": validation_split}, names, seed)
     return ImageData(name, names, rest, validation, parts[1], known.largest)
 
 
@@ -143,29 +143,40 @@ def _load_folder(
     unreadable: dict[str, str] = {}
     looked = {path: _look(path, unreadable) for listing in listings.values() for path in listing.paths}
     facts = [fact for fact in looked.values() if fact is not None]
-    _stop_at(unreadable, on_error)
+    stop_at(unreadable, on_error)
     if not facts:
         received = f"{len(unreadable)} files, none of which can be read" if looked else "no images"
         remedy = next(iter(unreadable.values()), "Put the images of each class into a folder of their own.")
         raise OSError(explain(str(root), received, f"files ending in {', '.join(READABLE)}", remedy))
-    sizes = {size for size, _ in facts}
-    width, height = sizes.pop() if len(sizes) == 1 else (RESIZED, RESIZED)
-    if image_size is not None or max(width, height) > LARGEST_AS_THEY_ARE:
-        width = height = image_size or RESIZED
-    colour = "grayscale" if all(mode in _GREY for _, mode in facts) else "rgb"
+    width, height = common_size({size for size, _ in facts}, image_size)
+    colour = common_colour({mode for _, mode in facts})
     parts = {
         part: _read(listing, names, colour, (height, width), unreadable, part) for part, listing in listings.items()
     }
-    _stop_at(unreadable, on_error)
+    stop_at(unreadable, on_error)
     missing = {part: share for part, share in shares.items() if part not in parts}
-    _, *others = split = _split(parts["training"], missing, names, seed)
-    parts.update(zip(missing, others, strict=True))
+    divided = split(parts["training"], missing, names, seed)
+    parts.update(zip(missing, divided[1:], strict=True))
     if on_error == "replace":
-        split[0] = _refilled(split[0], listings["training"], unreadable)
-    return ImageData(root.resolve().name, names, split[0], parts["validation"], parts["test"], 255.0, unreadable)
+        divided[0] = _refilled(divided[0], listings["training"], unreadable)
+    return ImageData(root.resolve().name, names, divided[0], parts["validation"], parts["test"], 255.0, unreadable)
 
 
-def _stop_at(unreadable: dict[str, str], on_error: str) -> None:
+def common_size(sizes: set[tuple[int, int]], image_size: int | None) -> tuple[int, int]:
+    """Return the width and height that images of some sizes get; small ones of one size keep theirs."""
+    width, height = next(iter(sizes)) if len(sizes) == 1 else (RESIZED, RESIZED)
+    if image_size is not None or max(width, height) > LARGEST_AS_THEY_ARE:
+        width = height = image_size or RESIZED
+    return width, height
+
+
+def common_colour(modes: set[str]) -> str:
+    """Return the colour mode for images of some of Pillow's modes."""
+    return "grayscale" if modes <= _GREY else "rgb"
+
+
+def stop_at(unreadable: dict[str, str], on_error: str) -> None:
+    """Raise OSError for what cannot be read, where it is not to be skipped."""
     if on_error == "raise" and unreadable:
         reason = next(iter(unreadable.values()))
         raise OSError(f"{reason} With --on-error skip it is left out.")
@@ -243,7 +254,7 @@ def _read(
         if path in unreadable:
             return None
         try:
-            return _pixels(load_img(path, colour, size, "bilinear"))
+            return pixels_of(load_img(path, colour, size, "bilinear"))
         except UNREADABLE as error:
             unreadable[path] = str(error)
             return None
@@ -258,7 +269,7 @@ def _read(
     return Part(np.stack([image for image in images if image is not None]), labels[is_there])
 
 
-def _pixels(image: Image.Image) -> Arrays:
+def pixels_of(image: Image.Image) -> Arrays:
     """Return (H, W, C) as uint8; grey images of 16 bits are scaled down."""
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8:
@@ -266,7 +277,7 @@ def _pixels(image: Image.Image) -> Arrays:
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def _split(part: Part, shares: dict[str, float], names: list[str], seed: int) -> list[Part]:
+def split(part: Part, shares: dict[str, float], names: list[str], seed: int) -> list[Part]:
     """Take shares of each class away, at least one image each; return the rest first.
 
     Raises:

@@ -19,6 +19,7 @@ from rich.console import Console
 from convia import config, distributed, report
 from convia.applications import layers_of
 from convia.cli import data
+from convia.cli.archived import load_archives
 from convia.cli.backup import Backup
 from convia.cli.data import Arrays, ImageData
 from convia.cli.fitting import augmentation, class_weights, find_rate, imbalance, sample
@@ -30,6 +31,7 @@ from convia.cli.stages import Learning
 from convia.cli.version import versions
 from convia.cli.words import words
 from convia.graph import Input
+from convia.images.archives import is_archive
 from convia.images.examine import KINDS, examine
 from convia.images.preview import preview
 from convia.layers import Rescaling
@@ -122,7 +124,11 @@ def _train(settings: Settings, console: Console, command: Sequence[str]) -> Outc
     shares = settings.validation_split, settings.test_split
     how = settings.on_error, settings.follow_links
     size = settings.image_size or (PUBLISHED_SIZE if settings.model in PUBLISHED else None)
-    images = data.load(settings.data, size, *shares, settings.seed, *how)
+    if is_archive(settings.data):
+        named = {"validation": shares[0], "test": shares[1]}
+        images = load_archives(settings.data, size, named, settings.seed, settings.on_error)
+    else:
+        images = data.load(settings.data, size, *shares, settings.seed, *how)
     name = settings.model or ("lenet" if len(images.training) > MANY_IMAGES else "deep")
     _introduce(console, images, name, settings, say)
     rate = _RATE if isinstance(settings.learning_rate, str) else settings.learning_rate

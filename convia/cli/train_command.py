@@ -39,7 +39,8 @@ convia train photos --devices 4
 convia train --config runs/photos/config.toml --seed 2
 
 
-[bold]DATA[/bold] is a folder with a folder of images per class (also within train/ and test/), or one of {_NAMES}.
+[bold]DATA[/bold] is a folder with a folder of images per class (also within train/ and test/), or one of {_NAMES};
+or tar archives such as shards/{{000..009}}.tar, also at addresses, with a label beside each image: 1.jpg, 1.cls.
 A folder that has the name of a data set is written ./digits.
 """
 
@@ -47,7 +48,7 @@ A folder that has the name of a data set is written ./digits.
 def train_command(
     ctx: typer.Context,
     data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="A folder of images, or the name of a data set.")
+        str | None, typer.Argument(metavar="DATA", help="A folder of images, tar archives, or the name of a data set.")
     ] = None,
     model: Annotated[
         str | None,
