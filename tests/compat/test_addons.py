@@ -94,6 +94,7 @@ def _stepped(optimizer, steps=1):
 def test_decay_is_apart_from_the_learning_rate():
     assert _stepped(optimizers.SGDW(0.1, learning_rate=0.2)) == pytest.approx(0.9 - 0.1)
     assert _stepped(optimizers.AdamW(weight_decay=lambda: 0.1, learning_rate=0.01)) == pytest.approx(0.89, abs=1e-4)
+    assert float(optimizers.SGDW(weight_decay=0.1, lr=0.2).learning_rate) == pytest.approx(0.2)
     assert optimizers.AdamW(0.1).get_config()["weight_decay"] == 0.1
     base = optimizers.extend_with_decoupled_weight_decay(keras.optimizers.SGD)
     assert _stepped(base(weight_decay=0.5, learning_rate=0.0)) == pytest.approx(0.5)

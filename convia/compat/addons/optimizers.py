@@ -18,6 +18,8 @@ def _decoupled(base: Any) -> Any:
     class Decoupled(base):  # type: ignore[misc]
         def __init__(self, weight_decay: Any, *args: Any, exclude_from_weight_decay: Any = None,
                      **kwargs: Any) -> None:  # fmt: skip
+            if "lr" in kwargs:
+                kwargs["learning_rate"] = kwargs.pop("lr")
             super().__init__(*args, **kwargs)
             self.weight_decay = weight_decay
             if exclude_from_weight_decay:
