@@ -44,8 +44,7 @@ soak: setup
 	$(BIN)/python tools/soak.py
 
 audit: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	$(BIN)/python tools/audit.py
 
 api: setup
 	$(BIN)/python tools/api.py $(NAMES)

@@ -1,9 +1,21 @@
 """Nothing in the library runs what a file or a stranger says, but for a short list of places, each with a reason."""
 
 import ast
+import io
+import json
+import os
+import pickle
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+
+import convia as keras
+from convia.callbacks import backup
+from convia.datasets import _cifar
+from convia.pipeline import Dataset
 
 ROOT = Path(__file__).parent.parent / "convia"
 
@@ -80,3 +92,62 @@ def test_dangers_are_seen(text, what):
 )
 def test_harmless_calls_are_not(text):
     assert not dangers(ast.parse(text))
+
+
+# -- files that would run code ----------------------------------------------------------------------------------------
+
+
+class Trap:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def as_model(path, folder):
+    """A .keras file whose Lambda holds code, and whose class is one of Python's own."""
+    with zipfile.ZipFile(path, "w") as archive:
+        trap = {"module": "os", "class_name": "mkdir", "config": {"path": str(folder)}, "registered_name": None}
+        layer = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "l", "function": trap}}
+        config = {"name": "m", "layers": [layer]}
+        whole = {"module": "keras", "class_name": "Sequential", "config": config}
+        archive.writestr("config.json", json.dumps(whole))
+        archive.writestr("metadata.json", "{}")
+
+
+def as_arrays(path, folder):
+    with path.open("wb") as file:
+        np.savez(file, state=np.array([Trap(folder)], object))
+
+
+FILES = {  # kind → (writes a file with a trap, reads it as the library does)
+    "model": (as_model, lambda path: keras.models.load_model(path, safe_mode=False)),
+    "pickle as a model": (lambda p, f: p.write_bytes(pickle.dumps(Trap(f))), keras.models.load_model),
+    "backup": (as_arrays, backup._read_arrays),
+    "data set's cache": (
+        lambda p, f: torch.save([Trap(f)], p),
+        lambda path: list(Dataset.range(2).cache(path)),
+    ),
+    "CIFAR": (
+        lambda p, f: p.write_bytes(pickle.dumps({b"data": Trap(f)})),
+        lambda path: _cifar._Reader(io.BytesIO(path.read_bytes())).load(),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_code_in_files_does_not_run(kind, tmp_path):
+    write, read = FILES[kind]
+    path = tmp_path / ("file.keras" if "model" in kind else "file")
+    write(path, tmp_path / "trapped")
+    with pytest.raises((ValueError, OSError, TypeError, pickle.UnpicklingError)):
+        read(path)
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_the_trap_works(tmp_path):
+    pickle.loads(pickle.dumps(Trap(tmp_path / "trapped")))
+    assert (tmp_path / "trapped").exists()
