@@ -41,6 +41,7 @@ class Dataset:
         self, make: Callable[[], Iterable[Any]], size: int = UNKNOWN, class_names: Sequence[str] | None = None
     ) -> None:
         self._make, self._size = make, size
+        self._source: Dataset | None = None
         self.class_names = None if class_names is None else [*class_names]
 
     @staticmethod
@@ -98,8 +99,15 @@ class Dataset:
         """Return the number of elements as a tensor of rank 0; −1 is infinite, −2 unknown."""
         return torch.tensor(self._size)
 
+    def go_on_after(self, passes: int) -> None:
+        """Count so many more passes as done, of which the orders of the next ones may depend."""
+        if self._source is not None:
+            self._source.go_on_after(passes)
+
     def _then(self, make: Callable[[], Iterable[Any]], size: int) -> "Dataset":
-        return Dataset(make, size, self.class_names)
+        made = Dataset(make, size, self.class_names)
+        made._source = self
+        return made
 
     def _count(self, change: Callable[[int], int]) -> int:
         """Return the size that a finite one becomes."""

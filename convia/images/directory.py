@@ -201,6 +201,10 @@ class ImageDataset(Dataset):
         gone = 0 if self.on_error == "replace" else len(self.unreadable)
         return torch.tensor(math.ceil((len(self.file_paths) - gone) / (self.batch_size or 1)))
 
+    def go_on_after(self, passes: int) -> None:
+        """Count so many more passes as done."""
+        self._epoch += passes
+
     def _unbatched_size(self) -> int:
         return len(self.file_paths)
 

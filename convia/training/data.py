@@ -154,6 +154,9 @@ class Batches:
         """Return the files, or the places in arrays, of the samples of a batch of this epoch; () if not known."""
         return ()
 
+    def go_on_after(self, epochs: int) -> None:
+        """Begin as after so many epochs, where a training goes on."""
+
 
 class ArrayBatches(Batches):
     """Arrays in memory: shuffled by drawing an order, gathered batch by batch.
@@ -279,6 +282,11 @@ class IterableBatches(Batches):
             self.steps = _length(self._source)  # fewer, where files turned out not to be readable
         if hasattr(self._source, "on_epoch_end"):
             self._source.on_epoch_end()
+
+    def go_on_after(self, epochs: int) -> None:
+        """Tell a data set whose order depends on how often it was gone through."""
+        if isinstance(self._source, pipeline.Dataset):
+            self._source.go_on_after(epochs)
 
     def names(self, number: int) -> Sequence[str]:
         """Return the files of a batch, where the data set has noted them or is a flow of files."""

@@ -175,6 +175,8 @@ class Trainer(Compiled):
         object.__setattr__(self, "_resume_step", 0)
         self._forget_compiled_functions()
         hooks.on_train_begin()
+        if self._resume_epoch > initial_epoch and self._resume_epoch < epochs:
+            batches.go_on_after(self._resume_epoch - initial_epoch)
         with interruption.patient(self, hooks) as notice:
             logs: Logs = {}
             for epoch in range(max(initial_epoch, self._resume_epoch), epochs):
