@@ -52,3 +52,11 @@ def test_files_of_words_run_no_code(cache):
     words = importlib.import_module("convia.compat.names.words")
     with pytest.raises(pickle.UnpicklingError, match="Expected arrays and numbers"):
         words.read(cache / "reuters.npz")
+
+
+def test_word_numbers_become_rows():
+    with programs.using("keras2"):
+        tokenizer = importlib.import_module("keras.preprocessing.text").Tokenizer(nb_words=4)
+        rows = tokenizer.sequences_to_matrix([[1, 1, 3], [9, 2]], mode="count")
+        assert rows.tolist() == [[0, 2, 0, 1], [0, 0, 1, 0]]
+        assert tokenizer.sequences_to_matrix([[1, 1, 3]]).tolist() == [[0, 1, 0, 1]]

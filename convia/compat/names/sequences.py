@@ -45,6 +45,7 @@ class Tokenizer:
 
     def __init__(self, num_words: int | None = None, filters: str = _FILTERS, lower: bool = True, split: str = " ",
                  char_level: bool = False, oov_token: str | None = None, **kwargs: Any) -> None:  # fmt: skip
+        num_words = num_words or kwargs.get("nb_words")
         self.num_words, self.filters, self.lower, self.split = num_words, filters, lower, split
         self.char_level, self.oov_token = char_level, oov_token
         self.word_counts: collections.OrderedDict[str, int] = collections.OrderedDict()
@@ -80,9 +81,14 @@ class Tokenizer:
 
     def texts_to_matrix(self, texts: Any, mode: str = "binary") -> np.ndarray:
         """Return (texts, words): whether, or how often, each word occurs."""
-        matrix = np.zeros((len(texts), self.num_words or len(self.word_index) + 1))
-        for row, numbers in zip(matrix, self.texts_to_sequences(texts), strict=True):
-            for number in numbers:
+        return self.sequences_to_matrix(self.texts_to_sequences(texts), mode)
+
+    def sequences_to_matrix(self, sequences: Any, mode: str = "binary") -> np.ndarray:
+        """Return (texts, words) from word numbers: whether, or how often, each occurs."""
+        size = self.num_words or len(self.word_index) + 1
+        matrix = np.zeros((len(sequences), size))
+        for row, numbers in zip(matrix, sequences, strict=True):
+            for number in (number for number in numbers if number < size):
                 row[number] = 1 if mode == "binary" else row[number] + 1
         return matrix / np.maximum(matrix.sum(1, keepdims=True), 1) if mode == "freq" else matrix
 
