@@ -99,6 +99,7 @@ void add_step(N& n, const nb::dict& d) {
         }
         s.covers = nb::cast<bool>(d["covers"]);
     }
+    s.number = int(n.plan.steps.size());
     n.plan.steps.push_back(std::move(s));
 }
 

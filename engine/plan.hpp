@@ -91,6 +91,7 @@ struct Wide {
 
 struct Step {
     Kind kind;
+    int number = 0;  // among those that were added, before some were joined
     Act act = Act::linear;
     Join join = Join::add;
     Noise noise = Noise::dropout;

@@ -196,7 +196,7 @@ std::vector<Timing> WideNetwork::timings() const {
             const Tensor& y = plan.tensors[s.out];
             operations = 2.0 * plan.params[s.params[0]].size * y.d * y.h * y.w * predicted_;
         }
-        result.push_back({"forward", int(i), seconds, operations});
+        result.push_back({"forward", s.number, seconds, operations});
     }
     return result;
 }

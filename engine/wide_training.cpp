@@ -209,7 +209,7 @@ void WideTraining::reserve(bool training) {
 
 void WideTraining::run(Job& job) {
     job_ = &job;
-    if (profiling) trained_ += job.data.samples;
+    if (profiling) (job.mode == Job::train ? trained_ : measured_) += job.data.samples;
     team_.run([this](int thread) { work(thread); });
     add_up(memory_, plan.losses.size(), tallies, penalty);
 }
@@ -353,9 +353,9 @@ std::vector<Timing> WideTraining::timings() const {
         double operations = 0;
         if (conv) {
             const Tensor& y = plan.tensors[plan.steps[index].out];
-            operations = 2.0 * plan.params[plan.steps[index].params[0]].size * y.d * y.h * y.w * trained_;
+            operations = 2.0 * plan.params[plan.steps[index].params[0]].size * y.d * y.h * y.w * (pass == Pass::forward ? trained_ + measured_ : trained_);
         }
-        result.push_back({names[int(pass)], index, seconds, operations});
+        result.push_back({names[int(pass)], index < 0 ? index : plan.steps[index].number, seconds, operations});
     }
     return result;
 }

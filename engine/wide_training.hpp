@@ -50,7 +50,7 @@ private:
     std::vector<double> stats_;
     Plan narrow_;  // predictions, and what their loss is differentiated to, with samples as lanes
     Int capacity_ = 0;
-    Int trained_ = 0;  // samples, while profiling
+    Int trained_ = 0, measured_ = 0;  // samples, while profiling
     Job* job_ = nullptr;
     Updates updates_;
 };

@@ -361,14 +361,15 @@ class Work:
     operations: float
 
 
-def profile(model: Any, run: Callable[[], Any]) -> list[Work]:
-    """Call ``run``, which trains a model that the engine has trained before; return where the time went.
+def profile(model: Any, run: Callable[[], Any], mode: int = TRAIN) -> list[Work]:
+    """Call ``run``, which does again what the engine has done with a model before; return where the time went.
 
     Args:
-        model: compiled, with a call of ``fit`` behind it.
-        run: trains it, in a way that needs no other plan.
+        model: compiled, with a call of ``fit`` behind it, or of ``predict``.
+        run: trains it, or predicts, in a way that needs no other plan.
+        mode: what it does, ``TRAIN``, or ``PREDICT`` or ``WIDE`` for predictions in one layout or the other.
     """
-    ready = networks[model][TRAIN]
+    ready = networks[model][mode]
     ready.network.profiling = True
     run()
     ready.network.profiling = False
