@@ -1,11 +1,11 @@
 """Published networks on a CPU: predictions of one image and of 16, and steps of training all their layers.
 
 WORK is ``ResNet50/16``, predicting a batch of 16, or ``ResNet50/step``: four steps of Adam, each over 16 images of
-150×150. convia races Keras on torch, plain torch in both memory formats and compiled, OpenVINO and ONNX Runtime (float32), and
-TensorFlow where a Python that has it is named. Each contender is a process of its own; they take turns. Printed: the
-median, the fastest and the slowest round, and how many times that of convia the median is; then, for each convolution
-of convia's network, billions of operations a second of a thread, as if every tap were multiplied, and their share of
-what one core can do.
+150×150. convia races Keras on torch, plain torch in both memory formats and compiled, OpenVINO and ONNX Runtime
+(float32), and TensorFlow where a Python that has it is named. Each contender is a process of its own; they take turns.
+Printed: the median, the fastest and the slowest round, and how many times that of convia the median is; then, for each
+convolution of convia's network, billions of operations a second of a thread, as if every tap were multiplied, and their
+share of what one core can do.
 
 Usage: python benchmarks/wide.py [WORK ...] [--contenders convia openvino] [--tensorflow PYTHON] [--rounds 3]
 """
