@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import convia as keras
@@ -94,26 +94,48 @@ def test_a_file_that_a_drive_cannot_give_is_named_and_left_out(kind, photos, mon
 # -- threads and processes that read ----------------------------------------------------------------------------------
 
 
+DEADLY = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+import torch
+import convia as keras
+from convia.callbacks import LambdaCallback, ModelCheckpoint
+
+FOLDER = Path(sys.argv[1])
+
 class Deadly(torch.utils.data.Dataset):
-    """Kills the process that reads sample 20; in the second epoch, when there are models to keep."""
-
-    def __init__(self, flag):
-        self.flag = flag
-
     def __len__(self):
-        return len(X)
+        return 24
 
     def __getitem__(self, index):
-        if index == 20 and self.flag.exists():
+        if index == 20 and (FOLDER / "now").exists():
             os.kill(os.getpid(), signal.SIGKILL)
-        return X[index], Y[index]
+        return np.zeros(4, "float32"), 1
+
+if __name__ == "__main__":
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    kill = LambdaCallback(on_epoch_end=lambda epoch, logs: (FOLDER / "now").touch())
+    loader = torch.utils.data.DataLoader(Deadly(), batch_size=4, num_workers=1)
+    model.fit(loader, epochs=3, verbose=0, callbacks=[ModelCheckpoint(FOLDER / "m.keras"), kill])
+"""
 
 
 def test_a_killed_loader_process_ends_the_training_and_the_last_model_is_kept(tmp_path):
-    loader = torch.utils.data.DataLoader(Deadly(tmp_path / "now"), batch_size=4, num_workers=1)
-    kill = LambdaCallback(on_epoch_end=lambda epoch, logs: (tmp_path / "now").touch())
-    with pytest.raises(RuntimeError, match=r"DataLoader worker .*(killed by signal|exited unexpectedly)"):
-        network().fit(loader, epochs=3, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "m.keras"), kill])
+    script = tmp_path / "deadly.py"  # torch raises in whatever runs when the signal comes: not here
+    script.write_text(DEADLY)
+    path = {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, script, tmp_path],
+        env=os.environ | path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.search(r"DataLoader worker .*(killed by signal|exited unexpectedly)", done.stderr)
     assert kept(tmp_path)
 
 
