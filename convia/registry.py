@@ -5,6 +5,7 @@ this registry, from ``custom_objects`` or from ``register_keras_serializable``: 
 """
 
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +26,13 @@ _scopes = threading.local()
 
 
 def register(namespace: str, item: T, *names: str) -> T:
-    """File a class or function of the library under its own name and further names in ``namespace``."""
+    """File a class or function of the library under its own name and further names in ``namespace``.
+
+    What a module has whose ``PACKAGE`` is set, "Addons", is filed as a user's would be: as ``Addons>name``.
+    """
+    package = getattr(sys.modules.get(item.__module__), "PACKAGE", None)
+    if package:
+        return register_keras_serializable(package)(item)
     own = item.__name__  # type: ignore[attr-defined]
     _HOME.setdefault(item, (namespace, own))
     for name in (own, *names):

@@ -19,7 +19,7 @@ def test_a_program_finds_the_addons():
             tfa.seq2seq  # noqa: B018
         found = importlib.import_module("keras_contrib.layers.normalization.instancenormalization")
         x = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype("float32")
-        y = np.asarray(found.InstanceNormalization()(x))
+        y = found.InstanceNormalization()(x).detach().numpy()
         np.testing.assert_allclose(y.mean((1, 2, 3)), 0, atol=1e-5)
         assert abs(y.mean((1, 2))).max() > 0.01
 
@@ -123,6 +123,14 @@ def test_rectified_adam_starts_as_momentum():
     assert _stepped(optimizers.RectifiedAdam(0.1)) == pytest.approx(1 - 0.1 * 0.5, rel=1e-5)
     assert _stepped(optimizers.RectifiedAdam(0.1), 20) < 1 - 0.1 * 0.5 * 4
     assert _stepped(optimizers.RectifiedAdam(0.1, total_steps=100)) == pytest.approx(1 - 0.01 * 0.5, rel=1e-5)
+
+
+def test_files_tell_them_from_keras_s():
+    config = keras.optimizers.serialize(optimizers.AdamW(0.1))
+    assert config["registered_name"] == "Addons>AdamW"
+    assert type(keras.optimizers.deserialize(config)) is optimizers.AdamW
+    assert type(keras.optimizers.get("adamw")) is keras.optimizers.AdamW
+    assert type(keras.metrics.get("F1Score")) is keras.metrics.F1Score
 
 
 def test_cycles_of_learning_rates():

@@ -9,6 +9,8 @@ from torch import Tensor
 from convia import activations, layers
 from convia.layer import Layer
 
+PACKAGE = "Addons"  # of the classes in files
+
 AdaptiveAveragePooling1D, AdaptiveAveragePooling2D = layers.AdaptiveAveragePooling1D, layers.AdaptiveAveragePooling2D
 AdaptiveMaxPooling1D, AdaptiveMaxPooling2D = layers.AdaptiveMaxPooling1D, layers.AdaptiveMaxPooling2D
 AdaptiveAveragePooling3D, AdaptiveMaxPooling3D = layers.AdaptiveAveragePooling3D, layers.AdaptiveMaxPooling3D

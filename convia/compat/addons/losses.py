@@ -8,6 +8,8 @@ from torch import Tensor
 
 from convia.losses import Loss
 
+PACKAGE = "Addons"  # of the classes in files
+
 
 def _float(x: Any) -> Tensor:
     return torch.as_tensor(x).float()

@@ -6,6 +6,8 @@ import torch
 
 from convia import metrics
 
+PACKAGE = "Addons"  # of the classes in files
+
 
 def _average(average: Any) -> Any:
     return None if average in (None, "none") else average

@@ -11,6 +11,8 @@ from convia import optimizers, registry
 from convia.optimizers.adam import mean_step
 from convia.schedules import LearningRateSchedule
 
+PACKAGE = "Addons"  # of the classes in files
+
 
 def _decoupled(base: Any) -> Any:
     """An optimizer that multiplies weights by 1 − weight_decay before each update, whatever the learning rate."""

@@ -123,24 +123,24 @@ _RULES: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "MomentumOptimizer": (optimizers.SGD, "learning_rate momentum", {}),
     "RMSPropOptimizer": (optimizers.RMSprop, "learning_rate rho momentum epsilon", {"epsilon": 1e-10}),
 }
+PACKAGE = "tf.train"  # of the optimizers in files
 _RENAMED = {"beta1": "beta_1", "beta2": "beta_2", "decay": "rho", "use_nesterov": "nesterov"}
 
 
 def _made(name: str, rule: Any, order: str, defaults: dict[str, Any]) -> Any:
     names = order.split()
 
-    class Made(_Old, rule):  # type: ignore[misc]
-        def __init__(self, *args: Any, use_locking: bool = False, **kwargs: Any) -> None:
-            named = {_RENAMED.get(key, key): value for key, value in kwargs.items()}
-            options = {**defaults, **dict(zip(names, args, strict=False)), **named}
-            rate = options.get("learning_rate")
-            if isinstance(rate, torch.Tensor):
-                options["learning_rate"] = float(given(rate))
-            super().__init__(**options)
+    def start(self: Any, *args: Any, use_locking: bool = False, **kwargs: Any) -> None:
+        named = {_RENAMED.get(key, key): value for key, value in kwargs.items()}
+        options = {**defaults, **dict(zip(names, args, strict=False)), **named}
+        rate = options.get("learning_rate")
+        if isinstance(rate, torch.Tensor):
+            options["learning_rate"] = float(given(rate))
+        super(made, self).__init__(**options)
 
-    Made.__name__ = Made.__qualname__ = name
-    Made.__doc__ = f"See :class:`convia.optimizers.{rule.__name__}`."
-    return Made
+    body = {"__init__": start, "__module__": __name__, "__doc__": f"See :class:`convia.optimizers.{rule.__name__}`."}
+    made = type(rule)(name, (_Old, rule), body)
+    return made
 
 
 _steps: list[Any] = []
