@@ -144,11 +144,11 @@ def _at_loop(loop: str, moment: str) -> Callable[..., None]:
     hook = f"on_{loop}_{moment}"
 
     def call(self: CallbackList, logs: Logs = None) -> None:
-        if moment == "begin":
-            self._find_watchers()
         logs = plain_logs(logs)
         for item in in_turn(self.callbacks, hook):
             getattr(item, hook)(logs)
+        if moment == "begin":  # by then a backup has been restored, which may be of the middle of an epoch
+            self._find_watchers()
 
     return call
 

@@ -242,8 +242,7 @@ def _portions(
     while count < steps:
         first = count
         if wants:
-            if count % every == 0:
-                begin(count)
+            begin(count)
             count = min(count - count % every + every, steps)
         else:
             count = min(count + (_shared_portion(training) if distributed.size() > 1 else portion), steps)

@@ -245,12 +245,13 @@ class Trainer(Compiled):
         progress = hooks.progress if mode == "train" or not hooks.inside_fit else None
         draw = getattr(progress, f"on_{mode}_batch_end", None)
         every, reading = self.steps_per_execution, self._reading
-        result, count = None, reading.number
+        result, start = None, reading.number
+        count = start
         if count:  # a restored run goes on within its epoch
             object.__setattr__(self, "_resume_step", 0)
         for batch in islice(batches.epoch(), count, None):
             reading.number, reading.batch = count, batch
-            if wants and count % every == 0:
+            if wants and (count % every == 0 or count == start):
                 begin(count)
             result = step(*batch)
             last = count % every == every - 1 or count + 1 == expected

@@ -1,12 +1,14 @@
+import os
 import random
 import shutil
+import signal
 
 import numpy as np
 import pytest
 import torch
 from callback_fakes import FakeModel
 
-from convia import callbacks, layers, models, optimizers
+from convia import callbacks, layers, models, optimizers, utils
 from convia.callbacks import BackupAndRestore
 from convia.callbacks.random_state import random_state, seed_generators, set_random_state
 from convia.random import SeedGenerator
@@ -108,6 +110,37 @@ def test_the_trainer_is_told_where_to_go_on(freq, place, resumes_at, tmp_path):
     assert (model._resume_epoch, model._resume_step) == resumes_at
     backup.on_train_end()
     assert (model._resume_epoch, model._resume_step) == (0, 0)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("engine", ["torch", "auto"])
+def test_a_signal_within_an_epoch_costs_no_metrics_and_no_random_numbers(engine, every, tmp_path):
+    x = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
+    y = x[:, :1]
+
+    def fit(*hooks):
+        utils.set_random_seed(3)
+        model = models.Sequential([layers.Input((4,)), layers.Dropout(0.5), layers.Dense(1)])
+        model.compile("sgd", "mse", metrics=["mae"], engine=engine, steps_per_execution=every)
+        history = model.fit(x, y, batch_size=4, epochs=4, validation_data=(x, y), verbose=0, callbacks=list(hooks))
+        return history.history, model.get_weights()
+
+    class Stops(callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if (self.epoch, batch) == (1, 2):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit):
+        fit(BackupAndRestore(tmp_path / "b"), Stops())
+    history, weights = fit(BackupAndRestore(tmp_path / "b"))
+    whole, expected = fit()
+    for name, values in history.items():
+        np.testing.assert_allclose(values, whole[name][1:], rtol=1e-6, err_msg=name)
+    for one, other in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_fit_goes_on_where_it_was_interrupted(tmp_path):

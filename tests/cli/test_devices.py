@@ -60,16 +60,16 @@ def test_sigterm_ends_all_processes_and_is_heard_once(runs):
     assert 1 <= sum(line["event"] == "epoch" for line in lines) < 4
 
 
-def test_two_processes_that_were_interrupted_go_on_to_about_what_one_reaches(runs):
+def test_two_processes_that_were_interrupted_give_what_one_does(runs):
     folder, _, _, (out, err) = runs
     assert "goes on at epoch" in out
     assert err == ""
     one, two = (np.genfromtxt(folder / name / "history.csv", delimiter=",", names=True) for name in ("one", "two"))
-    assert set(one.dtype.names) == set(two.dtype.names)
     for name in one.dtype.names:
-        np.testing.assert_allclose(two[name][0], one[name][0], atol=1e-4, err_msg=name)  # before the interruption
-        np.testing.assert_allclose(two[name], one[name], atol=0.1, err_msg=name)  # a broken epoch has another order
-    assert load_model(folder / "two" / "model.keras").count_params() == 1022
+        np.testing.assert_allclose(two[name], one[name], atol=1e-4, err_msg=name)
+    weights = [load_model(folder / name / "model.keras").get_weights() for name in ("one", "two")]
+    for other, weight in zip(*weights, strict=True):
+        np.testing.assert_allclose(weight, other, atol=1e-4)
 
 
 def test_one_run_folder_is_written_and_nothing_else_left(runs):
