@@ -123,7 +123,7 @@ void WideLayout::choose_winograd(Sweep& sweep, const Step& s) {
     };
     double least = cost(0, 9, sweep.h * sweep.w);
     WideWinograd& w = sweep.winograd;
-    for (Int side = 2; side <= largest_side; side += 2) {
+    for (Int side = 2; side <= largest_side_; side += 2) {
         Int rows = tiles_of(sweep.h, side), columns = tiles_of(sweep.w, side), frequencies = (side + 2) * (side + 2);
         if (double each = cost(side, frequencies, rows * columns); each < least) {
             least = each;

@@ -40,7 +40,7 @@ protected:
     void cut_sweep(Sweep& sweep, bool depthwise);
     void choose_winograd(Sweep& sweep, const Step& s);
 
-    Int largest_side = 2;  // of the tiles of results by Winograd's algorithm
+    Int largest_side_ = 2;  // of the tiles of results by Winograd's algorithm
     Int winograd_size_ = 0;  // floats that a thread needs for it
 
     std::vector<Sides> sides_;

@@ -7,7 +7,7 @@ namespace convia {
 
 class WideNetwork : public WideLayout {
 public:
-    WideNetwork(const Kernels* kernels, int threads) : WideLayout(kernels, threads) { largest_side = 4; }
+    WideNetwork(const Kernels* kernels, int threads) : WideLayout(kernels, threads) { largest_side_ = 4; }
 
     void finish();
     void run(const Data& data, std::uint64_t version);  // of the weights: kernels are packed anew where it differs

@@ -224,7 +224,7 @@ def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode
     held = model.graph, model.objective
     if mode in (PREDICT, WIDE):
         plan, wide = _plan_to_predict(model, key), mode == WIDE
-        assemble = partial(plan.assemble_wide) if wide else partial(plan.assemble, batch=batch, training=False)
+        assemble = plan.assemble_wide if wide else partial(plan.assemble, batch=batch, training=False)
         cost = _wide_cost if wide else _narrow_cost
         return Ready(key, batch, plan, partial(assemble, native, isa, threads), cost, held, wide)
     plan = engine.lower(model.graph, learned)

@@ -424,15 +424,6 @@ def test_settings_of_a_home_that_cannot_be_found(monkeypatch):
 # -- images -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def photos(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(6):
-            Image.new("RGB", (8, 8), (number * 9, 0, 0)).save(tmp_path / "photos" / name / f"{number}.png")
-    return tmp_path / "photos"
-
-
 def small():
     model = keras.Sequential([layers.Input((8, 8, 3)), layers.Flatten(), layers.Dense(2, activation="softmax")])
     model.compile("sgd", "categorical_crossentropy")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import convia as keras
 from convia import layers
@@ -34,15 +33,6 @@ def kept(folder):
 
 
 # -- network drives ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def photos(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(6):
-            Image.new("RGB", (8, 8), (number * 9, 9, 0)).save(tmp_path / "photos" / name / f"{number}.png")
-    return tmp_path / "photos"
 
 
 def as_flow(photos):

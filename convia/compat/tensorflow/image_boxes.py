@@ -3,9 +3,25 @@
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from convia.compat.tensorflow.door import api, given, number
 from convia.symbolic import tracing
+
+
+class _Regions:
+    """Boxes whose corners may be given in any order."""
+
+    def __init__(self, corners: Tensor) -> None:
+        self._low = torch.minimum(corners[:, :2], corners[:, 2:])
+        self._high = torch.maximum(corners[:, :2], corners[:, 2:])
+        self._areas = (self._high - self._low).prod(-1)
+
+    def meet(self, one: int, others: Any = slice(None)) -> tuple[Tensor, Tensor]:
+        """Return the areas that a box shares with others, and those that they cover together."""
+        low, high = torch.maximum(self._low[one], self._low[others]), torch.minimum(self._high[one], self._high[others])
+        shared = (high - low).clamp(min=0).prod(-1)
+        return shared, self._areas[one] + self._areas[others] - shared
 
 
 @api
@@ -20,14 +36,12 @@ def non_max_suppression(
     corners, points = given(boxes).float(), given(scores).float()
     if tracing():  # as many as there can be
         return corners.new_empty((len(corners),), dtype=torch.int32)
-    low, high = torch.minimum(corners[:, :2], corners[:, 2:]), torch.maximum(corners[:, :2], corners[:, 2:])
-    areas = (high - low).prod(-1)
+    regions = _Regions(corners)
     kept: list[int] = []
     for place in points.argsort(descending=True, stable=True).tolist():
         if len(kept) == number(max_output_size) or points[place] <= float(score_threshold):
             break
-        shared = (torch.minimum(high[place], high[kept]) - torch.maximum(low[place], low[kept])).clamp(min=0).prod(-1)
-        union = areas[place] + areas[kept] - shared
+        shared, union = regions.meet(place, kept)
         if not bool((shared > float(iou_threshold) * union).any()):
             kept.append(place)
     return torch.tensor(kept, dtype=torch.int32)
@@ -50,8 +64,7 @@ def non_max_suppression_with_scores(
         kept = non_max_suppression(boxes, scores, max_output_size, iou_threshold, score_threshold)
         return kept, given(scores).float()[kept.long()]
     corners, left = given(boxes).float(), given(scores).float().clone()
-    low, high = torch.minimum(corners[:, :2], corners[:, 2:]), torch.maximum(corners[:, :2], corners[:, 2:])
-    areas = (high - low).prod(-1)
+    regions = _Regions(corners)
     chosen: list[int] = []
     points: list[float] = []
     while len(chosen) < min(number(max_output_size), len(corners)):
@@ -60,8 +73,8 @@ def non_max_suppression_with_scores(
             break
         chosen.append(best)
         points.append(float(left[best]))
-        shared = (torch.minimum(high[best], high) - torch.maximum(low[best], low)).clamp(min=0).prod(-1)
-        overlap = shared / (areas[best] + areas - shared).clamp(min=1e-12)
+        shared, union = regions.meet(best)
+        overlap = shared / union.clamp(min=1e-12)
         left = left * torch.exp(-(overlap**2) / (2 * soft_nms_sigma))
         left[best] = float("-inf")
     return torch.tensor(chosen, dtype=torch.int32), torch.tensor(points)
