@@ -2,7 +2,8 @@
 
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -478,3 +479,14 @@ def _to_meta(value: Tensor | None) -> Tensor | None:
 
 def _cast(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     return value.to(dtype) if value is not None and value.is_floating_point() else value
+
+
+@contextmanager
+def hooked(layers: Sequence[Layer], hook: Callable[..., Any]) -> Iterator[None]:
+    """Have ``hook(layer, inputs, output)`` called at each call of the layers; a value it returns is the output."""
+    handles = [layer.register_forward_hook(hook) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from convia import config, tree
 from convia.errors import explain
-from convia.explain.inside import hooked, layer_paths
-from convia.layer import Layer
+from convia.explain.inside import layer_paths
+from convia.layer import Layer, hooked
 
 Sizes = tuple[int, ...]
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from convia import activations, tree
 from convia.errors import explain
-from convia.explain.inside import Array, batch_of, find_layer, hooked, last_maps, layer_paths
-from convia.layer import Layer
+from convia.explain.inside import Array, batch_of, find_layer, last_maps, layer_paths
+from convia.layer import Layer, hooked
 
 _SQUASHING = {"softmax", "sigmoid", "log_softmax", "hard_sigmoid"}
 _WITHOUT_MAPS = ("Pool", "Dropout", "Flatten")

@@ -1,7 +1,6 @@
 """Layers within a model by name, and what they make of an image."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from convia import config
 from convia.errors import explain, nearest
-from convia.layer import Layer
+from convia.layer import Layer, hooked
 
 Array = npt.NDArray[Any]
 
@@ -64,17 +63,6 @@ def batch_of(model: Any, image: Any, who: str) -> Tensor:
         raise ValueError(explain(f"{who}, argument 'image'", received, "one image (H, W, C), as the model takes it"))
     own = next(iter(model.parameters()), None)
     return pixels.to(own.device if own is not None else config.device(), config.torch_dtype(config.floatx()))
-
-
-@contextmanager
-def hooked(layers: Sequence[Layer], hook: Callable[..., Any]) -> Iterator[None]:
-    """Have ``hook(layer, inputs, output)`` called at each call of the layers; a value it returns is the output."""
-    handles = [layer.register_forward_hook(hook) for layer in layers]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def last_maps(layer: Layer, maps: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
 """A step whose loss is no finite number: where that comes from, which files were in the batch, what is put back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from convia import tree
+from convia.layer import hooked
 from convia.training.data import Batch, Batches
 
 _NAMED = 5  # samples that a message names
@@ -55,6 +57,20 @@ def _broken_input(x: Any) -> list[int]:
     return sorted({row for leaf in leaves if leaf.is_floating_point() for row in _broken_rows(leaf)})
 
 
+@contextmanager
+def watched(model: Any, look: Callable[[Any, Any, Any], None]) -> Iterator[None]:
+    """Show what the layers inside are given and return, for calls that leave no trace: statistics are put back."""
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    inner = [layer for layer in model._flatten_layers(include_self=False) if layer is not model]
+    try:
+        with hooked(inner, look):
+            yield
+    finally:
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+
+
 def _first_layer(model: Any, x: Any) -> str:
     """Run the batch again, and name the first layer whose output is not finite."""
     found: list[Any] = []
@@ -63,18 +79,8 @@ def _first_layer(model: Any, x: Any) -> str:
         if not found and any(isinstance(leaf, Tensor) and _broken_rows(leaf) for leaf in tree.flatten(outputs)):
             found.append(layer)
 
-    inner = [layer for layer in model._flatten_layers(include_self=False) if layer is not model]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    handles = [layer.register_forward_hook(look) for layer in inner]
-    try:
-        with torch.no_grad():
-            model(x, training=True)
-    finally:
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
-        for handle in handles:
-            handle.remove()
+    with watched(model, look), torch.no_grad():
+        model(x, training=True)
     if not found:
         return "the outputs of all layers are finite, the loss is not"
     layer = found[0]

@@ -2,7 +2,6 @@
 
 import gc
 import math
-import resource
 import traceback
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -15,7 +14,12 @@ from convia import tree
 from convia.errors import explain
 from convia.layer import Layer
 from convia.training import memory
-from convia.training.blame import Reading
+from convia.training.blame import Reading, watched
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
 
 _SPARE = 0.9  # of the free memory may be planned with: kernels need some for a moment, and blocks leave gaps
 _CPU_TEXTS = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")  # torch raises a RuntimeError
@@ -128,18 +132,9 @@ def _bytes(model: Any, x: Any, training: bool) -> float:
         leaves = [leaf for leaf in tree.flatten((given, outputs)) if isinstance(leaf, Tensor)]
         most[0] = max(most[0], sum(leaf.numel() * leaf.element_size() for leaf in leaves))
 
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    handles = [layer.register_forward_hook(look) for layer in model._flatten_layers(include_self=False)]
-    try:
-        with torch.set_grad_enabled(training), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            outputs = model(x, training=training)
-        del outputs
-    finally:
-        for handle in handles:
-            handle.remove()
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
+    kept_for_gradients = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+    with watched(model, look), torch.set_grad_enabled(training), kept_for_gradients:
+        model(x, training=training)
     return float(sum(kept.values()) + most[0] * (2 if training else 1))
 
 
@@ -165,6 +160,8 @@ def _available() -> float:
 
 def _limited() -> float:
     """Return the bytes up to the limit of the address space, as ``ulimit -v`` sets it."""
+    if resource is None:
+        return math.inf
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit == resource.RLIM_INFINITY:
         return math.inf
