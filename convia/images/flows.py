@@ -27,6 +27,10 @@ MEMORY = 2**30  # bytes of decoded images that an iterator keeps
 _CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 _NAMED = 10  # files that a warning names
+_COMMON = (
+    "image_data_generator", "class_mode", "on_error", "subset", "color_mode", "interpolation", "keep_aspect_ratio",
+    "save_to_dir", "save_prefix", "save_format", "memory", "cache", "decoding", "prefetch", "device",
+)  # fmt: skip  # arguments of iterators of files that are their attributes
 
 
 class FilesIterator(ImagesIterator):
@@ -43,6 +47,8 @@ class FilesIterator(ImagesIterator):
     class_indices: dict[str, int]
     filenames: list[str]
     filepaths: list[str]
+    on_error: str
+    subset: str | None
     color_mode: str
     interpolation: str
     keep_aspect_ratio: bool
@@ -53,41 +59,38 @@ class FilesIterator(ImagesIterator):
     _cache: Cache | None = None
     _modes: tuple[str | None, ...] = ("categorical", "binary", "sparse", "input", None)
 
-    def _configure(
-        self, generator: Any, class_mode: Any, dtype: Any, subset: str | None, on_error: str, **options: Any
-    ) -> None:
-        """Set how files are read: target_size, color_mode, data_format, save_to_dir, interpolation and the like."""
-        who = type(self).__name__
+    def _configure(self, given: dict[str, Any]) -> None:
+        """Check and set what is common among the arguments of an iterator."""
+        who, generator = type(self).__name__, given["image_data_generator"]
         choices = {
-            "class_mode": (class_mode, self._modes),
-            "color_mode": (options["color_mode"], (*_CHANNELS,)),
-            "interpolation": (options["interpolation"], _INTERPOLATIONS),
-            "on_error": (on_error, ON_ERROR),
-            "cache": (options["cache"], CACHES),
-            "decoding": (options["decoding"], DECODINGS),
+            "class_mode": self._modes,
+            "color_mode": (*_CHANNELS,),
+            "interpolation": _INTERPOLATIONS,
+            "on_error": ON_ERROR,
+            "cache": CACHES,
+            "decoding": DECODINGS,
         }
-        for name, (value, allowed) in choices.items():
-            if value not in allowed:
-                remedy = nearest(str(value), [choice for choice in allowed if choice])
-                raise ValueError(explain(f"{who}, argument {name!r}", repr(value), f"one of {[*allowed]}", remedy))
-        self.__dict__.update(options)
-        self.image_data_generator, self.class_mode, self.on_error = generator, class_mode, on_error
-        self.dtype = dtype or config.floatx()
-        self.data_format = config.standardize_data_format(options["data_format"])
-        self.target_size = (int(options["target_size"][0]), int(options["target_size"][1]))
-        channels = _CHANNELS[options["color_mode"]]
+        for name, allowed in choices.items():
+            if given[name] not in allowed:
+                remedy = nearest(str(given[name]), [choice for choice in allowed if choice])
+                expected = f"one of {[*allowed]}"
+                raise ValueError(explain(f"{who}, argument {name!r}", repr(given[name]), expected, remedy))
+        self.__dict__.update({name: given[name] for name in _COMMON})
+        self.dtype = given["dtype"] or config.floatx()
+        self.data_format = config.standardize_data_format(given["data_format"])
+        self.target_size = (int(given["target_size"][0]), int(given["target_size"][1]))
+        channels = _CHANNELS[self.color_mode]
         last = self.data_format == "channels_last"
         self.image_shape = (*self.target_size, channels) if last else (channels, *self.target_size)
-        share = check_subset(subset, generator)
-        self.subset = subset
-        self.split = None if share is None else (0, share) if subset == "validation" else (share, 1)
+        share = check_subset(self.subset, generator)
+        self.split = None if share is None else (0, share) if self.subset == "validation" else (share, 1)
         self.unreadable: dict[str, str] = {}
         self._reported = 0
-        if options["device"] is not None:
+        if self.device is not None:
             check_device(who, generator)
         if getattr(generator, "mixes", False):
-            fits = class_mode in ("categorical", "binary", "raw")
-            check_mixing(who, fits, f"class_mode={class_mode!r}", "class_mode='categorical'")
+            fits = self.class_mode in ("categorical", "binary", "raw")
+            check_mixing(who, fits, f"class_mode={self.class_mode!r}", "class_mode='categorical'")
 
     @property
     def labels(self) -> Any:
@@ -286,26 +289,7 @@ class DirectoryIterator(FilesIterator):
         prefetch: int = AHEAD,
         device: Any = None,
     ) -> None:
-        self._configure(
-            image_data_generator,
-            class_mode,
-            dtype,
-            subset,
-            on_error,
-            target_size=target_size,
-            color_mode=color_mode,
-            data_format=data_format,
-            save_to_dir=save_to_dir,
-            save_prefix=save_prefix,
-            save_format=save_format,
-            interpolation=interpolation,
-            keep_aspect_ratio=keep_aspect_ratio,
-            memory=memory,
-            cache=cache,
-            decoding=decoding,
-            prefetch=prefetch,
-            device=device,
-        )
+        self._configure(locals())
         self.directory = directory
         root = os.fspath(directory)
         if not Path(root).is_dir():

@@ -71,26 +71,7 @@ class DataFrameIterator(FilesIterator):
         prefetch: int = AHEAD,
         device: Any = None,
     ) -> None:
-        self._configure(
-            image_data_generator,
-            class_mode,
-            dtype,
-            subset,
-            on_error,
-            target_size=target_size,
-            color_mode=color_mode,
-            data_format=data_format,
-            save_to_dir=save_to_dir,
-            save_prefix=save_prefix,
-            save_format=save_format,
-            interpolation=interpolation,
-            keep_aspect_ratio=keep_aspect_ratio,
-            memory=memory,
-            cache=cache,
-            decoding=decoding,
-            prefetch=prefetch,
-            device=device,
-        )
+        self._configure(locals())
         self.directory = directory or ""
         names = _column(dataframe, x_col)
         _check_texts(names, x_col)

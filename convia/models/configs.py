@@ -123,10 +123,11 @@ def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any
 
 
 def _repeat_calls(made: dict[str, Any], waiting: list[tuple[str, int, Any]], tensors: Tensors) -> None:
+    reader = _Reader(made, tensors)
     while waiting:
         later = []
         for name, index, node in waiting:
-            arguments = _arguments(node, made, tensors)
+            arguments = reader.arguments(node)
             if arguments is None or (index and (name, index - 1) not in tensors):
                 later.append((name, index, node))
                 continue
@@ -198,53 +199,61 @@ class _NotYetError(Exception):
     """A call's input does not exist yet."""
 
 
-def _arguments(node: Any, made: dict[str, Any], tensors: Tensors) -> tuple[list[Any], dict[str, Any]] | None:
-    """Return a call's arguments, None while they do not all exist."""
+class _Reader:
+    """Reads the arguments of calls; ``made`` and ``tensors`` are the operations and the results that exist so far."""
 
-    def resolve(value: Any) -> Any:
+    def __init__(self, made: dict[str, Any], tensors: Tensors) -> None:
+        self._made, self._tensors = made, tensors
+
+    def arguments(self, node: Any) -> tuple[list[Any], dict[str, Any]] | None:
+        """Return a call's arguments, None while they do not all exist."""
+        try:
+            if isinstance(node, list):
+                return self._of_first_eras(node)
+            args = [self._value(value) for value in node["args"]]
+            return args, {key: self._value(value) for key, value in node["kwargs"].items()}
+        except _NotYetError:
+            return None
+
+    def _of_first_eras(self, node: list[Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Read Keras 1's and 2's [[name, call, output, keywords], …]."""
+        inputs = [self._place(*entry) for entry in node]
+        keywords = node[0][3] if len(node[0]) > 3 else {}
+        is_list = len(inputs) > 1 or isinstance(node, _Several)
+        return [inputs if is_list else inputs[0]], {key: self._keyword(item) for key, item in keywords.items()}
+
+    def _place(self, name: str, index: int, position: Any, *_: Any) -> Any:
+        if name == "_CONSTANT_VALUE":
+            return position
+        return self._tensor(name, index - int(hasattr(self._made.get(name), "get_layer")), position)
+
+    def _keyword(self, value: Any) -> Any:
+        if _is_place(value) and value[0] in (*self._made, "_CONSTANT_VALUE"):
+            return self._place(*value)
+        if isinstance(value, dict) and value.keys() == {"start", "stop", "step"}:
+            return slice(*(self._keyword(value[part]) for part in ("start", "stop", "step")))
+        if isinstance(value, dict) and value.get("class_name") == "__ellipsis__":
+            return Ellipsis
+        return [self._keyword(item) for item in value] if isinstance(value, list) else value
+
+    def _value(self, value: Any) -> Any:
         if isinstance(value, list):
-            return [resolve(item) for item in value]
+            return [self._value(item) for item in value]
         if not isinstance(value, dict):
             return value
         kind, inner = value.get("class_name"), value.get("config") or {}
         if kind == "__keras_tensor__":
-            return tensor(*inner["keras_history"])
+            return self._tensor(*inner["keras_history"])
         if kind == "__slice__":
             return slice(*(inner[part] for part in ("start", "stop", "step")))
         if kind == "__ellipsis__":
             return Ellipsis
-        return registry.deserialize(value) if kind else {key: resolve(item) for key, item in value.items()}
+        return registry.deserialize(value) if kind else {key: self._value(item) for key, item in value.items()}
 
-    def tensor(name: str, index: int, position: int) -> KerasTensor:
-        if (name, index) not in tensors:
+    def _tensor(self, name: str, index: int, position: int) -> KerasTensor:
+        if (name, index) not in self._tensors:
             raise _NotYetError
-        return tensors[name, index][position]
-
-    def first_era(name: str, index: int, position: Any, *rest: Any) -> Any:
-        if name == "_CONSTANT_VALUE":
-            return position
-        return tensor(name, index - int(hasattr(made.get(name), "get_layer")), position)
-
-    def keyword(value: Any) -> Any:
-        if _is_place(value) and value[0] in (*made, "_CONSTANT_VALUE"):
-            return first_era(*value)
-        if isinstance(value, dict) and value.keys() == {"start", "stop", "step"}:
-            return slice(*(keyword(value[part]) for part in ("start", "stop", "step")))
-        if isinstance(value, dict) and value.get("class_name") == "__ellipsis__":
-            return Ellipsis
-        return [keyword(item) for item in value] if isinstance(value, list) else value
-
-    try:
-        if isinstance(node, list):  # Keras 1 and 2: [[name, call, output, keywords], …]
-            inputs = [first_era(*entry) for entry in node]
-            keywords = node[0][3] if len(node[0]) > 3 else {}
-            is_list = len(inputs) > 1 or isinstance(node, _Several)
-            return [inputs if is_list else inputs[0]], {key: keyword(item) for key, item in keywords.items()}
-        return [resolve(value) for value in node["args"]], {
-            key: resolve(value) for key, value in node["kwargs"].items()
-        }
-    except _NotYetError:
-        return None
+        return self._tensors[name, index][position]
 
 
 class _Several(list[Any]):

@@ -149,10 +149,7 @@ class Trainer(Compiled):
         self._require_compiled("fit")
         distributed.begin()
         advice.look_at_trainable(self)
-        most = config.max_epochs()
-        if most is not None and most < epochs:
-            warnings.warn(f"Training is cut to {most} epochs by config.max_epochs().", stacklevel=2)
-            epochs = most
+        epochs = _at_most(epochs, config.max_epochs())
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
         if steps_per_epoch is not None and hasattr(x, "endless"):  # a pipeline goes on where the last epoch stopped
@@ -170,9 +167,8 @@ class Trainer(Compiled):
         advice.look_at_pictures(self, batches)
         batches, validation = features.prepare(self, batches, validation)
         hooks = self._hooks(callbacks, verbose, epochs, batches, history=True)
-        object.__setattr__(self, "stop_training", False)
-        object.__setattr__(self, "_resume_epoch", 0)
-        object.__setattr__(self, "_resume_step", 0)
+        for name, value in {"stop_training": False, "_resume_epoch": 0, "_resume_step": 0}.items():
+            object.__setattr__(self, name, value)
         self._forget_compiled_functions()
         hooks.on_train_begin()
         if self._resume_epoch > initial_epoch and self._resume_epoch < epochs:
@@ -187,7 +183,7 @@ class Trainer(Compiled):
             if self._learned or self._resume_epoch:
                 self.optimizer.finalize_variable_values(self._learned_variables())
             hooks.on_train_end(logs)
-        history: History = self.history
+        history: History = hooks.history or self.history
         return history
 
     def _whole_epoch(
@@ -290,7 +286,7 @@ class Trainer(Compiled):
                     "a finite loss",
                     "Lower the learning rate, scale the inputs, or use clipnorm; TerminateOnNaN() stops at once.",
                 ),
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _hooks(
@@ -443,3 +439,10 @@ def _array(tensor: Any) -> np.ndarray:
 
 def _due(epoch: int, frequency: Any) -> bool:
     return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else (epoch + 1) in frequency
+
+
+def _at_most(epochs: int, most: int | None) -> int:
+    if most is None or epochs <= most:
+        return epochs
+    warnings.warn(f"Training is cut to {most} epochs by config.max_epochs().", stacklevel=3)
+    return most
