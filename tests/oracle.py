@@ -1,5 +1,6 @@
 """Keras as an oracle for layers: the same arguments, weights and inputs must give the same everything."""
 
+import inspect
 from collections import defaultdict
 from typing import Any
 
@@ -166,3 +167,9 @@ def _plain(config: Any) -> Any:
     if isinstance(config, dict):
         return {key: _plain(value) for key, value in config.items() if key not in ("dtype", "name")}
     return [_plain(value) for value in config] if isinstance(config, (list, tuple)) else config
+
+
+def positional(cls):
+    """The arguments of a constructor that may be given by position, with their defaults."""
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    return [(p.name, p.default) for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]

@@ -1,11 +1,9 @@
 """Every layer against Keras: weights, outputs, gradients, symbolic shapes and configs, in several configurations."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
-from oracle import against_keras, compare_config, compare_layer, compare_symbolic, random_inputs
+from oracle import against_keras, compare_config, compare_layer, compare_symbolic, positional, random_inputs
 
 from convia import layers
 
@@ -191,14 +189,7 @@ def test_layer(name, shape, args, options):
 @pytest.mark.parametrize("name", sorted({*CASES, "Embedding", "Lambda", "SpectralNormalization", "Wrapper"}))
 def test_signature(name):
     """Arguments by position have Keras's order and defaults, those of quantization and LoRA aside."""
-    ours, theirs = (
-        [
-            (p.name, p.default)
-            for p in inspect.signature(cls.__init__).parameters.values()
-            if p.kind is p.POSITIONAL_OR_KEYWORD
-        ]
-        for cls in (getattr(layers, name), getattr(keras.layers, name))
-    )
+    ours, theirs = positional(getattr(layers, name)), positional(getattr(keras.layers, name))
     left_out = {"lora_rank", "lora_alpha", "quantization_config", "gptq_unpacked_column_size", "weights"}
     theirs = [entry for entry in theirs if entry[0] not in left_out]
     assert ours[: len(theirs)] == theirs or (name == "Conv3DTranspose" and theirs[: len(ours)] == ours)
