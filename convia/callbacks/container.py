@@ -79,7 +79,7 @@ class CallbackList(Callback):
         self.history = next((item for item in self.callbacks if isinstance(item, History)), None)
         for item in self.callbacks:
             if hasattr(item, "_companions"):
-                item._companions = self.callbacks
+                item._companions = [other for other in self.callbacks if other is not item]
         self._find_watchers()
         self.set_model(model)
         self.set_params(params)
@@ -111,10 +111,10 @@ class CallbackList(Callback):
         if model is None:
             return
         self._model = model
-        if self.history is not None:
-            model.history = self.history
         for item in self.callbacks:
             item.set_model(model)
+        if self.history is not None:
+            model.history = self.history.twin()
 
     def on_interruption(self, epoch: int, batch: int) -> None:
         """Tell all callbacks of a signal."""

@@ -7,12 +7,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
 from convia.callbacks.base import Callback, Logs
 from convia.callbacks.disk import survives
@@ -24,14 +26,41 @@ _TIMEOUT = 30  # seconds
 class History(Callback):
     """What ``fit`` returns.
 
+    ``model.history`` is a twin with the same values, which does not hold the model: so a model that nobody needs any
+    more goes at once, and not with some later garbage collection.
+
     Attributes:
         history: name of a metric → its values, one per epoch.
         epoch: the numbers of the epochs, from 0.
     """
 
+    __slots__ = ("_held",)
+
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
+
+    def set_model(self, model: Any) -> None:
+        """Receive the model, before any other event."""
+        self._held, self._model = model, weakref.ref(model)
+
+    @property
+    def model(self) -> Any:
+        """The model; where it is wrapped for distributed training, the one inside."""
+        model = None if self._model is None else self._model()
+        return model.module if isinstance(model, DistributedDataParallel) else model
+
+    def twin(self) -> "History":
+        """Return a History that is the same, but for that it does not hold the model."""
+        made = type(self).__new__(type(self))
+        made.__dict__ = self.__dict__
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and self.__dict__ is other.__dict__
+
+    def __hash__(self) -> int:
+        return id(self.__dict__)
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Begin to count; values of earlier training are kept."""
@@ -42,7 +71,7 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
-        self.model.history = self
+        self.model.history = self.twin()
 
 
 class LambdaCallback(Callback):

@@ -1,6 +1,8 @@
+import gc
 import json
 import threading
 import urllib.parse
+import weakref
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import keras
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from callback_fakes import FakeModel, play
 
+import convia
 from convia import callbacks
 from convia.callbacks import CSVLogger, LambdaCallback, RemoteMonitor
 
@@ -105,3 +108,27 @@ def test_a_server_that_cannot_be_reached_is_a_warning():
     text = str(caught[0].message)
     assert text.startswith("RemoteMonitor: received no answer from http://127.0.0.1:9 (")
     assert text.endswith("expected a server that takes the logs.")
+
+
+def test_a_model_goes_as_soon_as_nobody_needs_it_and_its_history_keeps_it(tmp_path):
+    def train(**given):
+        model = convia.Sequential([convia.layers.Input((2,)), convia.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model, model.fit(np.ones((4, 2)), np.ones(4), verbose=0, **given)
+
+    gc.collect()
+    gc.disable()
+    try:
+        model, history = train(
+            callbacks=[callbacks.BackupAndRestore(tmp_path / "b"), callbacks.ModelCheckpoint(tmp_path / "m.keras")]
+        )
+        known = weakref.ref(model)
+        assert (history.model is model, model.history == history, model.history.model is model) == (True,) * 3
+        model.history.history["more"] = [1]
+        del model
+        assert history.model is known() is not None
+        assert history.history["more"] == [1]
+        del history
+        assert known() is None
+    finally:
+        gc.enable()
