@@ -16,43 +16,28 @@ from convia import saving
 from convia.models import clone_model, load_model, model_from_json
 
 
-class Scale(convia.layers.Layer):
-    """Multiplies by weights."""
+def scale(library: Any) -> Any:
+    """The class of a layer that multiplies by weights, here and in Keras: files hold paths made of its name."""
 
-    def __init__(self, factor: float = 2.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.factor = factor
+    class Scale(library.layers.Layer):
+        def __init__(self, factor: float = 2.0, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.factor = factor
 
-    def build(self, input_shape: Any) -> None:
-        self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
-        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, name="count")
+        def build(self, input_shape: Any) -> None:
+            self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
+            self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, name="count")
 
-    def call(self, inputs: Any) -> Any:
-        return inputs * self.scale * self.factor
+        def call(self, inputs: Any) -> Any:
+            return inputs * self.scale * self.factor
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "factor": self.factor}
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "factor": self.factor}
 
-
-class KerasScale(keras.layers.Layer):
-    """The same in Keras."""
-
-    def __init__(self, factor: float = 2.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.factor = factor
-
-    def build(self, input_shape: Any) -> None:
-        self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
-        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, name="count")
-
-    def call(self, inputs: Any) -> Any:
-        return inputs * self.scale * self.factor
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "factor": self.factor}
+    return Scale
 
 
-KerasScale.__name__ = "Scale"  # files hold paths made of the names of classes
+Scale, KerasScale = scale(convia), scale(keras)
 
 
 class Block(convia.Model):
