@@ -221,8 +221,11 @@ def test_a_quadratic_goes_down(name):
 
 @pytest.mark.parametrize("amsgrad", [False, True])
 def test_a_step_of_ones_own_around_adams_equals_the_fused_one(amsgrad):
+    taken = []
+
     class Own(optimizers.Adam):
         def update_step(self, gradient, variable, learning_rate):
+            taken.append(variable)
             super().update_step(gradient, variable, learning_rate)
 
     theirs, their_variables, _, _ = _pair("Adam", amsgrad=amsgrad)
@@ -231,3 +234,18 @@ def test_a_step_of_ones_own_around_adams_equals_the_fused_one(amsgrad):
     for number in range(5):
         _step(theirs, their_variables, ours, our_variables, number)
     _assert_same(theirs, their_variables, ours, our_variables)
+    assert len(taken) == 5 * len(our_variables)
+
+
+def test_adam_updates_all_variables_in_one_call(monkeypatch):
+    calls, fused = [], torch._fused_adam_
+    monkeypatch.setattr(
+        torch, "_fused_adam_", lambda *args, **kwargs: (calls.append(len(args[0])), fused(*args, **kwargs))
+    )
+    variables = [Variable(np.ones(3)), Variable(np.ones((2, 2)))]
+    optimizer = optimizers.Adam(0.1)
+    optimizer.build(variables)
+    optimizer.apply([torch.ones(3), torch.ones(2, 2)], variables)
+    assert calls == [2]
+    for variable in variables:
+        np.testing.assert_allclose(variable.numpy(), 0.9, rtol=1e-6)

@@ -13,6 +13,13 @@ Y = rng.integers(0, 3, 40)
 ONE_HOT = np.eye(3, dtype="float32")[Y]
 
 
+@pytest.fixture(autouse=True, params=["auto", "torch"])
+def engine(request):
+    """All of this is true of the native engine and of torch."""
+    convia.config.set_engine(request.param)
+    return request.param
+
+
 def network(k, regularizer=None):
     return k.Sequential(
         [
@@ -237,6 +244,38 @@ def test_evaluate_and_predict_after_a_stop_see_all_batches():
     assert model.evaluate(X, Y, batch_size=8, verbose=0) == pytest.approx(
         model.evaluate(X, Y, batch_size=40, verbose=0), rel=1e-5
     )
+
+
+def test_what_is_shown(capsys):
+    model = network(convia)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    shown = {}
+    for verbose in (0, 1, 2, "auto"):
+        model.fit(X, Y, batch_size=8, epochs=2, verbose=verbose)
+        shown[verbose] = capsys.readouterr().out
+    assert shown[0] == ""
+    assert shown[2].count("\n") == 4 and "5/5" in shown[2] and "━" not in shown[2]
+    for verbose in (1, "auto"):
+        assert shown[verbose].count("5/5") == 2 and "━" in shown[verbose]
+
+
+def test_the_history_of_fit_outlives_evaluate_and_predict():
+    model = network(convia)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    history = model.fit(X, Y, verbose=0)
+    model.evaluate(X, Y, verbose=0)
+    model.predict(X, verbose=0)
+    assert model.history.history == history.history and list(history.history) == ["loss"]
+
+
+def test_a_container_of_callbacks_is_taken_as_it_is():
+    seen = []
+    model = network(convia)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    note = convia.callbacks.LambdaCallback(on_train_begin=seen.append)
+    hooks = convia.callbacks.CallbackList([note], add_history=True, model=model)
+    assert model.fit(X, Y, epochs=2, verbose=0, callbacks=hooks).epoch == [0, 1]
+    assert len(seen) == 1
 
 
 def test_frozen_layers_do_not_learn_and_normalize_with_their_statistics():

@@ -33,10 +33,11 @@ class Counter(convia.callbacks.Callback):
         self.batches.append((batch, round(logs["loss"], 3)))
 
 
+@pytest.mark.parametrize("engine", ["auto", "torch"])
 @pytest.mark.parametrize("steps, expected", [(1, [0, 1, 2, 3, 4, 5]), (4, [3, 5])])
-def test_steps_per_execution_says_how_often_callbacks_look(steps, expected):
+def test_steps_per_execution_says_how_often_callbacks_look(steps, expected, engine):
     counter = Counter()
-    compiled(steps_per_execution=steps).fit(X, Y, batch_size=4, verbose=0, callbacks=[counter])
+    compiled(steps_per_execution=steps, engine=engine).fit(X, Y, batch_size=4, verbose=0, callbacks=[counter])
     assert [batch for batch, _ in counter.batches] == expected
 
 
