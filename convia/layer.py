@@ -176,7 +176,8 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
         if self._simple and len(args) == 1 and not kwargs:
             inputs = args[0]
             plain = type(inputs) is Tensor and inputs.dtype is self._input_dtype
-            if plain and not (masks.in_use and masks.mask_of(inputs) is not None):
+            masked = masks.in_use and masks.mask_of(inputs) is not None
+            if plain and not masked and not symbolic.rehearsing():
                 try:
                     return (
                         self.call(inputs, training=self._is_training()) if self._takes_training else self.call(inputs)
@@ -265,7 +266,9 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
 
     def _call_with_weights(self, args: Any, kwargs: Any) -> Any:
         """Call with stand-ins for the weights where needed: shapes alone while tracing, casts in mixed policies."""
-        if symbolic.tracing() and any(_is_meta(leaf) for leaf in tree.flatten([args, kwargs])):
+        if symbolic.rehearsing():
+            own = {name: {key: _copy(value) for key, value in self.__dict__[name].items()} for name in _WEIGHTS}
+        elif symbolic.tracing() and any(_is_meta(leaf) for leaf in tree.flatten([args, kwargs])):
             own = {name: {key: _to_meta(value) for key, value in self.__dict__[name].items()} for name in _WEIGHTS}
         elif self._parameters and self.autocast and self.compute_dtype != self.variable_dtype:
             own = {"_parameters": {key: _cast(value, self._input_dtype) for key, value in self._parameters.items()}}
@@ -475,6 +478,10 @@ def _to_meta(value: Tensor | None) -> Tensor | None:
     if value is None:
         return None
     return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+
+
+def _copy(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.detach().clone()
 
 
 def _cast(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:

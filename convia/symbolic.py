@@ -3,7 +3,7 @@
 A :class:`KerasTensor` has a shape and a type, no numbers. Whatever is called on it (a layer, a function of
 ``convia.ops``, a plain ``torch`` function, an operator) becomes a :class:`Node`. Output shapes are not written down
 anywhere: the call is run on torch's meta device, which computes shapes alone, with two sizes for each unknown
-dimension; what differs in the results is unknown there too.
+dimension; what differs in the results is unknown there too. A call that asks for numbers gets zeros.
 """
 
 import functools
@@ -13,7 +13,12 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    unset_fake_temporarily,
+)
 
 from convia import config, registry, tree
 from convia.errors import explain
@@ -160,8 +165,7 @@ class Node:
 
     def __init__(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> None:
         self.operation = operation
-        self.args = args
-        self.kwargs = kwargs
+        self.args, self.kwargs = _constants((args, kwargs))
         self.inputs = symbolic_leaves(args, kwargs)
         self.output_tree = outputs
         self.outputs = [leaf for leaf in tree.flatten(outputs) if isinstance(leaf, KerasTensor)]
@@ -188,6 +192,17 @@ class Node:
     def output_tensors(self) -> list[KerasTensor]:
         """The symbolic results in order."""
         return self.outputs
+
+
+def _constants(structure: Any) -> Any:
+    """Cut results off from what made them: the graph runs many times, and theirs is gone after the first gradient."""
+    if any(_is_result(leaf) for leaf in tree.flatten(structure)):
+        return tree.map_structure(lambda leaf: leaf.detach() if _is_result(leaf) else leaf, structure)
+    return structure
+
+
+def _is_result(leaf: Any) -> bool:
+    return isinstance(leaf, torch.Tensor) and leaf.grad_fn is not None
 
 
 class Operation:
@@ -277,11 +292,17 @@ def record(operation: Any, function: Callable[..., Any], args: Any, kwargs: dict
 
 
 _tracing = 0
+_rehearsing = 0
 
 
 def tracing() -> bool:
     """Whether shapes are being computed at the moment, on tensors without numbers."""
     return _tracing > 0
+
+
+def rehearsing() -> bool:
+    """Whether shapes are being computed on zeros, since a call asks for numbers."""
+    return _rehearsing > 0
 
 
 @contextmanager
@@ -302,10 +323,33 @@ def infer(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> An
     try:
         return _infer(function, args, kwargs, on_meta=True)
     except Exception:  # constants on a real device, .numpy(), …: fake tensors are slower and forgive more
-        with _unlogged():
-            return _infer(function, args, kwargs, on_meta=False)
+        try:
+            with _unlogged():
+                return _infer(function, args, kwargs, on_meta=False)
+        except Exception as error:
+            if not _asks_for_numbers(error):
+                raise
+            return _rehearse(function, args, kwargs)
     finally:
         _tracing -= 1
+
+
+def _asks_for_numbers(error: BaseException | None) -> bool:
+    """Whether a call failed since a branch, a size or a loop depends on what is in a tensor."""
+    while error is not None and not isinstance(error, (DataDependentOutputException, DynamicOutputShapeException)):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _rehearse(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+    """Run a function on zeros; weights are copies meanwhile, and the random numbers of later calls stay as they are."""
+    global _rehearsing
+    _rehearsing += 1
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return _trials(function, args, kwargs, lambda: torch.device(config.device()))
+    finally:
+        _rehearsing -= 1
 
 
 @contextmanager
@@ -321,13 +365,19 @@ def _unlogged() -> Iterator[None]:
 
 def _infer(function: Callable[..., Any], args: Any, kwargs: dict[str, Any], on_meta: bool) -> Any:
     inputs = symbolic_leaves(args, kwargs)
-    unknown = any(None in tensor.shape or tensor.known is not None for tensor in inputs)
     only_numbers = bool(inputs) and all(tensor.known is not None for tensor in inputs)
+    place = torch.device("cpu" if only_numbers else "meta")
+    mode = (lambda: place) if on_meta else (lambda: FakeTensorMode(allow_non_fake_inputs=True))
+    return _trials(function, args, kwargs, mode)
+
+
+def _trials(function: Callable[..., Any], args: Any, kwargs: dict[str, Any], mode: Callable[[], Any]) -> Any:
+    """Run a function once, or with two sizes for what is unknown; sizes that differ in the results are unknown."""
+    inputs = symbolic_leaves(args, kwargs)
+    unknown = any(None in tensor.shape or tensor.known is not None for tensor in inputs)
     runs = []
     for trial in range(2 if unknown else 1):
-        place = torch.device("cpu" if only_numbers else "meta")
-        mode = place if on_meta else FakeTensorMode(allow_non_fake_inputs=True)
-        with mode, torch.no_grad():
+        with mode(), torch.no_grad():
             stand_ins = [_stand_in(tensor, trial) for tensor in inputs]
             given_args, given_kwargs = substitute((args, kwargs), dict(zip(map(id, inputs), stand_ins, strict=True)))
             runs.append(function(*given_args, **given_kwargs))
@@ -341,7 +391,7 @@ def _stand_in(tensor: KerasTensor, trial: int) -> torch.Tensor:
         (_OTHER_SIZES if axis else _BATCH_SIZES)[trial] if size is None else size
         for axis, size in enumerate(tensor.shape)
     ]
-    return torch.empty(sizes, dtype=config.torch_dtype(tensor.dtype))
+    return (torch.zeros if rehearsing() else torch.empty)(sizes, dtype=config.torch_dtype(tensor.dtype))
 
 
 def _to_symbolic(one: Any, other: Any) -> Any:

@@ -46,7 +46,7 @@ def _float(dtype: Any) -> Any:
 def _drawn(function: Any, shape: Any, dtype: Any, seed: Any) -> Any:
     """Draw, or only make a tensor of that shape while shapes are computed."""
     if tracing():
-        return torch.empty(numbers(shape), dtype=_float(dtype))
+        return torch.zeros(numbers(shape), dtype=_float(dtype))
     return function(numbers(shape), dtype=_float(dtype), seed=seed)
 
 
