@@ -102,19 +102,20 @@ def _moved(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def as_tensors(structure: Any, device: torch.device | None = None) -> Any:
-    """Apply ``as_tensor`` within lists, tuples and dicts; a list of plain numbers is one array."""
-    if (
-        isinstance(structure, (list, tuple))
-        and structure
-        and not tree.is_nested(structure[0])
-        and _is_number(structure[0])
-    ):
+    """Apply ``as_tensor`` within lists, tuples and dicts; numbers in lists, however deep, are one array."""
+    if _holds_numbers(structure):
         return as_tensor(structure, device)
     if isinstance(structure, Mapping):
         return {key: as_tensors(value, device) for key, value in structure.items()}
     if isinstance(structure, (list, tuple)):
         return type(structure)(as_tensors(value, device) for value in structure)
     return as_tensor(structure, device)
+
+
+def _holds_numbers(structure: Any) -> bool:
+    while isinstance(structure, (list, tuple)) and structure:
+        structure = structure[0]
+    return _is_number(structure)
 
 
 def _is_number(value: Any) -> bool:

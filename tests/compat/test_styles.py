@@ -52,3 +52,14 @@ def test_results_in_a_graph_are_constants():
         model.fit(np.ones((4, 4, 3)), np.ones((4, 4, 1)), batch_size=2, verbose=0)
         assert len(model.trainable_weights) == 4
         assert np.array_equal(places.get_weights()[0], before)
+
+
+def test_lists_of_numbers_are_arrays():
+    with programs.using("tfkeras"):
+        tf = importlib.import_module("tensorflow")
+        model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,))])
+        model.compile("sgd", "mse")
+        x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]]
+        assert list(model.fit(x, y, verbose=0).history) == ["loss"]
+        assert model.predict(x, verbose=0).shape == (4, 1) and model.predict([[0, 1]], verbose=0).shape == (1, 1)
+        assert model.evaluate(x, [0, 1, 1, 0], verbose=0) > 0

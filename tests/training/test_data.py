@@ -81,6 +81,7 @@ def test_types_of_arrays(kind, expected):
 
 def test_a_list_of_numbers_is_an_array_and_a_list_of_arrays_is_not():
     assert torch.equal(data.as_tensors([1, 2]), torch.tensor([1, 2]))
+    assert data.as_tensors([[1, 2], [3, 4], [5, 6]]).shape == (3, 2) and data.as_tensors(((0,),)).shape == (1, 1)
     first, second = data.as_tensors([np.zeros(2), np.ones(2)])
     assert first.tolist() == [0, 0] and second.tolist() == [1, 1]
     assert data.as_tensors({"a": (np.ones(1),)})["a"][0].tolist() == [1]
