@@ -15,7 +15,7 @@ _CONV = f"{_WEIGHTS}{_IMAGES}nb_filter=filters atrous_rate=dilation_rate filter_
 _RECURRENT = (
     f"{_WEIGHTS}output_dim=units inner_init=recurrent_initializer inner_activation=recurrent_activation "
     "U_regularizer=recurrent_regularizer dropout_W=dropout dropout_U=recurrent_dropout "
-    "forget_bias_init=unit_forget_bias -consume_less -implementation -time_major -input_length "
+    "forget_bias_init=unit_forget_bias -consume_less -implementation -time_major "
 )
 _DEPTHWISE = (
     "kernel_initializer=depthwise_initializer kernel_regularizer=depthwise_regularizer "
@@ -23,12 +23,12 @@ _DEPTHWISE = (
 )
 _POOL = f"{_IMAGES}pool_length=pool_size poolsize=pool_size stride=strides ds=pool_size "
 _LOADING = "-workers -use_multiprocessing -max_queue_size -max_q_size -nb_worker -pickle_safe "
-_FIT = f"{_LOADING}nb_epoch=epochs -show_accuracy nb_val_samples=validation_steps val_samples=validation_steps "
+_FIT = f"{_LOADING}nb_epoch=epochs nb_val_samples=validation_steps val_samples=validation_steps "
 
 LAYERS: tuple[tuple[str, str], ...] = (
     ("Dense", f"{_WEIGHTS}output_dim=units -input_length"),
     ("Embedding", "init=embeddings_initializer W_regularizer=embeddings_regularizer "
-     "W_constraint=embeddings_constraint -dropout -input_length"),
+     "W_constraint=embeddings_constraint -dropout"),
     ("Conv1D", f"{_CONV}filter_length=kernel_size subsample_length=strides"),
     ("Conv2D Conv3D Conv2DTranspose Conv3DTranspose", _CONV),
     ("SeparableConv2D SeparableConv1D", f"{_CONV}depthwise_init=depthwise_initializer "
@@ -70,10 +70,10 @@ OTHERS: tuple[tuple[str, str], ...] = (
 )
 METHODS: tuple[tuple[str, str], ...] = (
     ("fit", _FIT),
-    ("evaluate", f"{_LOADING}-show_accuracy val_samples=steps"),
+    ("evaluate", f"{_LOADING}val_samples=steps"),
     ("predict", f"{_LOADING}val_samples=steps"),
-    ("train_on_batch", "-reset_metrics -accuracy"),
-    ("test_on_batch", "-reset_metrics -accuracy"),
+    ("train_on_batch", "-reset_metrics"),
+    ("test_on_batch", "-reset_metrics"),
     ("compile", "-sample_weight_mode -target_tensors -class_mode -distribute -experimental_steps_per_execution "
      "-experimental_run_tf_function -from_serialized"),
     ("save_weights", "-save_format -options"),
@@ -110,6 +110,12 @@ NUMBERS_FIRST = {"Conv2D": 3, "LocallyConnected2D": 3, "SeparableConv2D": 3, "Co
 
 # Keras 0.1: so many whole numbers first, and which of them is the size of the inputs
 WITH_INPUTS = {"Conv2D": (4, 1), "Dense": (2, 0), "LSTM": (2, 0), "GRU": (2, 0), "SimpleRNN": (2, 0)}
+
+# Layers of sequences that were told the sizes of their inputs apart: what makes their input_shape, None if not given
+LENGTHS: dict[str, tuple[str, ...]] = {
+    "Embedding": ("input_length",),
+    **dict.fromkeys(["LSTM", "GRU", "SimpleRNN", "RNN", "Conv1D", "LocallyConnected1D"], ("input_length", "input_dim")),
+}
 
 # What older eras had to be told and is found out today
 FOUND_OUT = {"Lambda": ("output_shape",)}

@@ -12,7 +12,7 @@ from typing import Any
 
 from convia import backend
 from convia.compat import eras
-from convia.compat.arguments import DEFAULTS, FOUND_OUT, JOINED, NUMBERS_FIRST, POSITIONS, VALUES, WITH_INPUTS
+from convia.compat.arguments import DEFAULTS, FOUND_OUT, JOINED, LENGTHS, NUMBERS_FIRST, POSITIONS, VALUES, WITH_INPUTS
 from convia.compat.report import note
 
 _ABSENT = object()
@@ -124,6 +124,7 @@ def translated(
         kwargs[key] = today(key, value)
     args = tuple(map(today, accepted, args)) if len(args) <= len(accepted) else args
     if eras.current() in eras.OLD:
+        kwargs = _with_input_shape(name, kwargs)
         kwargs = {key: value for key, value in kwargs.items() if key not in FOUND_OUT.get(name, ())}
         args = args[:1] if name == "Lambda" else args
     positional = accepted[: len(args)]
@@ -131,6 +132,17 @@ def translated(
         if key not in kwargs and key not in positional:
             kwargs[key] = today(key, value)
     return args, kwargs
+
+
+def _with_input_shape(name: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Layers of sequences say their inputs' sizes as any other layer; an Embedding always knows how many axes."""
+    names = LENGTHS.get(name, ())
+    is_told = name == "Embedding" or any(key in kwargs for key in names)
+    if not is_told or "input_shape" in kwargs or "batch_input_shape" in kwargs:
+        return kwargs
+    sizes = [kwargs.get(key) for key in names]
+    flat = [size for part in sizes for size in (part if isinstance(part, (tuple, list)) else (part,))]
+    return {**{key: value for key, value in kwargs.items() if key not in names}, "input_shape": tuple(flat)}
 
 
 def _without_inputs(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:

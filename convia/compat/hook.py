@@ -232,6 +232,8 @@ def uninstall() -> None:
     sys.meta_path.remove(_finders.pop())
     for name in _of_keras():
         del sys.modules[name]
+    if _FACADE in sys.modules:
+        vars(sys.modules[_FACADE]).pop("keras", None)
     sys.modules.update(_displaced)
     _displaced.clear()
 

@@ -4,6 +4,7 @@ from convia.compat.grafts import (
     callbacks,
     constructors,
     files,
+    inner,
     lambdas,
     layers,
     libraries,
@@ -14,7 +15,20 @@ from convia.compat.grafts import (
     symbols,
 )
 
-_ALL = (naming, constructors, files, lambdas, layers, libraries, mentions, symbols, models, optimizers, callbacks)
+_ALL = (
+    naming,
+    constructors,
+    files,
+    lambdas,
+    layers,
+    inner,
+    libraries,
+    mentions,
+    symbols,
+    models,
+    optimizers,
+    callbacks,
+)
 
 
 def install() -> None:

@@ -143,9 +143,22 @@ def _with_size(owner: Any, watch: Callable[..., None]) -> Callable[..., None]:
         params = owner.params or {}
         samples, size = params.get("samples") or math.inf, params.get("batch_size") or 32
         last = (batch + 1) * size > samples
-        watch(batch, logs=Logs({**(logs or {}), "batch": batch, "size": samples - batch * size if last else size}))
+        watch(batch, Logs({**(logs or {}), "batch": batch, "size": samples - batch * size if last else size}))
 
     return call
+
+
+def _of_batch(name: str, original: Callable[..., None]) -> Callable[..., None]:
+    """Keras 1 and 2 passed on the batch and its logs by their places, so a program may call them what it likes."""
+
+    @functools.wraps(original)
+    def hook(self: Any, batch: int, logs: Any = None) -> None:
+        if eras.current() in eras.STANDALONE:
+            getattr(self, name)(batch, logs)
+        else:
+            original(self, batch, logs)
+
+    return hook
 
 
 def _params(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
@@ -215,6 +228,9 @@ def install() -> None:
     graft(container, "plain_logs", _logs(container.plain_logs))
     graft(container.CallbackList, "_find_watchers", _watchers(container.CallbackList._find_watchers))
     graft(container.CallbackList, "set_params", _params(container.CallbackList.set_params))
+    for name in ("on_batch_begin", "on_batch_end"):
+        hook = name.replace("on_", "on_train_")
+        graft(callbacks.Callback, hook, _of_batch(name, getattr(callbacks.Callback, hook)))
     graft(callbacks.History, "__init__", _history(callbacks.History.__init__))
     graft(callbacks.ModelCheckpoint, "__init__", _checkpoint(callbacks.ModelCheckpoint.__init__))
     graft(callbacks.ModelCheckpoint, "_save", _of_keras1(callbacks.ModelCheckpoint._save))

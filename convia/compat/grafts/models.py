@@ -11,6 +11,7 @@ import numpy as np
 from convia import optimizers, tree
 from convia.compat import arguments, eras
 from convia.compat.door import Lent, from_outside, graft, graft_all, wrap
+from convia.compat.grafts import accuracy
 from convia.compat.grafts.mentions import mentions
 from convia.compat.grafts.symbols import extras_of
 from convia.compat.names.metrics import OF_BATCHES
@@ -146,6 +147,7 @@ def _outside(method: Callable[..., Any], generator: Any, given: dict[str, Any]) 
         new, value = table[old], given.pop(old)
         if new:
             given.setdefault(new, value)
+    _, given = accuracy.shown(method.__self__, (), given)  # type: ignore[attr-defined]
     return method(generator, **_only_class_weights(given))
 
 
@@ -267,6 +269,7 @@ def _require(original: Callable[[Any], None]) -> Callable[[Any], None]:
 
 def _fit(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Note what callbacks of Keras 1 and 2 are told of the data."""
+    args, kwargs = accuracy.shown(model, args, kwargs)
     if eras.current() in eras.STANDALONE:
         given = _named("x y batch_size epochs verbose callbacks validation_split validation_data", args, kwargs)
         kwargs = _only_class_weights(kwargs)
@@ -449,8 +452,9 @@ def install() -> None:
     graft(Sequential, "get_config", _get_config(Sequential.get_config))
     graft(Sequential, "from_config", _from_config(vars(Sequential)["from_config"]))
     tables = arguments.rows(arguments.METHODS)
+    also = {"fit": _fit, "predict": None}
     for method in ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch"):
-        wrap(Model, method, method, tables[method], _fit if method == "fit" else None)
+        wrap(Model, method, method, tables[method], also.get(method, accuracy.shown))
     for name in ("compiled_loss", "compiled_metrics"):
         graft(Model, name, Lent(_CompiledLoss))
     graft(Compiled, "compile", _collecting(Compiled.compile))

@@ -109,6 +109,11 @@ class OptimizerMethods:
         """Return the state as arrays."""
         return [variable.numpy() for variable in self.variables]
 
+    def _decayed_lr(self: Any, var_dtype: Any = None) -> Any:
+        """Return the rate of the next step as a tensor: what schedules and ``decay`` make of ``lr``."""
+        rate = self._learning_rate
+        return torch.tensor(float(rate(self.iterations) if callable(rate) else rate))
+
     def get_gradients(self: Any, loss: Any, params: Any) -> list[Any]:
         """Return the gradients of a symbolic loss."""
         return backend.gradients(loss, params)

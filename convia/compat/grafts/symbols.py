@@ -1,7 +1,7 @@
 """What symbolic tensors of older eras could be asked, and losses that hold symbolic tensors."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from convia import symbolic, tree
 from convia.backend.symbols import _gradients, function
 from convia.compat.door import Lent, graft, graft_all
 from convia.compat.grafts.mentions import mentions, names_in, replaced, symbols
+from convia.compat.sizes import dimension, dimensions
 from convia.graph import Graph
 from convia.models import Model
 from convia.symbolic import KerasTensor, tracing
@@ -24,7 +25,7 @@ class Shape(tuple[int | None, ...]):
 
     def as_list(self) -> list[int | None]:
         """Return the sizes as a list."""
-        return list(self)
+        return list(super().__iter__())
 
     @property
     def ndims(self) -> int:
@@ -35,11 +36,15 @@ class Shape(tuple[int | None, ...]):
 
     @property
     def dims(self) -> list[int | None]:
-        """The sizes as a list."""
+        """The sizes as a list, each with a ``value``."""
         return list(self)
 
     def __getitem__(self, key: Any) -> Any:
-        return Shape(super().__getitem__(key)) if isinstance(key, slice) else super().__getitem__(key)
+        found = super().__getitem__(key)
+        return Shape(found) if isinstance(key, slice) else dimension(found)
+
+    def __iter__(self) -> Iterator[int | None]:
+        return dimensions(super().__iter__())
 
 
 class SymbolMethods:

@@ -1,9 +1,10 @@
 """Shapes and specifications of tensors: ``tf.TensorShape``, ``tf.TensorSpec``."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from convia.compat.sizes import dimension, dimensions
 from convia.compat.tensorflow.dtypes import as_dtype
 from convia.errors import explain
 
@@ -30,7 +31,7 @@ class TensorShape(tuple[int | None, ...]):
 
     @property
     def dims(self) -> list[int | None] | None:
-        """The sizes as a list, None if the number of axes is unknown."""
+        """The sizes as a list, each with a ``value``, None if the number of axes is unknown."""
         return None if self.rank is None else list(self)
 
     def as_list(self) -> list[int | None]:
@@ -41,7 +42,7 @@ class TensorShape(tuple[int | None, ...]):
         """
         if self.rank is None:
             raise ValueError(explain("TensorShape.as_list", "a shape of unknown rank", "one of known rank"))
-        return list(self)
+        return list(super().__iter__())
 
     def is_fully_defined(self) -> bool:
         """Whether all sizes are known."""
@@ -95,7 +96,18 @@ class TensorShape(tuple[int | None, ...]):
 
     def __getitem__(self, key: Any) -> Any:
         found = super().__getitem__(key)
-        return TensorShape(found) if isinstance(key, slice) else found
+        return TensorShape(found) if isinstance(key, slice) else dimension(found)
+
+    def __iter__(self) -> Iterator[int | None]:
+        return dimensions(super().__iter__())
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(tuple(other) if isinstance(other, list) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
 
     def __add__(self, other: Any) -> "TensorShape":
         return self.concatenate(other)
@@ -104,7 +116,7 @@ class TensorShape(tuple[int | None, ...]):
         return TensorShape((*other, *self))
 
     def __repr__(self) -> str:
-        return f"TensorShape({None if self.rank is None else list(self)})"
+        return f"TensorShape({None if self.rank is None else self.as_list()})"
 
     def __str__(self) -> str:
         return "<unknown>" if self.rank is None else tuple.__repr__(self)

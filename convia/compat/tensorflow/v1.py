@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from convia import backend, tree
+from convia.compat.sizes import Dimension
 from convia.compat.tensorflow import arrays, math, randomness
 from convia.compat.tensorflow.control import block, no_op
 from convia.compat.tensorflow.door import api, given
@@ -183,6 +184,7 @@ ONLY_OLD: dict[str, Any] = {  # names of TensorFlow 1; programs of its time find
     "AttrValue": Proto,
     "RegisterGradient": register_gradient,
     "ConfigProto": Proto,
+    "Dimension": Dimension,
     "FIFOQueue": _of_queues("tf.FIFOQueue"),
     "GPUOptions": Proto,
     "GraphDef": Proto,
