@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import convia
+from convia.training import native
 
 rng = np.random.default_rng(0)
 X = rng.random((40, 8, 8, 1), dtype=np.float32)
@@ -234,6 +235,30 @@ def test_stop_training_and_initial_epoch():
     model = network(convia)
     model.compile("sgd", "sparse_categorical_crossentropy")
     assert model.fit(X, Y, epochs=9, initial_epoch=2, callbacks=[Stop()], verbose=0).epoch == [2, 3]
+
+
+def test_a_stop_within_an_epoch_ends_the_training_after_that_batch():
+    class Stop(convia.callbacks.Callback):
+        batches = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.batches += 1
+            self.model.stop_training = batch == 2
+
+    model, stop = network(convia), Stop()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    assert model.fit(X, Y, batch_size=8, epochs=4, callbacks=[stop], verbose=0).epoch == [0]
+    assert stop.batches == 3
+
+
+@pytest.mark.skipif(convia.engine.native() is None, reason="the engine was not built")
+def test_the_engine_is_handed_many_steps_at_once(monkeypatch, engine):
+    alone = []
+    monkeypatch.setattr(native, "step", lambda *args: alone.append(args))
+    model = network(convia)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(X, Y, batch_size=8, verbose=0)
+    assert len(alone) == (0 if engine == "auto" else 5)
 
 
 def test_evaluate_and_predict_after_a_stop_see_all_batches():
