@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from convia import config, initializers, symbolic, tree
+from convia import config, distribution, initializers, symbolic, tree
 from convia.errors import explain
 from convia.layout import Perm
 from convia.metrics import Mean, Metric
@@ -181,7 +181,7 @@ class Books(nn.Module):
         """
         dtype = config.dtype_name(dtype or self.variable_dtype)
         default = "glorot_uniform" if "float" in dtype else "zeros"
-        with symbolic.outside_tracing():
+        with symbolic.outside_tracing(), distribution.place_of_weights():
             variable = Variable(
                 initializers.get(initializer if initializer is not None else default),
                 shape=() if shape is None else shape,

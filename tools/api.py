@@ -54,7 +54,6 @@ EXCLUDED = {
     "dtype_policies.QuantizedDTypePolicy": "quantization",
     "dtype_policies.QuantizedFloat8DTypePolicy": "quantization",
     "distillation": "a recipe that a model with its own compute_loss states in some lines",
-    "distribution": "several devices: torch's DDP and FSDP take a model as it is; Keras's is for JAX and TensorFlow",
     "legacy": "what Keras kept of its own past",
     "utils.legacy": "what Keras kept of its own past",
     "optimizers.legacy": "names that raise an error in Keras 3",

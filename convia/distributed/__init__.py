@@ -5,7 +5,7 @@ batches; of each batch it computes the outputs for its own rows, and gets those 
 therefore those of the whole batch, whatever they are, in every process; gradients are averaged in one piece.
 """
 
-from convia.distributed.parallel import agree, average, mean, moments, outputs, own_numbers, settle
+from convia.distributed.parallel import agree, align, average, gradients, mean, moments, outputs, own_numbers, settle
 from convia.distributed.processes import (
     any_of_us,
     begin,
@@ -23,10 +23,12 @@ from convia.distributed.processes import (
 
 __all__ = [
     "agree",
+    "align",
     "any_of_us",
     "average",
     "begin",
     "gather",
+    "gradients",
     "is_first",
     "join",
     "mean",

@@ -114,6 +114,13 @@ def average(gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
     return [None if g is None else next(pieces).view(g.shape).to(g.dtype) for g in gradients]
 
 
+def gradients(variables: Sequence[Any]) -> list[Tensor | None]:
+    """Return the processes' mean gradients of variables, and of the own parts of those that they share out."""
+    whole = [variable for variable in variables if not hasattr(variable, "shard")]
+    means = iter(average([variable.grad for variable in whole]))
+    return [variable.grad if hasattr(variable, "shard") else next(means) for variable in variables]
+
+
 def moments(values: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and biased variance, each (C,), of the values (N, C) of all processes."""
     count = sum_of(values.new_tensor(float(len(values))))
@@ -132,11 +139,8 @@ def agree(model: Any, batch: Any) -> None:
     if not model.built:
         with torch.no_grad():
             model(tree.map_structure(lambda leaf: leaf if leaf is None else leaf[:1], batch[0]), training=False)
-    slots = model.optimizer.variables if model.optimizer is not None else []
-    with torch.no_grad():
-        for variable in [*model.variables, *(slot for slot in slots if isinstance(slot, Tensor))]:
-            if isinstance(variable, Tensor):
-                dist.broadcast(variable.data, 0)
+    if model._shares is None:
+        align(model)
     marks = [_mark(leaf) for leaf in tree.flatten(batch) if isinstance(leaf, Tensor)]
     own = torch.tensor(marks, dtype=torch.float64, device=_messages()).flatten()
     first = own.clone()
@@ -153,6 +157,15 @@ def agree(model: Any, batch: Any) -> None:
         )
 
 
+def align(model: Any) -> None:
+    """Give all processes the weights of the first, and what its optimizer has noted."""
+    slots = model.optimizer.variables if model.optimizer is not None else []
+    with torch.no_grad():
+        for variable in [*model.variables, *slots]:
+            if isinstance(variable, Tensor):
+                dist.broadcast(variable.data, 0)
+
+
 def _mark(leaf: Tensor) -> list[float]:
     return [float(leaf.numel()), float(leaf.double().sum())]
 
@@ -161,7 +174,9 @@ def settle(model: Any) -> None:
     """Average moving statistics, which each process has kept of its own rows."""
     if size() < 2:
         return
+    parts = model._shares.parts if model._shares is not None else {}
     kept = [v for v in model.non_trainable_variables if isinstance(v, Tensor) and v.is_floating_point()]
+    kept = [variable for variable in kept if id(variable) not in parts]
     with torch.no_grad():
         for variable in kept:
             variable.data.copy_(sum_of(variable) / size())

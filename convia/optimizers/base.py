@@ -197,13 +197,17 @@ class Optimizer(OptimizerState, Options):
 
     def _clip(self, grads: list[Tensor]) -> list[Tensor]:
         if self.clipnorm:
-            return [_limit(gradient, gradient.norm(), self.clipnorm) for gradient in grads]
+            return [_limit(g, norm, self.clipnorm) for g, norm in zip(grads, self._norms(grads), strict=True)]
         if self.global_clipnorm:
-            norm = torch.stack([gradient.norm() for gradient in grads]).norm()
+            norm = torch.stack(self._norms(grads)).norm()
             return [_limit(gradient, norm, self.global_clipnorm) for gradient in grads]
         if self.clipvalue:
             return [gradient.clamp(-self.clipvalue, self.clipvalue) for gradient in grads]
         return grads
+
+    def _norms(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """Return the L2 norms of gradients."""
+        return [gradient.norm() for gradient in gradients]
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None

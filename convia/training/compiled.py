@@ -38,6 +38,7 @@ class Compiled(Layer):
         self._nan_comes_from: str
         self._reading: blame.Reading
         self._recorders: dict[bool, cuda_graphs.Recorder]
+        self._shares: Any
         quiet = object.__setattr__
         for name, value in (
             ("optimizer", None),
@@ -59,6 +60,7 @@ class Compiled(Layer):
             ("_nan_comes_from", ""),
             ("_reading", blame.Reading()),
             ("_recorders", {}),
+            ("_shares", None),
         ):
             quiet(self, name, value)
 
@@ -241,7 +243,11 @@ class Compiled(Layer):
     def _penalties(self) -> list[Tensor]:
         """The penalties of the last call and of the weights' regularizers; the weights are looked through once."""
         added = [distributed.mean(loss) for layer in self._loss_layers for loss in layer._losses]
-        return added + [variable.regularizer(variable) for variable in self._penalized_weights()]
+        return added + [self._penalty(variable) for variable in self._penalized_weights()]
+
+    def _penalty(self, variable: Any) -> Any:
+        of_parts = None if self._shares is None else self._shares.penalty(variable)
+        return variable.regularizer(variable) if of_parts is None else of_parts
 
     def _penalized_weights(self) -> list[Any]:
         regularized = self._regularized
@@ -264,9 +270,11 @@ class Compiled(Layer):
         learned = self._learned
         if learned is None:
             learned = list(self.trainable_variables)
-            object.__setattr__(self, "_learned", learned)
-            if learned and not self.optimizer.built:
+            if learned and self._shares is not None:
+                learned = self._shares.learned(self.optimizer, learned)
+            elif learned and not self.optimizer.built:
                 self.optimizer.build(learned)
+            object.__setattr__(self, "_learned", learned)
         return learned
 
     def _check_first_step(self, loss: Tensor, x: Any, outputs: Any) -> None:

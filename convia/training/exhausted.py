@@ -47,7 +47,7 @@ def explain_it(model: Any, error: BaseException, reading: Reading, mode: str) ->
     received = f"a batch of {size} samples, for which memory is not enough in {layer} ({said})"
     if reading.batch is None:
         layer, received = "the engine", f"a network that takes more memory than there is ({said})"
-    each = None if sample is None else _bytes_per_sample(model, sample, mode == "train")
+    each = None if sample is None or model._shares is not None else _bytes_per_sample(model, sample, mode == "train")
     expected, remedy = "one for which there is enough", "Use a smaller batch_size, smaller images, or mixed precision."
     if each:
         most = min(max(int(_free() * _SPARE / each), 0), max(size - 1, 0))

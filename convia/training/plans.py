@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from convia import config, distributed, engine
+from convia import config, distributed, distribution, engine
 from convia.engine import Plan, Unsupported
 from convia.engine.plan import KINDS
 from convia.errors import explain
@@ -129,6 +129,8 @@ def require(model: Any) -> None:
         raise Unsupported("chosen by " + ("compile" if model._engine_choice else "set_engine or CONVIA_ENGINE"))
     if distributed.size() > 1:
         shared.require(model)
+    if distributed.size() > 1 and distribution.shared_out() is not None:
+        raise Unsupported("weights that processes share out")
     if engine.native() is None:
         raise Unsupported(engine.reason_for_absence())
     if config.device().type != "cpu":

@@ -13,7 +13,18 @@ from torch import Tensor
 from convia import config, distributed, tree
 from convia.callbacks import CallbackList, History
 from convia.errors import explain
-from convia.training import advice, blame, cuda_graphs, exhausted, features, interruption, memory, native, plans
+from convia.training import (
+    advice,
+    blame,
+    cuda_graphs,
+    exhausted,
+    features,
+    interruption,
+    memory,
+    native,
+    plans,
+    sharing,
+)
 from convia.training.compiled import Compiled
 from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack
 
@@ -81,7 +92,7 @@ class Trainer(Compiled):
             self.optimizer.scale_loss(loss).backward()
         with torch.no_grad():
             if variables:
-                self.optimizer.apply(distributed.average([variable.grad for variable in variables]), variables)
+                sharing.updater(self).apply(distributed.gradients(variables), variables)
             self._note_loss(loss, outputs)
             self._update_metrics(x, y, outputs, weight)
 
@@ -175,11 +186,12 @@ class Trainer(Compiled):
             batches.go_on_after(self._resume_epoch - initial_epoch)
         with interruption.patient(self, hooks) as notice:
             logs: Logs = {}
-            for epoch in range(max(initial_epoch, self._resume_epoch), epochs):
-                due = validation is not None and _due(epoch, validation_freq)
-                logs = self._whole_epoch(epoch, batches, validation if due else None, hooks, notice)
-                if distributed.any_of_us(self.stop_training):
-                    break
+            with sharing.shared_out(self, type(self).train_step is not Trainer.train_step):
+                for epoch in range(max(initial_epoch, self._resume_epoch), epochs):
+                    due = validation is not None and _due(epoch, validation_freq)
+                    logs = self._whole_epoch(epoch, batches, validation if due else None, hooks, notice)
+                    if distributed.any_of_us(self.stop_training):
+                        break
             if self._learned or self._resume_epoch:
                 self.optimizer.finalize_variable_values(self._learned_variables())
             hooks.on_train_end(logs)
@@ -191,18 +203,21 @@ class Trainer(Compiled):
     ) -> Logs:
         """Train, then validate, unless a signal comes in between."""
         self.reset_metrics()
-        hooks.on_epoch_begin(epoch)
+        with sharing.whole(self):
+            hooks.on_epoch_begin(epoch)
         logs = self._epoch(batches, hooks)
         features.announce(batches, hooks)
         if self._steps_done != batches.steps and distributed.any_of_us(notice.signal is not None):
-            hooks.on_interruption(epoch, self._steps_done)
+            with sharing.whole(self):
+                hooks.on_interruption(epoch, self._steps_done)
             return logs
         if validation is not None:
             results = self._test_epoch(validation, hooks)
             logs.update({f"val_{name}": value for name, value in results.items()})
-        hooks.on_epoch_end(epoch, logs)
-        if distributed.any_of_us(notice.signal is not None):
-            hooks.on_interruption(epoch + 1, 0)
+        with sharing.whole(self):
+            hooks.on_epoch_end(epoch, logs)
+            if distributed.any_of_us(notice.signal is not None):
+                hooks.on_interruption(epoch + 1, 0)
         return logs
 
     def _epoch(self, batches: Batches, hooks: CallbackList) -> Logs:
@@ -237,6 +252,8 @@ class Trainer(Compiled):
         """Take one step per batch and tell the callbacks that want to know."""
         memory.keep_freed()
         wants = getattr(hooks, f"wants_{mode}_batches")
+        if mode == "train" and self._shares is not None:  # all processes gather weights where one shows them
+            wants = distributed.any_of_us(wants)
         begin, end = getattr(hooks, f"on_{mode}_batch_begin"), getattr(hooks, f"on_{mode}_batch_end")
         progress = hooks.progress if mode == "train" or not hooks.inside_fit else None
         draw = getattr(progress, f"on_{mode}_batch_end", None)
@@ -252,7 +269,8 @@ class Trainer(Compiled):
             result = step(*batch)
             last = count % every == every - 1 or count + 1 == expected
             if wants and last:
-                end(count, self._step_logs(result))
+                with sharing.whole(self):
+                    end(count, self._step_logs(result))
             elif progress is not None and draw is not None and progress.due(count):
                 draw(count, self._step_logs(result))
             count += 1
@@ -333,7 +351,8 @@ class Trainer(Compiled):
         batches = adapt(x, y, sample_weight, batch_size=batch_size, steps=steps)
         advice.look_at_pictures(self, batches)
         hooks = self._hooks(callbacks, verbose, 1, batches)
-        logs = self._test_epoch(batches, hooks)
+        with sharing.shared_out(self, type(self).test_step is not Trainer.test_step):
+            logs = self._test_epoch(batches, hooks)
         object.__setattr__(self, "_evaluated", logs)
         if return_dict:
             return logs
@@ -377,7 +396,7 @@ class Trainer(Compiled):
             exhausted.explain_it(self, error, blame.Reading(batches), "predict")
             raise
         if found is None:
-            with torch.no_grad():
+            with torch.no_grad(), sharing.shared_out(self, type(self).predict_step is not Trainer.predict_step):
                 self._walk(batches, step, hooks, "predict", batches.steps)
         hooks.on_predict_end()
         if found is not None:
