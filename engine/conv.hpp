@@ -33,11 +33,13 @@ static void pack_taps(const Plan& plan, const Step& s, float* packed, int part, 
     for (Int j = part; j < s.groups * s.in_tiles; j += parts) {  // [z][x][y][out][in of the tile]
         Int g = j / s.in_tiles, i0 = cut(ig, s.in_tiles, j % s.in_tiles), i1 = cut(ig, s.in_tiles, j % s.in_tiles + 1);
         float* to = packed + s.back_packed + (g * ig + i0) * kk * og;
-        for (Int z = 0; z < kd; z++)
-            for (Int kx = 0; kx < kw; kx++)
-                for (Int ky = 0; ky < kh; ky++)
-                    for (Int o = 0; o < og; o++)
-                        for (Int i = i0; i < i1; i++) *to++ = w[((g * og + o) * ig + i) * kk + (z * kh + ky) * kw + kx];
+        for (Int o = 0; o < og; o++)
+            for (Int i = i0; i < i1; i++) {
+                const float* from = w + ((g * og + o) * ig + i) * kk;
+                for (Int z = 0; z < kd; z++)
+                    for (Int ky = 0; ky < kh; ky++)
+                        for (Int kx = 0; kx < kw; kx++) to[(((z * kw + kx) * kh + ky) * og + o) * (i1 - i0) + i - i0] = *from++;
+            }
     }
 }
 
@@ -60,6 +62,8 @@ static void rows(const float* in, Int n, const float* w, float* out, const float
     V c[O];
     UNROLL for (int o = 0; o < O; o++) c[o] = all(bias[o]);
     for (Int t = 0; t < n; t++) {
+        if (t % 16 == 0)
+            UNROLL for (int o = 0; o < O; o++) __builtin_prefetch(w + (O + o) * n + t);  // the next rows: another thread wrote them
         V v = pinned(load(in + t * L));
         UNROLL for (int o = 0; o < O; o++) c[o] += w[o * n + t] * v;
     }
@@ -210,16 +214,15 @@ static void direct_backward_weights(const Plan& plan, const Step& s, Block& b, f
 }
 
 // Of one pixel: samples are transposed, so that features are the lanes and nothing is summed over lanes.
-static void dense_backward_weights(const Plan& plan, const Step& s, Block& b, float* target) {
+static void dense_weights(const Plan& plan, const Step& s, const Block& b, float* target, Int from, Int to, bool first) {
     const Tensor& x = plan.tensors[s.ins[0]];
     const Tensor& y = plan.tensors[s.out];
     V r[L];
-    bool first = s.stores && b.foremost;
     for (Int i = 0; i < x.c; i += L) {
         Int m = smallest(L, x.c - i);
         for (int j = 0; j < L; j++) r[j] = j < m ? load(b.act + (x.at + (i + j) * x.cs) * L) : zero();
         transpose(r);
-        for (Int o = 0; o < y.c; o++) {
+        for (Int o = from; o < to; o++) {
             const float* g = b.grad + (y.gat + o * y.gcs) * L;
             float* w = target + o * x.c + i;
             V even = zero(), odd = zero();
@@ -232,6 +235,10 @@ static void dense_backward_weights(const Plan& plan, const Step& s, Block& b, fl
             else for (int j = 0; j < m; j++) w[j] = first ? even[j] : w[j] + even[j];
         }
     }
+}
+
+static void dense_backward_weights(const Plan& plan, const Step& s, Block& b, float* target) {
+    if (!s.shared || !b.sharing) dense_weights(plan, s, b, target, 0, plan.tensors[s.out].c, s.stores && b.foremost);
 }
 
 static void bias_gradient(const Tensor& y, Block& b, float* target) {

@@ -85,7 +85,8 @@ static void reduce(const Optimizer& o, const Param& p, float* sum, const float* 
     float* g = sum + p.grad;
     constexpr Int PART = 1024;  // or else what lies in `sum`, which is one of the gradients, would be lost
     float part[PART];
-    for (Int start = from; start < to; start += PART) {
+    bool summed = threads == 1 && grads[0] == sum;
+    for (Int start = from; !summed && start < to; start += PART) {
         Int n = smallest(PART, to - start);
         __builtin_memcpy(part, grads[0] + p.grad + start, n * sizeof(float));
         for (int k = 1; k < threads; k++) {
@@ -142,6 +143,7 @@ static void update(const Optimizer& o, const Param& p, float* grad, float scale,
             double correction = __builtin_sqrt(1 - __builtin_pow(o.b, double(t))) / (1 - __builtin_pow(o.a, double(t)));
             const float alpha = float(rate * correction), one_a = float(1 - o.a), one_b = float(1 - o.b);
             each_vector(from, to, [&](Int i, auto take, auto put) {
+                __builtin_prefetch(w + i + 16 * L, 1);
                 V slope = take(g + i), mean = take(m + i), square = take(v + i);
                 mean += (slope - mean) * one_a;
                 square = b * square + one_b * slope * slope;
@@ -203,7 +205,7 @@ static double peak(int rounds) {
 }
 
 static const Kernels table{TEXT(CONVIA_ISA), L, ACCUMULATORS, WIDEST, WEIGHT_ROWS, MOST_ROWS, CHUNK, peak, load_block, forward,
-                           backward, norm_sums, compute_loss, store_block, pack, reduce, update, average, nullptr};
+                           backward, norm_sums, compute_loss, store_block, pack, dense_weights, reduce, update, average, nullptr};
 
 }  // namespace convia::CONVIA_ISA
 

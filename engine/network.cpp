@@ -79,13 +79,14 @@ void Network::cut_convolution(Step& s) {
     s.out_tiles = tiles_of(og, rows);
     s.in_tiles = tiles_of(ig, rows);
     s.dense = x.size() == x.c && Int(s.taps.size()) == x.c && y.size() == y.c;
+    plan.scratch_size = std::max(plan.scratch_size, y.c * lanes);  // for the gradient of the bias
     if (s.dense) return;
     Int size = y.c * Int(s.taps.size());
     s.packed = plan.packed_size;
     s.back_packed = plan.packed_size + size;
     plan.packed_size += 2 * size;
     s.gathers = std::min(x.w, y.w) > 1;
-    Int scratch = std::max<Int>(kernels->weight_rows * Int(s.taps.size()), y.c);
+    Int scratch = kernels->weight_rows * Int(s.taps.size());
     Int near = std::min<Int>(std::max(s.taps.size(), s.back_taps.size()), kernels->chunk * 3 / (lanes * 4) + 1);
     for (Int t = Int(plan.near.size()); s.gathers && t < near; t++) plan.near.push_back(t * kernels->widest * lanes);
     if (s.gathers) scratch = std::max(scratch, near * kernels->widest);
@@ -189,6 +190,18 @@ void Network::plan_zeros() {
     zeros_ = unwritten(plan, written);
 }
 
+// Kernels of dense layers are the largest: rather than add up what each thread has made of its blocks, threads make a share of
+// the gradient of all blocks. It costs them the transposition of all samples, which many outputs have to make up for.
+void Network::plan_shares() {
+    for (std::size_t i = 0; i < plan.steps.size(); i++) {
+        Step& s = plan.steps[i];
+        if (!graded_[i] || !s.stores || plan.tensors[s.out].c < kernels->lanes * threads) continue;
+        int users = 0;
+        for (const Step& other : plan.steps) users += int(std::count(other.params.begin(), other.params.end(), s.params[0]));
+        s.shared = plan.params[s.params[0]].shared = users == 1;
+    }
+}
+
 void Network::plan_phases(Phases& phases, bool training) {
     phases.assign(1, {{Pass::load, 0}});
     auto add = [&](Pass pass, std::size_t index) { phases.back().push_back({pass, int(index)}); };
@@ -236,6 +249,7 @@ void Network::finish(Int largest_batch, bool training) {
         graded_ = plan_gradients(plan);
         plan_derivatives();
         plan_zeros();
+        plan_shares();
     }
     plan_phases(inference_, false);
     evaluation_ = inference_;
@@ -296,6 +310,7 @@ void Network::run_block(int thread, int index, int blocks, Int first, Int sample
     b.place = first + b.first;
     b.live = int(std::min<Int>(lanes, samples - b.first));
     b.training = training;
+    b.sharing = at_hand(blocks);
     b.keys = keys;
     for (int i = 0; i < lanes; i++) {
         Int place = b.place + std::min(i, b.live - 1);
@@ -339,11 +354,31 @@ std::vector<Timing> Network::timings() const {
     return result;
 }
 
-void Network::update(int thread, int active, double rate, Int t, Int samples) {
+void Network::update(int thread, int blocks, double rate, Int t, Int samples) {
     Memory& own = memory_[thread];
     std::vector<const float*> gradients;
-    for (int k = 0; k < active; k++) gradients.push_back(memory_[k].wgrad.get());
-    own.penalty += updates_.apply(thread, gradients, own.wgrad.get(), rate, t, barrier_) * samples;
+    for (int k = 0; k < std::min(threads, blocks); k++) gradients.push_back(memory_[k].wgrad.get());
+    bool sharing = at_hand(blocks);
+    if (sharing) share_kernels(thread, blocks);
+    own.penalty += updates_.apply(thread, gradients, sharing, own.wgrad.get(), rate, t, barrier_) * samples;
+}
+
+// The rows of kernels in which this thread's share of the numbers lies, of all blocks.
+void Network::share_kernels(int thread, int blocks) {
+    updates_.each_share(thread, [&](std::size_t i, Int from, Int to) {
+        const Param& p = plan.params[i];
+        if (!p.shared) return;
+        for (const Step& s : plan.steps) {
+            if (!s.shared || s.params[0] != int(i)) continue;
+            Int row = p.size / plan.tensors[s.out].c;
+            for (int k = 0; k < blocks; k++) {
+                const Memory& arena = arenas_.empty() ? memory_[k] : arenas_[k];
+                Block b{};
+                b.act = arena.act.get(), b.grad = arena.grad.get();
+                kernels->dense_weights(plan, s, b, memory_[thread].wgrad.get() + p.grad, from / row, tiles_of(to, row), k == 0);
+            }
+        }
+    });
 }
 
 std::vector<float> Network::gradient(int param) const {
@@ -376,7 +411,7 @@ void Network::work(int thread) {
     auto meet = [&] { timed(thread, {Pass::wait, -1}, [&] { barrier_.wait(); }); };
     for (Int step = 0; step < steps; step++) {
         Int first = step * job.batch, samples = std::min(job.batch, job.data.samples - first);
-        int blocks = int(tiles_of(samples, kernels->lanes)), active = std::min(threads, blocks);
+        int blocks = int(tiles_of(samples, kernels->lanes));
         if (training || step == 0) timed(thread, {Pass::pack, -1}, [&] { pack(thread, training); });
         if (training) {
             for (auto [start, size] : zeros_) std::memset(own.wgrad.get() + start, 0, sizeof(float) * size);
@@ -391,7 +426,7 @@ void Network::work(int thread) {
         if (!training) continue;
         meet();
         if (!job.rates.empty()) timed(thread, {Pass::update, -1}, [&] {
-            update(thread, active, job.rates[step], job.t + step, samples);
+            update(thread, blocks, job.rates[step], job.t + step, samples);
         });
         meet();
     }

@@ -83,8 +83,11 @@ private:
     void plan_phases(Phases& phases, bool training);
     void work(int thread);
     void run_block(int thread, int index, int blocks, Int first, Int samples, const std::vector<Op>& ops, const std::uint64_t* keys);
-    void update(int thread, int active, double rate, Int t, Int samples);
+    void update(int thread, int blocks, double rate, Int t, Int samples);
     void plan_zeros();
+    void plan_shares();
+    bool at_hand(int blocks) const { return blocks > 1 && (blocks <= threads || !arenas_.empty()); }  // their tensors, to all threads
+    void share_kernels(int thread, int blocks);
     float* packed(int thread) const { return memory_[packs_alone_ ? thread : 0].packed.get(); }
     void pack(int thread, bool training);
     template <class F> void timed(int thread, Op op, F f);

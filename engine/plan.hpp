@@ -37,6 +37,7 @@ struct Param {
     float l1, l2, decay;
     float* slots[3];
     float *sum = nullptr, *average = nullptr;  // of gradients that wait for an update; of the weight over time
+    bool shared = false;  // threads may share its gradient, so that nothing is added up (Step::shared)
 };
 
 // One of the three convolutions of a step by Winograd's algorithm: tiles of 2 × 2 results, how many of them are worked on
@@ -117,6 +118,7 @@ struct Step {
     bool gathers = false;  // the samples of many taps are laid side by side
     bool dense = false;    // every element of the input for every one of the output
     bool stores = false;   // dense: the first to write the kernel's gradient, which is not zeroed before
+    bool shared = false;   // dense: where all blocks are at hand, threads share the kernel's gradient rather than add it up
     int out_tiles = 1, in_tiles = 1;
     Winograd forward, back, weights;
     Wide wide;
@@ -194,6 +196,7 @@ struct Block {
     Int first;          // place of the first sample within the batch
     Int place;          // of the first sample within all of the call, where predictions go
     bool training;
+    bool sharing;       // gradients of kernels that threads share are left to `share_dense`
     const std::uint64_t* keys;  // of the random numbers, per Step::key
     // where channels are the lanes: so many samples lie `apart` floats from one another (their gradients `grad_apart`), `parts`
     // threads share them, and this one's blocks of channels are the tensors of `share`
@@ -232,6 +235,8 @@ struct Kernels {
     void (*loss)(const Plan&, int, Block&);
     void (*store)(const Plan&, Block&);
     void (*pack)(const Plan&, const Step&, float* packed, int part, int parts, bool backward);
+    // the gradient of a dense layer's kernel from one block, outputs from … to; `first` stores, else it is added
+    void (*dense_weights)(const Plan&, const Step&, const Block&, float* target, Int from, Int to, bool first);
     // add the threads' gradients and the penalties' up into `sum`; return the penalty and the squared norm; gradients
     // that wait for an update are summed up, and their mean is returned when it is due
     void (*reduce)(const Optimizer&, const Param&, float* sum, const float* const* grads, int threads, bool due, Int from,

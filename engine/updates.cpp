@@ -4,7 +4,8 @@
 
 namespace convia {
 
-double Updates::apply(int thread, const std::vector<const float*>& gradients, float* sum, double rate, Int t, Barrier& barrier) {
+double Updates::apply(int thread, const std::vector<const float*>& gradients, bool sharing, float* sum, double rate, Int t,
+                      Barrier& barrier) {
     const Optimizer& o = plan_.optimizer;
     std::vector<double>& own = norms_[thread];
     bool due = t % o.every == 0, norms = due && (o.clip_norm > 0 || o.clip_global > 0);
@@ -12,7 +13,11 @@ double Updates::apply(int thread, const std::vector<const float*>& gradients, fl
     own.assign(plan_.params.size(), 0.0);
     double penalty = 0;
     each_share(thread, [&](std::size_t i, Int from, Int to) {
-        kernels_->reduce(o, plan_.params[i], sum, gradients.data(), int(gradients.size()), due, from, to, &penalty, norms ? &own[i] : nullptr);
+        const Param& p = plan_.params[i];
+        bool summed = sharing && p.shared;
+        const float* const only = sum;
+        kernels_->reduce(o, p, sum, summed ? &only : gradients.data(), summed ? 1 : int(gradients.size()), due, from, to, &penalty,
+                         norms ? &own[i] : nullptr);
     });
     if (norms) barrier.wait();
     double global = 0;

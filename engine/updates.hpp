@@ -12,8 +12,9 @@ class Updates {
 public:
     Updates(const Plan& plan, const Kernels* kernels, int threads) : plan_(plan), kernels_(kernels), norms_(threads) {}
 
-    // In all threads: update number t (from 1) by the gradients, whose sum `sum` takes in. Returns the penalty of this share.
-    double apply(int thread, const std::vector<const float*>& gradients, float* sum, double rate, Int t, Barrier& barrier);
+    // In all threads: update number t (from 1) by the gradients, whose sum `sum` takes in; of those that threads share it holds
+    // this thread's share. Returns the penalty of this share.
+    double apply(int thread, const std::vector<const float*>& gradients, bool sharing, float* sum, double rate, Int t, Barrier& barrier);
 
     // The share of a thread, parameter by parameter: f(index, from, to).
     template <class F>

@@ -238,7 +238,7 @@ void WideTraining::work(int thread) {
         }
         meet();
         if (training && !job.rates.empty()) timed(thread, {Pass::update, -1}, [&] {
-            own.penalty += updates_.apply(thread, {wgrad_.get()}, wgrad_.get(), job.rates[step], job.t + step, barrier_) * samples;
+            own.penalty += updates_.apply(thread, {wgrad_.get()}, false, wgrad_.get(), job.rates[step], job.t + step, barrier_) * samples;
         });
         if (training) meet();
     }

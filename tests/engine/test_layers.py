@@ -308,6 +308,29 @@ def test_dot_products(name, isa, thread_count, batch):
     check(k.Model([x, z], kl.Dense(2)(kl.Dot(**options)(parts))), isa, thread_count, batch)
 
 
+def twice(layer):
+    return lambda x: layer(layer(x))
+
+
+LARGE = {  # dense layers with more outputs than lanes × threads, which share the gradients of their kernels
+    "alone": lambda: [kl.Dense(70, activation="tanh")],
+    "wide": lambda: [kl.Dense(600), kl.Dense(150, activation="relu")],
+    "after statistics": lambda: [kl.Dense(37), kl.BatchNormalization(), kl.Dense(64, activation="relu")],
+    "penalized": lambda: [kl.Dense(65, kernel_regularizer="l2"), kl.Dense(64, use_bias=False)],
+    "used twice": lambda: [twice(kl.Dense(33, activation="tanh"))],
+}
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize(("threads", "batch"), [(1, 40), (2, 17), (2, 32), (3, 48), (4, 9)])
+@pytest.mark.parametrize("name", LARGE)
+def test_large_dense_kernels(name, threads, batch, isa):
+    x = y = k.Input((33,))
+    for part in [*LARGE[name](), kl.Dense(3)]:
+        y = part(y)
+    check(k.Model(x, y), isa, threads, batch)
+
+
 def test_squeeze_and_excitation():
     x = k.Input((6, 6, 3))
     h = kl.Conv2D(4, 3, activation="relu")(x)
