@@ -43,12 +43,13 @@ def load_archives(
     sizes, modes = {size for size, *_ in facts}, {mode for _, mode, _ in facts}
     width, height = data.common_size(sizes, image_size)
     colour = data.common_colour(modes)
-    images, classes = [], []
+    images, classes, files = [], [], []
     for sample, pixels in _pixels(shards, colour, (height, width), unreadable):
         images.append(pixels)
         classes.append(labels.index(sample.label))
+        files.append(sample.name)
     data.stop_at(unreadable, on_error)
-    whole = data.Part(np.stack(images), np.array(classes, np.int64))
+    whole = data.Part(np.stack(images), np.array(classes, np.int64), np.array(files))
     training, validation, test = data.split(whole, shares, names, seed)
     return data.ImageData(_name(source), names, training, validation, test, 255.0, unreadable)
 

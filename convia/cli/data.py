@@ -32,17 +32,18 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class Part:
-    """Images (N, H, W, C), uint8, and their class numbers (N,), int64."""
+    """Images (N, H, W, C), uint8, their class numbers (N,), int64, and their files, where they are from files."""
 
     images: Arrays
     labels: Arrays
+    files: Arrays | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, chosen: Any) -> "Part":
         """Return the images at some positions."""
-        return Part(self.images[chosen], self.labels[chosen])
+        return Part(self.images[chosen], self.labels[chosen], None if self.files is None else self.files[chosen])
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,8 @@ def _read(
     is_there = np.array([image is not None for image in images])
     if not is_there.any():
         raise OSError(explain(f"the {part} images", "no file that can be read", "at least one per class"))
-    return Part(np.stack([image for image in images if image is not None]), labels[is_there])
+    files = np.array(listing.paths)[is_there]
+    return Part(np.stack([image for image in images if image is not None]), labels[is_there], files)
 
 
 def pixels_of(image: Image.Image) -> Arrays:

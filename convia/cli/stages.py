@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from convia import distributed
-from convia.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
+from convia.callbacks import Callback, EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
 from convia.cli.backup import Backup
 from convia.cli.data import ImageData
 from convia.cli.fitting import augmentation, class_weights
@@ -17,6 +18,7 @@ from convia.cli.progress import EpochBar, EpochEvents, EpochLines, Timer, event
 from convia.cli.settings import Settings
 from convia.models import Model
 from convia.optimizers import Adam
+from convia.pipeline import made_of
 from convia.random import set_random_seed
 from convia.texts import Say
 from convia.transfer import SLOWER, below_the_top, freeze
@@ -84,18 +86,21 @@ class Learning:
         stop = EarlyStopping(patience=settings.patience, baseline=self.backup.least)
         slow_down = ReduceLROnPlateau(factor=_LESS, patience=_WAIT)
         generator = augmentation(settings.augment, self.images)
-        x: Any = training.images
+        files = [] if training.files is None else training.files.tolist()
+        x: Any = made_of(torch.from_numpy(training.images), files)
         given: dict[str, Any] = {"y": training.labels, "batch_size": settings.batch_size}
         if generator is not None:
-            x, given = generator.flow(x, training.labels, batch_size=settings.batch_size, seed=self._seed(stage)), {}
+            how: dict[str, Any] = {"batch_size": settings.batch_size, "seed": self._seed(stage)}
+            x, given = generator.flow(training.images, training.labels, **how), {}
+            x.filepaths = files
         if settings.class_weights:
             given["class_weight"] = class_weights(training, len(self.images.class_names))
-        shown = self._shown(stage)
+        shown, kept = self._shown(stage), self.backup.callbacks(stage)
         try:
             self.model.fit(
                 x, **given, initial_epoch=first, epochs=epochs, verbose=0,
                 validation_data=(self.images.validation.images, self.images.validation.labels),
-                callbacks=[self.timer, stop, slow_down, *self.backup.callbacks(stage), shown],
+                callbacks=[TerminateOnNaN(raise_error=True), self.timer, stop, slow_down, *kept, shown],
             )  # fmt: skip
         finally:
             if isinstance(shown, EpochBar):

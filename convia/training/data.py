@@ -206,10 +206,11 @@ class ArrayBatches(Batches):
         return part if part.device == self._device else _moved(part, self._device)
 
     def names(self, number: int) -> Sequence[str]:
-        """Return the places of a batch's samples in the arrays."""
+        """Return the files of a batch's samples, where they are noted on the arrays, or the places in these."""
         places: Any = range(self.samples or 0) if self._drawn is None else self._drawn
-        chosen = places[number * self.batch_size : (number + 1) * self.batch_size]
-        return [f"sample {int(place)}" for place in chosen]
+        chosen = map(int, places[number * self.batch_size : (number + 1) * self.batch_size])
+        files = pipeline.files(self._tree)
+        return [files[place] if files else f"sample {place}" for place in chosen]
 
     def _order(self, count: int) -> Tensor | None:
         self._drawn = self._draw(count) if self._shuffle else None
