@@ -458,13 +458,13 @@ def _has_tensor(structure: Any) -> bool:
 
 
 def _is_shape(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(size is None or isinstance(size, int) for size in value)
+    return isinstance(value, (list, tuple)) and all(size is None or hasattr(size, "__index__") for size in value)
 
 
 def specs_of(shape: Any, dtype: str) -> Any:
     """Turn a shape, or a structure of shapes, into symbolic tensors."""
     if _is_shape(shape):
-        return KerasTensor(shape, dtype)
+        return KerasTensor([size if size is None else size.__index__() for size in shape], dtype)
     if isinstance(shape, dict):
         return {key: specs_of(value, dtype) for key, value in shape.items()}
     return type(shape)(specs_of(value, dtype) for value in shape)

@@ -9,7 +9,7 @@ dimension; what differs in the results is unknown there too. A call that asks fo
 import functools
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -293,6 +293,7 @@ def record(operation: Any, function: Callable[..., Any], args: Any, kwargs: dict
 
 _tracing = 0
 _rehearsing = 0
+_following = 0
 
 
 def tracing() -> bool:
@@ -327,6 +328,9 @@ def infer(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> An
             with _unlogged():
                 return _infer(function, args, kwargs, on_meta=False)
         except Exception as error:
+            followed = _infer_from_sources(function, args, kwargs)
+            if followed is not None:
+                return followed
             if not _asks_for_numbers(error):
                 raise
             return _rehearse(function, args, kwargs)
@@ -339,6 +343,34 @@ def _asks_for_numbers(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, (DataDependentOutputException, DynamicOutputShapeException)):
         error = error.__cause__ or error.__context__
     return error is not None
+
+
+def _infer_from_sources(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+    """Give unknown sizes those that follow from the graph's inputs, for they may depend on one another; None: in vain."""
+    global _following
+    if not any(None in one.shape[1:] and one.node and not one.node.is_input for one in symbolic_leaves(args, kwargs)):
+        return None
+    _following += 1
+    try:
+        for on_meta in (True, False):
+            with suppress(Exception), _unlogged():
+                return _infer(function, args, kwargs, on_meta)
+        return None
+    finally:
+        _following -= 1
+
+
+def _followed(tensor: KerasTensor, trial: int, made: dict[int, Any]) -> Any:
+    """What the calls that made a tensor make of stand-ins for the graph's inputs."""
+    node = tensor.node
+    if node is None or node.is_input:
+        return made.setdefault(id(tensor), _stand_in(tensor, trial))
+    if id(tensor) not in made:
+        given = {id(parent): _followed(parent, trial, made) for parent in node.inputs}
+        args, kwargs = substitute((node.args, node.kwargs), given)
+        outputs = tree.flatten(node.operation(*args, **kwargs))
+        made.update(zip(map(id, tree.flatten(node.output_tree)), outputs, strict=True))
+    return made[id(tensor)]
 
 
 def _rehearse(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
@@ -378,7 +410,8 @@ def _trials(function: Callable[..., Any], args: Any, kwargs: dict[str, Any], mod
     runs = []
     for trial in range(2 if unknown else 1):
         with mode(), torch.no_grad():
-            stand_ins = [_stand_in(tensor, trial) for tensor in inputs]
+            made: dict[int, Any] = {}
+            stand_ins = [_followed(one, trial, made) if _following else _stand_in(one, trial) for one in inputs]
             given_args, given_kwargs = substitute((args, kwargs), dict(zip(map(id, inputs), stand_ins, strict=True)))
             runs.append(function(*given_args, **given_kwargs))
     return tree.map_structure(_to_symbolic, runs[0], runs[-1])

@@ -117,9 +117,6 @@ LENGTHS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(["LSTM", "GRU", "SimpleRNN", "RNN", "Conv1D", "LocallyConnected1D"], ("input_length", "input_dim")),
 }
 
-# What older eras had to be told and is found out today
-FOUND_OUT = {"Lambda": ("output_shape",)}
-
 # argument → value in any older era → value today
 VALUES: dict[str, dict[Any, Any]] = {
     "data_format": {"th": "channels_first", "tf": "channels_last", "default": None},

@@ -12,7 +12,7 @@ from typing import Any
 
 from convia import backend
 from convia.compat import eras
-from convia.compat.arguments import DEFAULTS, FOUND_OUT, JOINED, LENGTHS, NUMBERS_FIRST, POSITIONS, VALUES, WITH_INPUTS
+from convia.compat.arguments import DEFAULTS, JOINED, LENGTHS, NUMBERS_FIRST, POSITIONS, VALUES, WITH_INPUTS
 from convia.compat.report import note
 
 _ABSENT = object()
@@ -125,8 +125,6 @@ def translated(
     args = tuple(map(today, accepted, args)) if len(args) <= len(accepted) else args
     if eras.current() in eras.OLD:
         kwargs = _with_input_shape(name, kwargs)
-        kwargs = {key: value for key, value in kwargs.items() if key not in FOUND_OUT.get(name, ())}
-        args = args[:1] if name == "Lambda" else args
     positional = accepted[: len(args)]
     for key, value in DEFAULTS[eras.current()].get(name, {}).items():
         if key not in kwargs and key not in positional:

@@ -11,9 +11,12 @@ _ROOTS = re.compile(
     r"(tensorflow\.(python|compat\.v[12]|_api\.v2|contrib)\.keras\.(api\.|python\.keras\.)?|tensorflow\.keras\.|tf_keras\.(src\.)?"
     r"|keras\.(src|api|_tf_keras\.keras)\.|keras\.)((_?v[12]|api|src)\.)*"
 )
-_RENAMED = (
+_BEFORE = (
+    (r"keras\.api\._?v[12]\.keras", "keras"),
     (r"keras_preprocessing", "keras.preprocessing"),
     (r"keras_applications", "keras.applications"),
+)
+_RENAMED = (
     (r"keras\.applications\.(mobilenetv2|mobilenet_v2)", "keras.applications.mobilenet_v2"),
     (r"keras\.backend\.(tensorflow|theano|cntk|load|common)_?backend", "keras.backend"),
     (r"keras\.backend\.common", "keras.backend"),
@@ -67,6 +70,7 @@ TABLE = {
     "keras.ops": "convia.ops",
     "keras.optimizers": "convia.compat.names.optimizers convia.optimizers",
     "keras.optimizers.experimental": "convia.compat.names.optimizers convia.optimizers",
+    "keras.optimizers.learning_rate_schedule": "convia.optimizers.schedules",
     "keras.optimizers.legacy": "convia.compat.names.optimizers convia.optimizers",
     "keras.optimizers.schedules": "convia.optimizers.schedules",
     "keras.preprocessing": "convia.compat.names.utils convia.preprocessing",
@@ -93,13 +97,16 @@ _SAME = {
     "core.dense core.lambda_layer normalization.batch_normalization preprocessing preprocessing.image_preprocessing",
     "keras.utils": "np_utils vis_utils data_utils generic_utils io_utils layer_utils conv_utils tf_utils "
     "multi_gpu_utils test_utils visualize_util training_utils dataset_utils image_utils layer_utils losses_utils "
-    "metrics_utils tf_inspect control_flow_util",
+    "metrics_utils tf_inspect control_flow_util image_dataset timeseries_dataset text_dataset version_utils",
     "keras.preprocessing": "image_dataset dataset_utils timeseries",
     "keras.models": "sequential model functional cloning",
     "keras.saving": "save model_config hdf5_format saved_model",
     "keras.metrics": "metrics base_metric accuracy_metrics",
     "keras.losses": "losses",
 }
+# packages below keras.layers, with a module for each layer
+_PACKAGES = ("activation", "attention", "convolutional", "core", "locally_connected", "merging", "normalization", "pooling",
+             "regularization", "rnn")  # fmt: skip
 PATHS = TABLE | {
     f"{path}.{tail}": TABLE[path] for path, tails in _SAME.items() for tail in tails.split()
 }  # fmt: skip
@@ -107,21 +114,22 @@ PATHS = TABLE | {
 
 def canonical(name: str) -> str | None:
     """Return the path in ``keras`` that a module's name stands for, None if it is not one of Keras."""
-    for pattern, path in _RENAMED[:2]:
+    for pattern, path in _BEFORE:
         name = re.sub(rf"^{pattern}(?=\.|$)", path, name)
     match = _ROOTS.match(f"{name}.")
     if match is None:
         return None
     rest = f"{name}."[match.end() :].rstrip(".")
     path = f"keras.{rest}" if rest else "keras"
-    for pattern, new in _RENAMED[2:]:
+    for pattern, new in _RENAMED:
         path = re.sub(rf"^{pattern}(?=\.|$)", new, path)
     return path
 
 
 def is_private(name: str) -> bool:
     """Whether a path is one of Keras's inner ones, of which only the beginning is looked at."""
-    return name.startswith(("keras.src.", "keras.api.", "tensorflow.python.keras.", "tf_keras.src.", "keras.engine."))
+    return name.startswith(("keras.src.", "keras.api.", "tensorflow.python.keras.", "tf_keras.src.", "keras.engine.",
+                            *(f"keras.layers.{package}." for package in _PACKAGES)))  # fmt: skip
 
 
 def children(path: str) -> list[str]:

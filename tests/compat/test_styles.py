@@ -3,6 +3,7 @@
 import importlib
 
 import numpy as np
+import pytest
 
 from convia.compat import programs
 
@@ -63,3 +64,123 @@ def test_lists_of_numbers_are_arrays():
         assert list(model.fit(x, y, verbose=0).history) == ["loss"]
         assert model.predict(x, verbose=0).shape == (4, 1) and model.predict([[0, 1]], verbose=0).shape == (1, 1)
         assert model.evaluate(x, [0, 1, 1, 0], verbose=0) > 0
+
+
+INNER = [
+    ("tensorflow.python.ops.control_flow_ops", "while_loop", "while_loop"),
+    ("tensorflow.python.ops.array_ops", "zeros_like", "zeros_like"),
+    ("tensorflow.python.ops.math_ops", "reduce_sum", "reduce_sum"),
+    ("tensorflow.python.ops.math_ops", "softplus", "math.softplus"),
+    ("tensorflow.python.ops.nn_ops", "softmax", "nn.softmax"),
+    ("tensorflow.python.framework.dtypes", "float32", "float32"),
+    ("tensorflow.python.framework.ops", "convert_to_tensor", "convert_to_tensor"),
+    ("tensorflow.python.util.nest", "flatten", "nest.flatten"),
+    ("keras.layers.convolutional.conv2d", "Conv2D", "keras.layers.Conv2D"),
+    ("keras.api._v2.keras.layers", "Dense", "keras.layers.Dense"),
+    ("keras.optimizers.learning_rate_schedule", "CosineDecay", "keras.optimizers.schedules.CosineDecay"),
+]
+
+
+@pytest.mark.parametrize(("module", "name", "public"), INNER)
+def test_private_modules_have_the_names_of_public_ones(module, name, public):
+    with programs.using("tfkeras"):
+        place = importlib.import_module("tensorflow")
+        for part in public.split("."):
+            place = getattr(place, part)
+        assert getattr(importlib.import_module(module), name) is place
+
+
+def test_private_modules_say_what_they_do_not_have():
+    with programs.using("tfkeras"):
+        ops = importlib.import_module("tensorflow.python.ops.array_ops")
+        with pytest.raises(AttributeError, match=r"array_ops: received the name 'reshap'"):
+            _ = ops.reshap
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module("tensorflow.python.ops.no_such_ops")
+
+
+def test_the_backend_has_the_modules_that_it_was_made_of():
+    with programs.using("keras2"):
+        k = importlib.import_module("keras.backend")
+        assert int(k.control_flow_ops.while_loop(lambda i: i < 3, lambda i: i + 1, [k.constant(0)])[0]) == 3
+        assert k.tf is importlib.import_module("tensorflow")
+
+
+def test_programs_compute_with_sizes():
+    with programs.using("keras2"):
+        k, layers = importlib.import_module("keras.backend"), importlib.import_module("keras.layers")
+        assert (k.shape(k.ones((2, 3, 4)))[1:] * 32).tolist() == [96, 128]
+        scaled = layers.Lambda(lambda x: x / k.cast(k.shape(x)[1:3][::-1] * 2, k.dtype(x)))
+        assert float(k.eval(scaled(k.ones((1, 4, 8, 2))))[0, 0, 0, 1]) == 1 / 8
+
+
+def test_a_lambda_is_believed_where_sizes_that_are_not_known_do_not_fit():
+    with programs.using("keras2"):
+        layers, models = importlib.import_module("keras.layers"), importlib.import_module("keras.models")
+        image, target = layers.Input((None, None, 1)), layers.Input((3, 3, 1))
+        error = layers.Lambda(lambda pair: (pair[0] - pair[1]) ** 2, output_shape=(1,))([image, target])
+        model = models.Model([image, target], error)
+        assert error.shape == (None, 1)
+        assert model.predict([np.ones((2, 3, 3, 1)), np.zeros((2, 3, 3, 1))]).sum() == 18
+        found = layers.Lambda(lambda x: x[:, :2], output_shape=(7,))(layers.Input((5,)))
+        assert found.shape == (None, 2)  # as TensorFlow found it
+
+
+def test_sizes_that_are_not_known_follow_from_the_inputs():
+    with programs.using("tfkeras"):
+        tf = importlib.import_module("tensorflow")
+        layers = tf.keras.layers
+        image = layers.Input((None, None, 3))
+        boxes = layers.Reshape((-1, 4))(layers.Conv2D(4, 3, strides=2, padding="same")(image))
+
+        class Decoded(layers.Layer):
+            def call(self, image, boxes):
+                height, width = tf.shape(image)[1] // 2, tf.shape(image)[2] // 2
+                return boxes + tf.reshape(tf.ones((height, width, 4)), (-1, 4))
+
+        model = tf.keras.Model(image, Decoded()(image, boxes))
+        assert model.output_shape == (None, None, 4) and model(tf.zeros((2, 8, 12, 3))).shape == (2, 24, 4)
+
+
+def test_sizes_of_outputs_may_be_tensors():
+    with programs.using("tfkeras"):
+        tf = importlib.import_module("tensorflow")
+
+        class Best(tf.keras.layers.Layer):
+            def call(self, scores):
+                return scores[:, :3]
+
+            def compute_output_shape(self, input_shape):
+                return (input_shape[0], tf.constant(3))
+
+        assert Best()(tf.keras.layers.Input((8,))).shape == (None, 3)
+
+
+def test_a_condition_of_rows_picks_rows():
+    with programs.using("keras2"):
+        tf = importlib.import_module("tensorflow")
+        x, y = np.ones((2, 3)), np.zeros((2, 3))
+        assert tf.where([True, False], x, y).numpy().tolist() == [[1, 1, 1], [0, 0, 0]]
+        assert tf.where([True, False], np.ones((2, 2)), np.zeros((2, 2))).numpy().tolist() == [[1, 0], [1, 0]]
+
+
+@pytest.mark.parametrize(("sizes", "kernel", "expected"), [
+    ((None, 8, 9, 3), 3, ((0, 1), (1, 1))), ((None, None, None, 3), (5, 3), ((1, 2), (0, 1)))
+])  # fmt: skip
+def test_zeros_before_strides(sizes, kernel, expected):
+    with programs.using("tfkeras"):
+        utils = importlib.import_module("keras.applications.imagenet_utils")
+        keras = importlib.import_module("keras")
+        assert utils.correct_pad(keras.Input(sizes[1:]), kernel) == expected
+
+
+def test_structures_are_flattened_and_mapped():
+    with programs.using("tfkeras"):
+        nest = importlib.import_module("tensorflow").nest
+        structure = {"b": [1, 2], "a": (3,)}
+        assert nest.flatten(structure, expand_composites=True) == [3, 1, 2]
+        assert nest.map_structure(lambda x, y: x + y, structure, structure) == {"b": [2, 4], "a": (6,)}
+        assert nest.pack_sequence_as(structure, [7, 8, 9]) == {"b": [8, 9], "a": (7,)}
+        assert nest.is_nested([1]) and not nest.is_nested(1)
+        with pytest.raises(ValueError):
+            nest.assert_same_structure([1], [1, 2])

@@ -1,6 +1,7 @@
 """Lambda layers in files: Keras 1 and 2 wrote their functions' code, which is never run here.
 
-What a program itself has put into a Lambda layer is remembered while it runs, so that it can load its own files.
+What a program itself has put into a Lambda layer is remembered while it runs, so that it can load its own files. The
+shape that programs had to say was only heeded by backends that could not find it out.
 """
 
 import functools
@@ -31,6 +32,21 @@ def _get_config(original: Callable[[Any], dict[str, Any]]) -> Callable[[Any], di
     return get_config
 
 
+def _compute_output_spec(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Find the shape out, and take the program's word where that fails: sizes that are not known yet may not fit."""
+
+    @functools.wraps(original)
+    def compute_output_spec(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.output_shape is None or eras.current() not in eras.OLD:
+            return original(self, *args, **kwargs)
+        try:
+            return layers.Layer.compute_output_spec(self, *args, **kwargs)
+        except (RuntimeError, ValueError, TypeError):
+            return original(self, *args, **kwargs)
+
+    return compute_output_spec
+
+
 def _found(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def find(name: str, custom_objects: Any = None, module_objects: Any = None) -> Any:
@@ -44,4 +60,5 @@ def install() -> None:
     """Lend the memory, an empty one."""
     _functions.clear()
     graft(layers.Lambda, "get_config", _get_config(layers.Lambda.get_config))
+    graft(layers.Lambda, "compute_output_spec", _compute_output_spec(layers.Lambda.compute_output_spec))
     graft(registry, "get_registered_object", _found(registry.get_registered_object))

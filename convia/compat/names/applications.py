@@ -42,6 +42,19 @@ def _obtain_input_shape(input_shape: Any, default_size: int, min_size: int, data
 obtain_input_shape = _obtain_input_shape
 
 
+def correct_pad(inputs: Any, kernel_size: Any) -> Any:
+    """Return the zeros before and after height and width with which a convolution of stride 2 needs no padding.
+
+    There is one less before an even size, as TensorFlow's "same" has it.
+    """
+    kernels = (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
+    first = 2 if config.image_data_format() == "channels_first" else 1
+    sizes = inputs.shape[first : first + 2]
+    less = [1 if sizes[0] is None else 1 - size % 2 for size in sizes]
+    return tuple((kernel // 2 - fewer, kernel // 2) for kernel, fewer in zip(kernels, less, strict=True))
+
+
+
 _KERAS_BACKEND = _KERAS_LAYERS = _KERAS_MODELS = _KERAS_UTILS = None  # nothing injected: the modules of keras
 
 
@@ -93,6 +106,7 @@ __all__ = [
     "DepthwiseConv2D",
     "ResNet50",
     "_obtain_input_shape",
+    "correct_pad",
     "get_submodules_from_kwargs",
     "obtain_input_shape",
     "relu6",

@@ -166,14 +166,14 @@ def get_variable_shape(x: Any) -> tuple[int, ...]:
 
 def _sizes_of(x: Any) -> Any:
     """The sizes, as a tensor that has numbers even while shapes are computed."""
-    return torch.tensor(list(x.shape), dtype=torch.int32, device="cpu")
+    return torch.tensor(list(K.shape(x)), dtype=torch.int32, device="cpu")
 
 
 def shape(x: Any) -> Any:
-    """Return the sizes; of a symbolic tensor of older eras as a symbolic tensor."""
-    if isinstance(x, KerasTensor) and eras.current() in eras.OLD:
-        return symbolic.record_function(_sizes_of, (x,), {})
-    return K.shape(x)
+    """Return the sizes; in older eras as a tensor, which is symbolic if x is: programs compute with it."""
+    if eras.current() not in eras.OLD:
+        return K.shape(x)
+    return symbolic.record_function(_sizes_of, (x,), {}) if isinstance(x, KerasTensor) else _sizes_of(x)
 
 
 def _with_sizes(function: Any, shape: Any, *args: Any, **kwargs: Any) -> Any:
@@ -288,13 +288,29 @@ def normalize_data_format(value: Any) -> str:
 
 
 placeholder_with_default = Input
-tf: Any  # TensorFlow, see below
+# Modules that Keras's own backend imported, and programs used by its name: see below
+_INNER = {
+    "control_flow_ops": "tensorflow.python.ops.control_flow_ops",
+    "ctc": "tensorflow.python.ops.ctc_ops",
+    "functional_ops": "tensorflow.python.ops.functional_ops",
+    "math_ops": "tensorflow.python.ops.math_ops",
+    "tensor_array_ops": "tensorflow.python.ops.tensor_array_ops",
+    "tf": "tensorflow",
+    "tf_ops": "tensorflow.python.framework.ops",
+}
+control_flow_ops: Any
+ctc: Any
+functional_ops: Any
+math_ops: Any
+tensor_array_ops: Any
+tf: Any
+tf_ops: Any
 
 
 def __getattr__(name: str) -> Any:
-    """``K.tf`` is TensorFlow."""
-    if name == "tf":
-        return importlib.import_module("tensorflow")
+    """``K.tf`` is TensorFlow, ``K.control_flow_ops`` one of its modules."""
+    if name in _INNER:
+        return importlib.import_module(_INNER[name])
     raise AttributeError(name)
 
 
@@ -308,6 +324,9 @@ __all__ = [
     "cast",
     "clear_session",
     "control_dependencies",
+    "control_flow_ops",
+    "ctc",
+    "functional_ops",
     "get_graph",
     "get_session",
     "get_variable_shape",
@@ -320,6 +339,7 @@ __all__ = [
     "is_variable",
     "log_softmax",
     "logsumexp",
+    "math_ops",
     "normalize_data_format",
     "ones",
     "placeholder_with_default",
@@ -332,7 +352,9 @@ __all__ = [
     "set_image_dim_ordering",
     "set_session",
     "shape",
+    "tensor_array_ops",
     "tf",
+    "tf_ops",
     "truncated_normal",
     "zeros",
 ]

@@ -1,4 +1,4 @@
-"""Small namespaces: exports that are refused with advice, sound files, and old private paths."""
+"""Small namespaces: exports that are refused with advice, and sound files."""
 
 import io
 import wave
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from convia import initializers, ops
+from convia import initializers, ops, tree
 from convia.compat.grafts.files import load_model, save_model
-from convia.compat.tensorflow import control, devices, v1
+from convia.compat.tensorflow import control
 from convia.compat.tensorflow.door import api, given, numbers
-from convia.compat.tensorflow.files import GFile
+from convia.compat.tensorflow.inner import PYTHON
 from convia.compat.tensorflow.names import Namespace
 from convia.compat.tensorflow.texts import StringTensor
 from convia.errors import explain
@@ -115,35 +115,21 @@ def make_tensor_proto(values: Any, dtype: Any = None, shape: Any = None, **ignor
     return tensor if shape is None else tensor.reshape(numbers(shape))
 
 
+def _map_structure(func: Any, *structure: Any, **options: Any) -> Any:
+    return tree.map_structure(func, *structure)
+
+
+NEST = {
+    "assert_same_structure": lambda nest1, nest2, check_types=True, **options: tree.assert_same_structure(nest1, nest2),
+    "flatten": lambda structure, **options: tree.flatten(structure),
+    "is_nested": tree.is_nested,
+    "map_structure": _map_structure,
+    "pack_sequence_as": lambda structure, flat_sequence, **options: tree.pack_sequence_as(structure, flat_sequence),
+}
+
+
 def _space(name: str, members: Any) -> Namespace:
     return Namespace(f"tensorflow.{name}", f"tf.{name}, as far as convia has it.", members)
-
-
-def _python() -> Namespace:
-    """Private paths that programs nevertheless import from."""
-    framework = _space(
-        "python.framework",
-        {
-            "ops": _space(
-                "python.framework.ops",
-                {
-                    **v1.OPS,
-                    "get_default_graph": v1.Graph,
-                    "reset_default_graph": v1.ONLY_OLD["reset_default_graph"],
-                },
-            )
-        },
-    )
-    device_lib = _space("python.client.device_lib", {"list_local_devices": devices.list_local_devices})
-    file_io = _space("python.lib.io.file_io", {"FileIO": GFile})
-    return _space(
-        "python",
-        {
-            "client": _space("python.client", {"device_lib": device_lib}),
-            "framework": framework,
-            "lib": _space("python.lib", {"io": _space("python.lib.io", {"file_io": file_io})}),
-        },
-    )
 
 
 EXTRAS: dict[str, Any] = {
@@ -156,6 +142,7 @@ EXTRAS: dict[str, Any] = {
         },
     ),
     "lite": _space("lite", _LITE_NAMES),
+    "nest": _space("nest", NEST),
     "profiler": _space(
         "profiler",
         {
@@ -165,7 +152,7 @@ EXTRAS: dict[str, Any] = {
             )
         },
     ),
-    "python": _python(),
+    "python": PYTHON,
     "ragged": _space(
         "ragged", {"constant": _refused("tf.ragged.constant", _RAGGED), "stack": _refused("tf.ragged.stack", _RAGGED)}
     ),

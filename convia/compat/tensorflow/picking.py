@@ -90,7 +90,28 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
         return torch.argwhere(condition)
     if x is None or y is None:
         raise ValueError(explain("tf.where", "only one of x and y", "both or neither"))
-    return torch.where(condition.bool(), *_two(x, y))
+    x, y = _two(x, y)
+    return torch.where(_of_rows(condition, x) if _picks_rows(condition, x) else condition.bool(), x, y)
+
+
+@api
+def where_of_rows(condition: Any, x: Any = None, y: Any = None) -> Any:
+    """Return ``tf.where`` of TensorFlow 1: a condition (N,) picks rows of x and y (N, …)."""
+    condition = given(condition)
+    if x is None or y is None or condition.ndim != 1:
+        return where(condition, x, y)
+    x, y = _two(x, y)
+    return torch.where(_of_rows(condition, x), x, y)
+
+
+def _picks_rows(condition: Tensor, x: Any) -> bool:
+    """Whether only TensorFlow 1 can have been meant: as many truths as rows, which do not fit the last axis."""
+    several = condition.ndim == 1 and len(condition) > 1 and isinstance(x, Tensor) and x.ndim > 1
+    return several and len(condition) == len(x) and x.shape[-1] not in (1, len(condition))
+
+
+def _of_rows(condition: Tensor, x: Any) -> Tensor:
+    return condition.bool().reshape(-1, *(1,) * (x.ndim - 1))
 
 
 def _two(x: Any, y: Any) -> tuple[Any, Any]:
