@@ -184,6 +184,10 @@ class BackupAndRestore(Callback):
         """Back up, and say how to go on."""
         self._interrupted = True
         self._save(epoch, batch, stopped=False)
+        self.tell(epoch, batch)
+
+    def tell(self, epoch: int, batch: int) -> None:
+        """Print, after an interruption, how to go on."""
         say(f"\nInterrupted; epoch {epoch + 1} goes on with batch {batch + 1}. All is kept in {self.backup_dir}:")
         say("run the same program again, and training goes on there.")
 

@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import re
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -44,7 +45,7 @@ class Commands(TyperGroup):
         module = importlib.import_module(module_name)
         alone = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
         settings = _HELP | getattr(module, "CONTEXT", {})
-        alone.command(cmd_name, epilog=module.EXAMPLES, context_settings=settings)(getattr(module, function))
+        alone.command(cmd_name, epilog=_flowing(module.EXAMPLES), context_settings=settings)(getattr(module, function))
         return typer.main.get_command(alone)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -53,6 +54,11 @@ class Commands(TyperGroup):
         if args and args[0] not in known and not args[0].startswith("-"):
             ctx.fail(f"No such command {args[0]!r}. {nearest(args[0], known)}")
         return super().resolve_command(ctx, args)
+
+
+def _flowing(text: str) -> str:
+    """Return paragraphs without line breaks of their own: the terminal's width decides."""
+    return re.sub(r"(?<=[^\n])\n(?=[^\n])", " ", text)
 
 
 app = typer.Typer(

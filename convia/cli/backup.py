@@ -54,10 +54,10 @@ class Backup:
         if not self.history.exists():
             return
         whole = max(_epochs_of(folder) for folder in self.folder.iterdir() if folder.is_dir())
-        heading, *lines = self.history.read_text(encoding="utf-8").splitlines(keepends=True)
+        heading, *lines = self.history.read_bytes().decode().splitlines(keepends=True)
         place = heading.strip().split(",").index("epoch")
         kept = [line for line in lines if line.endswith("\n") and int(line.split(",")[place]) < whole]
-        self.history.write_text(heading + "".join(kept), encoding="utf-8")
+        self.history.write_bytes((heading + "".join(kept)).encode())
 
     def owns(self, draft: Path) -> None:
         """Remember the folder that is being written, and delete the one that a killed process left."""
@@ -103,7 +103,7 @@ class Backup:
             save_weights_only=True,
             initial_value_threshold=self.least,
         )
-        state = BackupAndRestore(self.folder / stage, double_checkpoint=True, delete_checkpoint=False)
+        state = _State(self.folder / stage, double_checkpoint=True, delete_checkpoint=False)
         return [CSVLogger(self.history, append=True), keep, state]
 
     @property
@@ -115,6 +115,13 @@ class Backup:
         """Forget it, at the end."""
         if distributed.is_first():
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class _State(BackupAndRestore):
+    """Says nothing: the command does."""
+
+    def tell(self, epoch: int, batch: int) -> None:
+        """Do not print."""
 
 
 def _epochs_of(folder: Path) -> int:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from convia.cli.opened import ModelFile, model_path
 from convia.cli.reported import Debug, reported
 from convia.export import card
 from convia.saving import load_model
@@ -14,7 +15,7 @@ EXAMPLES = """[bold]Examples[/bold]
 
 convia card model.keras
 
-convia card runs/photos/model.keras --json
+convia card runs/photos --json
 
 convia card model.h5 --output MODEL_CARD.md
 
@@ -24,14 +25,14 @@ convia card model.h5 --output MODEL_CARD.md
 
 
 def card_command(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .keras or .h5 file of any Keras.")],
+    model: ModelFile,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of Markdown.")] = False,
     output: Annotated[str | None, typer.Option("--output", "-o", help="Write a file: .md or .json.")] = None,
     debug: Debug = False,
 ) -> None:
     """Print a model's card: layers, parameters, multiply-adds, memory, classes, preprocessing, results."""
     with reported(debug):
-        found = card(load_model(model, compile=False))
+        found = card(load_model(model_path(model), compile=False))
         as_json = as_json or (output is not None and output.endswith(".json"))
         text = f"{found.json()}\n" if as_json else found.markdown
         if output is None:

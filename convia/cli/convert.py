@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from convia.cli.opened import model_path
 from convia.cli.reported import Debug, reported
 from convia.errors import explain
 from convia.export import Converted, convert
@@ -13,7 +14,7 @@ EXAMPLES = """[bold]Examples[/bold]
 
 convia convert model.h5 model.keras
 
-convia convert runs/photos/model.keras photos.onnx
+convia convert runs/photos photos.onnx
 
 convia convert model.keras model.xml
 
@@ -24,7 +25,8 @@ convia convert model.keras weights.safetensors
 convia convert old.h5 model.pt2 --image-size 64
 
 
-[bold]IN[/bold] is a .keras, .h5 or .hdf5 file of any version of Keras, or an architecture (.json) with --weights.
+[bold]IN[/bold] is a .keras, .h5 or .hdf5 file of any version of Keras, or an architecture (.json) with --weights, or
+the folder of a run.
 
 [bold]OUT[/bold] ends in .keras, .h5, .weights.h5 (weights alone), .safetensors (weights alone), .onnx, .xml (OpenVINO),
 .pt2 or .pt (PyTorch). ONNX and OpenVINO need more packages: pip install 'convia\\[export]'.
@@ -36,7 +38,9 @@ convia convert old.h5 model.pt2 --image-size 64
 
 
 def convert_command(
-    source: Annotated[str, typer.Argument(metavar="IN", help="A file with a model.")],
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="A file with a model, or the folder of a run that has one.")
+    ],
     target: Annotated[str, typer.Argument(metavar="OUT", help="The file to write; its ending tells the format.")],
     weights: Annotated[str | None, typer.Option(help="A file of weights, where IN is an architecture (.json).")] = None,
     format: Annotated[
@@ -55,7 +59,7 @@ def convert_command(
         options = {name: value for name, value in given.items() if value is not None}
         if image_size is not None and image_size < 1:
             raise ValueError(explain("--image-size", str(image_size), "a number of pixels ≥ 1"))
-        print_result(convert(source, target, weights, format, check, **options))
+        print_result(convert(str(model_path(source)), target, weights, format, check, **options))
 
 
 def print_result(made: Converted) -> None:

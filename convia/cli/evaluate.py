@@ -62,6 +62,7 @@ def evaluate_command(
 ) -> None:
     """Test a model on images: accuracy, precision and recall of each class, what is mistaken for what."""
     with reported(debug):
+        say = words(lang)
         if batch_size < 1:
             raise ValueError(explain("--batch-size", batch_size, "a whole number ≥ 1"))
         opened = open_model(model, class_names, image_size, rescale, preprocess)
@@ -73,9 +74,9 @@ def evaluate_command(
         if as_json:
             sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
         else:
-            _print(facts, output, words(lang))
+            _print(facts, output, say)
     for path, reason in facts["unreadable"].items():
-        typer.secho(f"{path}: not read. {reason}", fg="yellow", err=True)
+        typer.secho(f"{path}: {say('not_read')}. {reason.removeprefix(f'{path}: ')}", fg="yellow", err=True)
     raise typer.Exit(UNREAD if facts["unreadable"] else 0)
 
 
@@ -201,9 +202,10 @@ def _print(facts: dict[str, Any], output: str | None, say: Say) -> None:
         cells = "   ".join(f"{text:>{size}}" for text, size in zip(shares, (9, 13, 6), strict=True))
         typer.echo(f"{name:<{width}}   {row['images']:8,}   {row['right']:8,}   {cells}")
     top = next(key for key in facts if key.startswith("top_"))
+    among = say("among_top", share=f"{facts[top]:.2%}", count=top.split("_")[1])
     rows = [
-        ("accuracy", f"{facts['accuracy']:.2%}   ({top.replace('_', '-', 1).replace('_', ' ')} {facts[top]:.2%})"),
-        ("loss", f"{facts['loss']:.4f}   (cross-entropy)"),
+        ("accuracy", f"{facts['accuracy']:.2%}   ({among})"),
+        ("loss", f"{facts['loss']:.4f}   ({say('cross_entropy')})"),
         ("images", f"{facts['images']:,}"),
         *(("mistaken", say("mistaken_for", true=row["is"], predicted=row["taken_for"], count=row["images"]))
           for row in facts["mistakes"]),

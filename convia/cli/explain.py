@@ -9,6 +9,7 @@ import typer
 from PIL import Image
 
 from convia import report
+from convia.cli.completion import among
 from convia.cli.opened import Arrays, ClassNames, ImageSize, ModelFile, Opened, Preprocess, Rescale, open_model
 from convia.cli.reported import Debug, reported
 from convia.errors import explain, nearest
@@ -60,7 +61,9 @@ feature-maps shows what each layer makes of the image, filters the kernels of th
 def explain_command(
     model: ModelFile,
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="An image file.")],
-    method: Annotated[str, typer.Option("--method", "-m", help="See below.")] = "grad-cam",
+    method: Annotated[
+        str, typer.Option("--method", "-m", help="See below.", autocompletion=among(METHODS))
+    ] = "grad-cam",
     layer: Annotated[str | None, typer.Option(help="Of grad-cam: by default the last with feature maps.")] = None,
     of_class: Annotated[
         str | None, typer.Option("--class", help="Name or number. By default what the model takes it for.")
@@ -75,7 +78,7 @@ def explain_command(
     """Show where a model looks: Grad-CAM and others, laid over the image, and what its layers see."""
     with reported(debug):
         if method not in METHODS:
-            raise ValueError(explain("--method", repr(method), f"one of {list(METHODS)}", nearest(method, METHODS)))
+            raise ValueError(explain("--method", repr(method), "a method", nearest(method, METHODS)))
         opened = open_model(model, class_names, image_size, rescale, preprocess)
         pixels = opened.read(image)
         row = opened.predict([pixels])[0]

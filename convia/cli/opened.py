@@ -129,6 +129,21 @@ def prepared(function: str, pixels: Arrays) -> Arrays:
     return np.asarray(getattr(applications, function).preprocess_input(pixels))
 
 
+def model_path(source: str) -> Path:
+    """Return the file of a model, which may be named by the folder of a run; a .keras that was unpacked stays a folder.
+
+    Raises:
+        FileNotFoundError: a folder without a model.
+    """
+    path = Path(source).expanduser()
+    if not path.is_dir() or (path / "config.json").is_file():
+        return path
+    found = next((path / name for name in _MODELS if (path / name).is_file()), None)
+    if found is None:
+        raise FileNotFoundError(explain("MODEL", repr(source), f"a model, or a folder with {' or '.join(_MODELS)}"))
+    return found
+
+
 def open_model(
     source: str,
     class_names: str | None = None,
@@ -142,11 +157,7 @@ def open_model(
         OSError: no such file, or not a model.
         ValueError: options that make no sense, or a model whose input is not images.
     """
-    path = Path(source).expanduser()
-    if path.is_dir() and not (path / "config.json").is_file():
-        path = next((path / name for name in _MODELS if (path / name).is_file()), path)
-        if path.is_dir():
-            raise FileNotFoundError(explain("MODEL", repr(source), f"a model, or a folder with {' or '.join(_MODELS)}"))
+    path = model_path(source)
     model = load_model(path, compile=False)
     facts = _run_facts(path.parent)
     given = tuple(name.strip() for name in class_names.split(",")) if class_names else None

@@ -65,7 +65,8 @@ def predict_command(
             print_rows(rows)
     bad = [row for row in rows if row["error"]]
     for row in bad:
-        typer.secho(f"{row['file']}: not read. {row['error']}", fg="yellow", err=True)
+        reason = row["error"].removeprefix(f"{row['file']}: ")
+        typer.secho(f"{row['file']}: not read. {reason}", fg="yellow", err=True)
     raise typer.Exit(UNREAD if bad else 0)
 
 

@@ -24,6 +24,9 @@ convia report runs/photos --data /elsewhere/photos
 
 
 The report is one file: it needs no network, prints well, and works on a phone. Its charts lie beside it as SVG and PNG.
+
+
+[bold]Exit codes[/bold]  0: written. 1: an error. 2: wrong usage. 130: stopped.
 """
 
 

@@ -19,13 +19,16 @@ def reported(debug: bool, stopped: str = "Stopped. Nothing was written.") -> Ite
 
     Args:
         debug: let errors through.
-        stopped: what to say at Ctrl-C.
+        stopped: what to say at Ctrl-C, where the exception has no note that says more.
     """
     try:
         yield
-    except KeyboardInterrupt:
-        typer.echo(stopped, err=True)
+    except KeyboardInterrupt as interrupt:
+        _say(getattr(interrupt, "__notes__", [stopped]))
         raise typer.Exit(INTERRUPTED) from None
+    except SystemExit as end:  # SIGTERM, or a server that cannot begin and has said why
+        _say(getattr(end, "__notes__", []))
+        raise
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
@@ -37,3 +40,8 @@ def reported(debug: bool, stopped: str = "Stopped. Nothing was written.") -> Ite
         if not known:
             typer.echo("Run the command again with --debug for the details.", err=True)
         raise typer.Exit(1) from None
+
+
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(line, err=True)

@@ -16,6 +16,10 @@ convia run train.py --epochs 5
 
 
 Keras and TensorFlow need not be installed: convia answers to their names. The era is found out from the program.
+
+
+[bold]Exit codes[/bold]  The program's own. 1: it failed, with its traceback, or there is no such program. 2: wrong
+usage.
 """
 
 

@@ -20,6 +20,9 @@ curl -F image=@cat.jpg http://127.0.0.1:8000/predict
 
 Needs FastAPI and Uvicorn: pip install 'convia\\[serve]'. Whoever reaches the address may use the service: it knows no
 users, so that by default only this machine reaches it.
+
+
+[bold]Exit codes[/bold]  0: told to end (Ctrl-C, SIGTERM), what was begun is finished. 1: an error. 2: wrong usage.
 """
 
 

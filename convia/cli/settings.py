@@ -3,6 +3,7 @@
 import inspect
 import sys
 from dataclasses import dataclass
+from typing import get_args, get_type_hints
 
 from convia import applications
 from convia.applications import MODELS
@@ -12,6 +13,7 @@ from convia.images.directory import ON_ERROR
 from convia.texts import LANGUAGES
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "float64")
+_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 PUBLISHED = {  # trained networks, which get a new head
     name.lower(): getattr(applications, name)
     for name in applications.__all__
@@ -54,6 +56,10 @@ class Settings:
     lang: str | None = None
 
     def __post_init__(self) -> None:
+        for name, kind in get_type_hints(Settings).items():
+            kinds = get_args(kind) or (kind,)
+            expected = " or ".join(_KINDS[each] for each in kinds if each in _KINDS)
+            _require(any(_is_a(getattr(self, name), each) for each in kinds), name, self, expected)
         names = [*MODELS, *PUBLISHED]
         if self.model is not None and self.model not in names:
             raise ValueError(explain("--model", repr(self.model), "a network's name", nearest(self.model, names)))
@@ -84,6 +90,12 @@ class Settings:
     def is_transfer(self) -> bool:
         """Whether a trained network gets a new head."""
         return self.model in PUBLISHED and self.weights != "none"
+
+
+def _is_a(value: object, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _require(holds: bool, name: str, settings: Settings, expected: str, remedy: str = "") -> None:

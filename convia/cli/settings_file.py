@@ -1,6 +1,7 @@
 """Settings as TOML: read from ``--config``, and written to every run folder."""
 
 import json
+import shlex
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ def read_settings(path: str, known: Iterable[str]) -> dict[str, Any]:
 
 def write_settings(path: Path, settings: dict[str, Any], command: Sequence[str] = ()) -> None:
     """Write settings as TOML, with the command in a comment; what is None is left out."""
-    lines = [f"# {' '.join(command)}"] if command else []
+    lines = [f"# {shlex.join(command)}"] if command else []
     lines += [
         f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items() if value is not None
     ]

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -139,14 +139,24 @@ def _train(settings: Settings, console: Console, command: Sequence[str]) -> Outc
     job = _Job(settings, console, command, say, began, checked, images, name, model, rate, backup, wanted)
     try:
         outcome = _run(job)
-    except BaseException:
-        if backup.is_worth_keeping:
-            job.tell("resume")
-        else:
-            backup.delete()
-        raise
+    except BaseException as error:
+        _stop(job, error)
     backup.delete()
     return outcome
+
+
+def _stop(job: _Job, error: BaseException) -> NoReturn:
+    """Raise the error again, after what is said of how to go on; without a state to go on from, nothing is kept."""
+    goes_on = job.backup.is_worth_keeping
+    if not goes_on:
+        job.backup.delete()
+    if job.settings.as_json:
+        event("stopped", resume=goes_on, reason=f"{type(error).__name__}: {error}".removesuffix(": "))
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        error.add_note(job.say("stopped" if goes_on else "nothing_written"))
+    elif goes_on:
+        job.tell("resume")
+    raise error
 
 
 def _run(job: _Job) -> Outcome:

@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 
 from convia import distributed
+from convia.applications import MODELS
+from convia.cli.completion import among
 from convia.cli.data import KNOWN, RESIZED
 from convia.cli.fitting import AUGMENT
 from convia.cli.launch import launch
@@ -18,6 +20,8 @@ from convia.cli.table import print_outcome
 from convia.cli.train import MANY_IMAGES, train
 from convia.config import set_device
 from convia.errors import explain
+from convia.images.directory import ON_ERROR
+from convia.texts import LANGUAGES
 
 _NAMES = ", ".join(KNOWN)
 EXAMPLES = f"""[bold]Examples[/bold]
@@ -42,19 +46,29 @@ convia train --config runs/photos/config.toml --seed 2
 [bold]DATA[/bold] is a folder with a folder of images per class (also within train/ and test/), or one of {_NAMES};
 or tar archives such as shards/{{000..009}}.tar, also at addresses, with a label beside each image: 1.jpg, 1.cls.
 A folder that has the name of a data set is written ./digits.
+
+
+[bold]Exit codes[/bold]  0: done. 1: an error. 2: wrong usage. 130, 143: stopped by Ctrl-C, by SIGTERM; with --resume
+the same command goes on, also after a crash or kill -9.
 """
 
 
 def train_command(
     ctx: typer.Context,
     data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="A folder of images, tar archives, or the name of a data set.")
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder of images, tar archives, or the name of a data set.",
+            autocompletion=among(KNOWN),
+        ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
             help=f"course, lenet or deep, or a trained network that gets a new head: {', '.join([*PUBLISHED][:4])}, …. "
-            f"By default deep, but lenet for more than {MANY_IMAGES:,} images."
+            f"By default deep, but lenet for more than {MANY_IMAGES:,} images.",
+            autocompletion=among([*MODELS, *PUBLISHED]),
         ),
     ] = Settings.model,
     epochs: Annotated[int, typer.Option(help="How often to go through the images at most.")] = Settings.epochs,
@@ -92,7 +106,10 @@ def train_command(
     ] = Settings.devices,
     on_error: Annotated[
         str,
-        typer.Option(help="What to do about files that cannot be read: skip; replace by others of their class; raise."),
+        typer.Option(
+            help="What to do about files that cannot be read: skip; replace by others of their class; raise.",
+            autocompletion=among(ON_ERROR),
+        ),
     ] = Settings.on_error,
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Also read what links out of the folder lead to.")
@@ -101,12 +118,17 @@ def train_command(
         str, typer.Option(help="Of a published network: imagenet (downloaded once), a file, or none: all of it learns.")
     ] = Settings.weights,
     augment: Annotated[
-        str, typer.Option(help=f"Change images at random: {', '.join(AUGMENT)}. A preview is written.")
+        str,
+        typer.Option(
+            help=f"Change images at random: {', '.join(AUGMENT)}. A preview is written.", autocompletion=among(AUGMENT)
+        ),
     ] = Settings.augment,
     class_weights: Annotated[
         bool, typer.Option("--class-weights", help="Have images of small classes count more.")
     ] = False,
-    precision: Annotated[str, typer.Option(help=f"{', '.join(PRECISIONS)}.")] = Settings.precision,
+    precision: Annotated[
+        str, typer.Option(help=f"{', '.join(PRECISIONS)}.", autocompletion=among(PRECISIONS))
+    ] = Settings.precision,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Look for what is wrong with a folder first.")
     ] = True,
@@ -115,13 +137,17 @@ def train_command(
         str | None, typer.Option(help="A TOML file with these options, such as a run's config.toml; options win.")
     ] = None,
     lang: Annotated[
-        str | None, typer.Option(help="Of what is said, and of the report: en or es. By default the locale's.")
+        str | None,
+        typer.Option(
+            help="Of what is said, and of the report: en or es. By default the locale's.",
+            autocompletion=among(LANGUAGES),
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON per event, for programs.")] = False,
     debug: Debug = False,
 ) -> None:
     """Train a network on images, test it, and write model, curves, confusion matrix and results to a folder."""
-    with reported(debug):
+    with reported(debug, "Stopped."):
         names = [field.name for field in fields(Settings)]
         given = {name: ctx.params[name] for name in names if _was_given(ctx, name)}
         values = (read_settings(config, names) if config else {}) | given

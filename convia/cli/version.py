@@ -7,7 +7,13 @@ import typer
 
 from convia import config
 
-EXAMPLES = ""
+EXAMPLES = """[bold]Examples[/bold]
+
+convia version
+
+
+[bold]Exit codes[/bold]  0: done. 2: wrong usage.
+"""
 
 
 def versions() -> dict[str, str]:

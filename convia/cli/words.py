@@ -60,6 +60,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "nothing to resume: begins at epoch {epoch}",
         "nada que continuar: empieza en la época {epoch}",
     ),
+    "nothing_written": ("Stopped. Nothing was written.", "Detenido. No se escribió nada."),
+    "stopped": (
+        "Stopped. The same command with --resume goes on from there.",
+        "Detenido. La misma orden con --resume continúa desde ahí.",
+    ),
     "resume": (
         "The same command with --resume goes on after the last whole epoch.",
         "La misma orden con --resume continúa tras la última época completa.",
@@ -116,7 +121,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "precision": ("precision", "precisión"),
     "recall": ("recall", "exhaustividad"),
     "mistaken": ("mistaken", "confusión"),
-    "mistaken_for": ("{true} for {predicted}, {count} times", "{true} por {predicted}, {count} veces"),
+    "mistaken_for": ("{true} for {predicted} ({count} ×)", "{true} por {predicted} ({count} ×)"),
+    "among_top": ("{share} among the {count} likeliest", "{share} entre las {count} más probables"),
+    "not_read": ("not read", "no leído"),
+    "cross_entropy": ("cross-entropy", "entropía cruzada"),
 }
 _KINDS_ES = {
     "empty": "archivos sin contenido",

@@ -64,6 +64,8 @@ def convert(
     """
     path = Path(target).expanduser()
     plain = format is None and _ending(path) in _WRITTEN
+    if not plain and format is None and path.suffix not in ("", *_exported()):
+        raise ValueError(explain("convert", repr(str(target)), "a name that ends in " + ", ".join(_written())))
     if not plain:
         formats.format_of(path, format)
     model = _read(Path(source).expanduser(), weights, custom_objects)
@@ -110,6 +112,10 @@ def _read(path: Path, weights: Any, custom_objects: Any) -> Any:
 
 def _exported() -> list[str]:
     return [entry.suffix for entry in formats.FORMATS.values()]
+
+
+def _written() -> list[str]:
+    return [*_WRITTEN, *_exported()]
 
 
 def _load_weights(model: Any, path: Path) -> None:

@@ -12,9 +12,11 @@ from convia.report.style import BLUE, FAINT, INK, LINE, ORANGE
 from convia.texts import Say
 
 _WIDTH, _HEIGHT = 400, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 30, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 20, 30, 40
 _DASHES = ("", "6 3")  # lines are told apart without colours, too
 _COLOURS = (BLUE, ORANGE)
+_LABEL = "#a84600"  # orange that is dark enough for letters
+_ROLES = {INK: "ink", FAINT: "faint", LINE: "line", BLUE: "blue", ORANGE: "orange", _LABEL: "label"}
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -37,17 +39,31 @@ def _ticks(low: float, high: float, most: int = 5, whole: bool = False) -> list[
         return [low]
     raw = (high - low) / most
     scale = 10.0 ** math.floor(math.log10(raw))
-    step = next(step * scale for step in _STEPS if step * scale >= raw * 0.999)
-    step = max(step, 1.0) if whole else step
+    steps = (step * scale for step in _STEPS if step * scale >= raw * 0.999)
+    step = next(step for step in steps if not whole or step.is_integer())
     first = math.ceil(low / step - 1e-9)
     return [round(number * step, 10) for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _stroke(colour: str, width: float, dashes: str | None = None) -> dict[str, Any]:
+    """Return how a line looks: as attributes, and as a class to which a page in dark colours gives others."""
+    return {
+        "stroke": colour,
+        "class_": f"stroke-{_ROLES[colour]}",
+        "stroke_width": width,
+        "stroke_dasharray": dashes or None,
+    }
+
+
+def _fill(colour: str) -> dict[str, str]:
+    return {"fill": colour, "class_": f"fill-{_ROLES[colour]}"}
 
 
 def _frame(plane: _Plane, x_ticks: Sequence[float], y_ticks: Sequence[float], x_label: str, is_share: bool) -> Any:
     parts = []
     for value in y_ticks:
         left, y = plane(plane.x[0], value)
-        parts.append(tag("line", x1=left, x2=_WIDTH - _RIGHT, y1=y, y2=y, stroke=LINE, stroke_width=0.8))
+        parts.append(tag("line", x1=left, x2=_WIDTH - _RIGHT, y1=y, y2=y, **_stroke(LINE, 0.8)))
         parts.append(_text(f"{value:.4g}" if not is_share else f"{100 * value:.4g}%", left - 6, y + 4, "end"))
     bottom = _HEIGHT - _BOTTOM
     for value in x_ticks:
@@ -58,7 +74,7 @@ def _frame(plane: _Plane, x_ticks: Sequence[float], y_ticks: Sequence[float], x_
 
 
 def _text(text: str, x: float, y: float, anchor: str = "start", colour: str = FAINT, **how: Any) -> Markup:
-    return tag("text", text, x=round(x, 1), y=round(y, 1), text_anchor=anchor, fill=colour, **how)
+    return tag("text", text, x=round(x, 1), y=round(y, 1), text_anchor=anchor, **_fill(colour), **how)
 
 
 def _svg(alt: str, *children: Any) -> Markup:
@@ -78,17 +94,17 @@ def _svg(alt: str, *children: Any) -> Markup:
 def _line(plane: _Plane, xs: Any, ys: Any, number: int) -> list[Markup]:
     points = [plane(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
     drawn = " ".join(f"{x},{y}" for x, y in points)
-    style = {"stroke": _COLOURS[number], "stroke_dasharray": _DASHES[number] or None}
-    parts = [tag("polyline", points=drawn, fill="none", stroke_width=2, stroke_linejoin="round", **style)]
+    style = _stroke(_COLOURS[number], 2, _DASHES[number])
+    parts = [tag("polyline", points=drawn, fill="none", stroke_linejoin="round", **style)]
     if len(points) <= 25:
-        parts += [tag("circle", cx=x, cy=y, r=2.6, fill=_COLOURS[number]) for x, y in points]
+        parts += [tag("circle", cx=x, cy=y, r=2.6, **_fill(_COLOURS[number])) for x, y in points]
     return parts
 
 
 def _legend(labels: Sequence[str]) -> list[Markup]:
     parts, x = [], float(_LEFT)
     for number, label in enumerate(labels):
-        line = {"stroke": _COLOURS[number], "stroke_dasharray": _DASHES[number] or None, "stroke_width": 2}
+        line = _stroke(_COLOURS[number], 2, _DASHES[number])
         parts += [tag("line", x1=x, x2=x + 22, y1=14, y2=14, **line), _text(label, x + 27, 18, colour=INK)]
         x += 45 + 7 * len(label)
     return parts
@@ -123,7 +139,7 @@ def metric_curve(history: Any, name: str, label: str, best: int, say: Say, borde
     return _svg(
         alt,
         _frame(plane, _ticks(1, epochs, 8, True), _ticks(*plane.y), say("epoch"), is_share),
-        tag("line", x1=x, x2=x, y1=top, y2=_HEIGHT - _BOTTOM, stroke=FAINT, stroke_dasharray="3 3"),
+        tag("line", x1=x, x2=x, y1=top, y2=_HEIGHT - _BOTTOM, **_stroke(FAINT, 1, "3 3")),
         _border(plane, border + 0.5, say("fine_tuning")) if border else (),
         lines,
         _legend([say("training"), say("validation")][: len(found)] if len(found) > 1 else [label]),
@@ -132,7 +148,7 @@ def metric_curve(history: Any, name: str, label: str, best: int, say: Say, borde
 
 def _border(plane: _Plane, epoch: float, label: str) -> list[Markup]:
     x, top = plane(epoch, plane.y[1])
-    line = tag("line", x1=x, x2=x, y1=top, y2=_HEIGHT - _BOTTOM, stroke=FAINT, stroke_width=0.8)
+    line = tag("line", x1=x, x2=x, y1=top, y2=_HEIGHT - _BOTTOM, **_stroke(FAINT, 0.8))
     return [line, _text(label, x + 4, top + 9, font_size=10)]
 
 
@@ -143,8 +159,8 @@ def calibration_curve(bins: Sequence[Bin], say: Say) -> Markup:
     points = ", ".join(say("calibration_point", sure=f"{b.certainty:.0%}", right=f"{b.right:.0%}") for b in bins)
     (x1, y1), (x2, y2) = plane(0, 0), plane(1, 1)
     dots = [
-        tag("circle", tag("title", b.images), cx=x, cy=y, r=round(3 + 6 * math.sqrt(b.images / most), 1), fill=BLUE,
-            fill_opacity=0.75)
+        tag("circle", tag("title", b.images), cx=x, cy=y, r=round(3 + 6 * math.sqrt(b.images / most), 1),
+            fill_opacity=0.75, **_fill(BLUE))
         for b in bins
         for x, y in [plane(b.certainty, b.right)]
     ]  # fmt: skip
@@ -152,8 +168,8 @@ def calibration_curve(bins: Sequence[Bin], say: Say) -> Markup:
     return _svg(
         say("calibration_alt", points=points),
         _frame(plane, marks, marks, say("certainty"), True),
-        tag("line", x1=x1, x2=x2, y1=y1, y2=y2, stroke=ORANGE, stroke_width=1.5, stroke_dasharray="6 3"),
-        _text(say("perfect"), *plane(0.3, 0.36), "end", "#a84600"),
+        tag("line", x1=x1, x2=x2, y1=y1, y2=y2, **_stroke(ORANGE, 1.5, "6 3")),
+        _text(say("perfect"), *plane(0.3, 0.36), "end", _LABEL),
         _line(plane, [b.certainty for b in bins], [b.right for b in bins], 0)[:1],
         dots,
         _text(say("share_right"), _LEFT, 18, colour=INK),

@@ -1,5 +1,6 @@
 """Sections of the report about the network: its filters, what its layers see, the table of them, how to repeat it."""
 
+import shlex
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,7 @@ def repeat(told: Any) -> list[Any]:
         *([f"{say('settings')}: {name}", value] for name, value in facts.get("settings", {}).items()),
     ]
     shown = [[str(name), "–" if value is None else str(value)] for name, value in rows]
-    command = " ".join(map(str, facts.get("command") or ()))
+    command = shlex.join(map(str, facts.get("command") or ()))
     return [
         [tag("h3", say("command")), tag("pre", command)] if command else None,
         tag("p", say("repeat_text")),

@@ -8,6 +8,7 @@ from convia.errors import explain
 from convia.serve.limits import Limits
 
 _HEAD = 64 << 10  # bytes of an address and headers
+_TOO_LONG = f"more than {_HEAD >> 10} kB of headers", "fewer"
 _REASONS = {408: "Request Timeout", 431: "Request Header Fields Too Large"}
 
 
@@ -45,10 +46,23 @@ def settings(limits: Limits) -> dict[str, Any]:
             self._wait()
 
         def on_headers_complete(self) -> None:
-            """A head is whole."""
+            """A head is whole; it may have come in one piece with what follows."""
             self._head = None
             self._stop()
-            super().on_headers_complete()
+            if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _HEAD:
+                self._refuse(431, *_TOO_LONG)
+            else:
+                super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            """Take a part of the body, unless the head was refused."""
+            if not self.transport.is_closing():
+                super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            """End a request, unless its head was refused."""
+            if not self.transport.is_closing():
+                super().on_message_complete()
 
         def data_received(self, data: bytes) -> None:
             """Read on, unless it is too much."""
@@ -58,7 +72,7 @@ def settings(limits: Limits) -> dict[str, Any]:
             if self._head is not None:
                 self._head += len(data)
                 if self._head > _HEAD:
-                    self._refuse(431, f"more than {_HEAD >> 10} kB of headers", "fewer")
+                    self._refuse(431, *_TOO_LONG)
 
         def connection_lost(self, exc: Exception | None) -> None:
             """Wait no longer."""

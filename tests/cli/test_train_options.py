@@ -55,7 +55,8 @@ def test_an_interrupted_training_goes_on(monkeypatch):
     monkeypatch.setattr(Timer, "on_epoch_end", stop)
     first = run(*QUICK, "--epochs", 4)
     assert first.exit_code == 130
-    assert "--resume goes on" in first.output
+    assert first.stderr.splitlines() == ["Stopped. The same command with --resume goes on from there."]
+    assert "written" not in first.output
     assert "received other values of batch_size" in run(*QUICK, "--epochs", 4, "--batch-size", 8, "--resume").stderr
     second = run(*QUICK, "--epochs", 4, "--resume")
     assert second.exit_code == 0, second.output
@@ -98,6 +99,30 @@ def test_events_for_programs():
     assert events[-1]["test"]["accuracy"] == facts()["test"]["accuracy"]
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "epoch", "said"),
+    [
+        (KeyboardInterrupt, 130, 1, {"resume": True, "reason": "KeyboardInterrupt"}),
+        (KeyboardInterrupt, 130, 0, {"resume": False, "reason": "KeyboardInterrupt"}),
+        (lambda: OSError("disk full"), 1, 1, {"resume": True, "reason": "OSError: disk full"}),
+    ],
+)
+def test_events_of_an_interrupted_run_stay_json(monkeypatch, error, code, epoch, said):
+    from convia.cli.progress import Timer
+
+    def stop(self, number, logs=None):
+        if number == epoch:
+            raise error()
+
+    monkeypatch.setattr(Timer, "on_epoch_begin", stop)
+    result = run(*QUICK, "--epochs", 3, "--json")
+    assert result.exit_code == code
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event["event"] for event in events] == ["start", *["epoch"] * epoch, "stopped"]
+    assert events[-1] == {"event": "stopped", **said}
+    assert Path(".out-backup").exists() == said["resume"]
+
+
 def test_a_folder_is_checked_first(tmp_path):
     random = np.random.default_rng(0)
     for name, count in (("a", 12), ("b", 4)):
@@ -124,11 +149,21 @@ def test_a_folder_is_checked_first(tmp_path):
         (["--config", "none.toml"], "none.toml"),
         (["--config", "wrong.toml"], "--config: received the setting 'epoch' in wrong.toml; expected known ones"),
         (["--config", "broken.toml"], "which is not TOML"),
+        (["--config", "text.toml"], "--epochs: received 'five'; expected a whole number."),
+        (["--config", "half.toml"], "--batch-size: received 2.5; expected a whole number."),
+        (["--config", "list.toml"], "--data: received ['digits']; expected a text."),
+        (["--config", "yes.toml"], "--class-weights: received 'yes'; expected true or false."),
+        (["--config", "true.toml"], "--learning-rate: received True; expected a number or a text."),
     ],
 )
 def test_errors(words, message):
     Path("wrong.toml").write_text('data = "digits"\nepoch = 3\n')
     Path("broken.toml").write_text("epochs is 3")
+    Path("text.toml").write_text('data = "digits"\nepochs = "five"')
+    Path("half.toml").write_text('data = "digits"\nbatch_size = 2.5')
+    Path("list.toml").write_text('data = ["digits"]')
+    Path("yes.toml").write_text('data = "digits"\nclass-weights = "yes"')
+    Path("true.toml").write_text('data = "digits"\nlearning-rate = true')
     result = run("train", *words)
     assert result.exit_code == 1
     assert message in result.stderr
@@ -145,6 +180,25 @@ def test_half_precision():
     assert facts()["settings"]["precision"] == "mixed_bfloat16"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_events_of_a_run_that_a_signal_stops_stay_json(number):
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from convia.cli import main; main()"
+    )
+    words = [sys.executable, "-c", program, *QUICK, "--epochs", "500", "--patience", "500", "--json"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    events = []
+    for line in process.stdout:
+        events.append(json.loads(line))
+        if events[-1].get("epoch") == 2:
+            process.send_signal(number)
+    assert events[-1]["event"] == "stopped" and events[-1]["resume"]
+    assert process.stderr.read() == "Stopped. The same command with --resume goes on from there.\n"
+    assert process.wait() == 128 + number
+    process.stderr.close()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="processes are killed")
 def test_a_killed_training_goes_on_and_leaves_nothing():
     """As often as it is killed, the same comes out as without: every epoch once, and no folder but the run's."""
@@ -159,8 +213,8 @@ def test_a_killed_training_goes_on_and_leaves_nothing():
     process.communicate()
     assert not Path("out").exists()
     history = Path(".out-backup", "history.csv")
-    history.write_text(history.read_text() + "99,0,0,0,0,0\n9")  # written after the state was, and cut short
+    history.write_bytes(history.read_bytes() + b"99,0,0,0,0,0\r\n9")  # written after the state was, and cut short
     done = subprocess.run([*words, "--resume"], check=False, capture_output=True, text=True)
     assert done.returncode == 0 and "goes on at epoch" in done.stdout, done.stderr
     assert {path.name for path in Path().iterdir()} == {"out", "whole"}
-    assert Path("out", "history.csv").read_text() == Path("whole", "history.csv").read_text()
+    assert Path("out", "history.csv").read_bytes() == Path("whole", "history.csv").read_bytes()

@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from typer.testing import CliRunner
 
 import convia
 from convia.cli import app
+from convia.cli.app import COMMANDS
 from convia.cli.evaluate import measures
 from convia.explain.anatomy import anatomy
 from convia.layers import Conv2D, Conv2DTranspose, Dense, Flatten, GlobalAveragePooling2D, MaxPooling2D, Rescaling
@@ -190,10 +194,45 @@ def test_errors(place, words, message):
     assert run(*words, "--debug").exception is not None
 
 
-@pytest.mark.parametrize("command", ["evaluate", "predict", "explain", "summary"])
-def test_help_has_examples(command):
+def test_the_folder_of_a_run_stands_for_its_model(place):
+    Path("run").mkdir()
+    Path("model.keras").rename("run/model.keras")
+    for words in (["card", "run"], ["summary", "run"], ["convert", "run", "copy.h5"]):
+        assert run(*words).exit_code == 0, words
+    assert (
+        convia.models.load_model("copy.h5").count_params() == convia.models.load_model("run/model.keras").count_params()
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
     result = run(command, "--help")
     assert result.exit_code == 0
-    assert f"convia {command}" in result.stdout
+    assert "Examples" in result.stdout and f"convia {command}" in result.stdout.partition("Examples")[2]
     assert "Exit codes" in result.stdout
-    assert "--install-completion" in run("--help").stdout
+
+
+def test_words_flow_to_the_width_of_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "90")
+    lines = run("summary", "--help").stdout.partition("Examples")[2].partition("Exit codes")[0].splitlines()
+    about = [line.strip() for line in lines if line.strip() and "convia summary" not in line]
+    assert len(about) > 2 and min(map(len, about[:-1])) > 70, about
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("convia tr", ["train"]),
+        ("convia train --augment m", ["medium"]),
+        ("convia explain model.keras 1.png --method f", ["feature-maps", "filters"]),
+    ],
+)
+def test_the_shell_completes(words, offered):
+    """As the function does that --install-completion writes for bash."""
+    asked = {"_CONVIA_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    program = "import sys; from convia.cli import app; app(prog_name='convia')"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | asked, check=False
+    )
+    assert done.stdout.split() == offered, done.stderr

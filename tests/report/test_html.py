@@ -109,6 +109,28 @@ def test_one_file_that_needs_no_other(page):
     assert "url(" not in "".join(page.text) and "@import" not in "".join(page.text)
 
 
+def test_charts_follow_the_colours_of_the_page(page):
+    """Lines and texts of charts have classes, and each class has a colour of its own where the screen is dark."""
+    style = "".join(page.text)
+    dark = style.partition("@media screen and (prefers-color-scheme: dark) {")[2].partition("\n}")[0]
+    drawn = [(name, a) for name, a in page.elements if {"stroke", "fill"} & set(a) - {"none"}]
+    assert len(drawn) > 50
+    for name, attributes in drawn:
+        kind = attributes["class"]
+        assert re.search(rf"\.{kind}\b[^}}]*{{ {kind.partition('-')[0]}: var\(--\w+\); }}", dark), (name, kind)
+
+
+def test_epochs_are_whole_numbers(tmp_path):
+    for epochs in (1, 2, 3, 7, 12, 18, 19, 40, 240):
+        folder, model, images = run(tmp_path / str(epochs))
+        lines = [f"{number},0.5,1.0,0.4,1.1\n" for number in range(epochs)]
+        (folder / "history.csv").write_text("epoch,accuracy,loss,val_accuracy,val_loss\n" + "".join(lines))
+        write_html(folder, model, images, lang="en")
+        texts = ElementTree.parse(folder / "report" / "loss.svg").getroot().iter("{http://www.w3.org/2000/svg}text")
+        marks = [each.text for each in texts if each.get("text-anchor") == "middle"]
+        assert all(mark == "epoch" or mark.isdecimal() for mark in marks) and 2 <= len(marks) <= 10, marks
+
+
 def test_sections_landmarks_and_names(page):
     assert [a["id"] for a in page.all("section")] == SECTIONS
     ids = [a["id"] for _, a in page.elements if "id" in a]

@@ -93,6 +93,12 @@ def resize(browser, width):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
+def colours(browser, name):
+    """Have the screen light or dark."""
+    features = [{"name": "prefers-color-scheme", "value": name}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
 def until(browser, script, seconds=15):
     end = time.monotonic() + seconds
     while not (found := browser.execute_script(f"return {script}")):
@@ -251,11 +257,18 @@ def test_the_report_is_accessible(browser, tmp_path):
         browser.get((tmp_path / "run" / "report.html").as_uri())
         fits(browser)
     accessible(browser)
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = browser.execute_script(f"return {paper}")
+    colours(browser, "dark")
+    assert browser.execute_script(f"return {paper}") != light
+    accessible(browser)
     cell = browser.find_element("css selector", "table.confusion a")
     images = browser.find_element("css selector", f"[id='{cell.get_attribute('href').partition('#')[2]}']")
     assert not images.is_displayed()
     cell.send_keys(ENTER)
     assert images.is_displayed() and images.find_elements("tag name", "img")
+    accessible(browser)
+    colours(browser, "light")
     accessible(browser)
 
 

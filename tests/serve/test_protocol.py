@@ -68,8 +68,14 @@ def test_requests_that_are_right(port):
 
 @pytest.mark.parametrize(
     "content",
-    [HEAD + b"X-A: " + b"a" * 400_000, b"GET /" + b"a" * 400_000, HEAD + b"".join(b"X-%d: a\r\n" % i for i in range(40_000))],
-    ids=["header", "path", "headers"],
+    [
+        HEAD + b"X-A: " + b"a" * 400_000,
+        b"GET /" + b"a" * 400_000,
+        HEAD + b"".join(b"X-%d: a\r\n" % i for i in range(40_000)),
+        HEAD + b"X-A: " + b"a" * 70_000 + b"\r\nContent-Length: 5\r\n\r\nabcde",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["header", "path", "headers", "whole", "whole path"],
 )  # fmt: skip
 def test_too_much(port, content):
     with opened(port) as connection:
