@@ -39,6 +39,22 @@ DOCS = ROOT / "docs"
 CODE = DOCS / "course" / "code"
 SPANISH = "curso"  # the folder of the pages in Spanish
 TITLES = {"en": ("Code", "Result"), "es": ("Código", "Resultado")}
+WORDS = {  # the theme's own, on Spanish pages
+    "Back to top": "Volver arriba",
+    "Clear": "Borrar",
+    "Dark": "Oscuro",
+    "Footer": "Pie",
+    "Header": "Cabecera",
+    "Initializing search": "Preparando la búsqueda",
+    "Light": "Claro",
+    "Navigation": "Navegación",
+    "Next": "Siguiente",
+    "Previous": "Anterior",
+    "Search": "Buscar",
+    "Skip to content": "Saltar al contenido",
+    "Table of contents": "En esta página",
+    "Tabs": "Pestañas",
+}
 INCLUDED = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}  # page → file beside docs/
 WIDTH = "80"  # of tables that are printed
 
@@ -48,6 +64,8 @@ _IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 _MATH = re.compile(r"\$\$(.+?)\$\$|(?<![\w$\\])\$(?! )([^$\n]+?)(?<! )\$(?![\w$])", re.S)
 _ENTRY = re.compile(r"^::: ([\w.]+)$", re.M)
 _NUMBER = re.compile(r"\d+\.\d+(?:e[-+]\d+)?")  # whole numbers must be the same
+_WORDS = re.compile(rf"(?<=[>\"])(\s*)({'|'.join(WORDS)})(?=\s*[<\":])")
+_COLUMNS = re.compile(r"[│━]|\S {3,}\S")  # tables: their lines are not to be broken
 _VERBATIM = re.compile(r"^```.*?^```$|`[^`\n]+`", re.M | re.S)
 
 
@@ -241,7 +259,8 @@ def shown(text: str, lang: str) -> str:
         folded = options == " folded"
         parts = [f"```{kind}{'' if folded else options}\n{code}```"]
         if printed is not None:
-            parts.append(f'```text title="{result}"\n{printed.rstrip()}\n```')
+            classes = "{.text .columns" if _COLUMNS.search(printed) else "{.text"
+            parts.append(f'```{classes} title="{result}"}}\n{printed.rstrip()}\n```')
         made = "\n\n".join(parts)
         closed = f'??? example "{folded_code}"\n\n' + textwrap.indent(made, "    ")
         return textwrap.indent(closed if folded else made, margin)
@@ -287,7 +306,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
     """Return a page's HTML with its language."""
-    return output.replace('<html lang="en"', f'<html lang="{language(page.file.src_uri)}"', 1)
+    if language(page.file.src_uri) == "en":
+        return output
+    return _WORDS.sub(lambda found: found[1] + WORDS[found[2]], output.replace('<html lang="en"', '<html lang="es"', 1))
 
 
 def main() -> int:

@@ -107,7 +107,9 @@ def test_results_and_pictures_are_written_where_they_belong(tmp_path):
 def test_results_and_folded_code_are_shown_apart():
     shown = pages.shown("```python folded\nprint(1)\n#> 1\n```\n", "es")
     assert shown.splitlines()[0] == '??? example "Código"'
-    assert "#>" not in shown and '    ```text title="Resultado"\n    1\n    ```' in shown
+    assert "#>" not in shown and '    ```{.text title="Resultado"}\n    1\n    ```' in shown
+    table = pages.shown("```python\nmodel.summary()\n#> │ dense │\n```\n", "en")
+    assert '```{.text .columns title="Result"}\n│ dense │' in table
 
 
 def test_formulas_become_mathml():
@@ -125,6 +127,7 @@ def test_site_builds_strictly(tmp_path):
     build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path)))
     html = (tmp_path / "curso" / "layers.html").read_text()
     assert '<html lang="es"' in html and "<math" in html
+    assert "En esta página" in html and "Siguiente" in html and "Table of contents" not in html
     assert "convia.layers.Conv2D" in (tmp_path / "api" / "layers.html").read_text()
     outside = [
         match
