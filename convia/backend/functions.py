@@ -297,3 +297,15 @@ def rnn(
         output, states = new, list(new_states)
         outputs = [*outputs, output] if return_all_outputs else [output]
     return output, torch.stack(outputs, 0 if time_major else 1), states
+
+
+def _extreme(function: Callable[..., Any], infinity: float) -> Callable[..., Any]:
+    def extreme(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """The greatest, or the least, element; of no elements the infinity that loses against any."""
+        x = tensor(x)
+        return function(x, axis, keepdims, initial=None if x.numel() or not x.is_floating_point() else infinity)
+
+    return symbolic.op(extreme)
+
+
+greatest, least = _extreme(ops.max, -math.inf), _extreme(ops.min, math.inf)

@@ -129,11 +129,12 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) ->
 def _extreme(function: Any, pairwise: Any, doc: str) -> Any:
     def _row(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
         axes = axes_of(axis, x.ndim)
-        if x.numel() == 0 and initial is not None:
+        nothing = builtins.any(x.shape[dim] == 0 for dim in axes)
+        if nothing and initial is not None:
             sizes = [1 if dim in axes else size for dim, size in enumerate(x.shape)]
             kept = sizes if keepdims else [size for dim, size in enumerate(sizes) if dim not in axes]
             return x.new_full(kept, initial)
-        if x.numel() == 0:
+        if nothing:
             raise ValueError(
                 explain("max or min", f"an empty tensor of shape {tuple(x.shape)}", "elements, or initial")
             )

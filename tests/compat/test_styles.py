@@ -103,6 +103,11 @@ def test_the_backend_has_the_modules_that_it_was_made_of():
     with programs.using("keras2"):
         k = importlib.import_module("keras.backend")
         assert int(k.control_flow_ops.while_loop(lambda i: i < 3, lambda i: i + 1, [k.constant(0)])[0]) == 3
+        tf = k.tf
+        _, squares = tf.while_loop(
+            lambda i, *rest: i < 3, lambda i, squares: (i + 1, squares.write(i, i**2)), [0, tf.TensorArray("int32", 3)]
+        )
+        assert squares.stack().numpy().tolist() == [0, 1, 4]
         assert k.tf is importlib.import_module("tensorflow")
 
 
@@ -184,3 +189,13 @@ def test_structures_are_flattened_and_mapped():
         assert nest.is_nested([1]) and not nest.is_nested(1)
         with pytest.raises(ValueError):
             nest.assert_same_structure([1], [1, 2])
+
+
+def test_the_greatest_of_nothing_loses_against_any():
+    with programs.using("keras2"):
+        tf, k = importlib.import_module("tensorflow"), importlib.import_module("keras.backend")
+        assert k.eval(k.max(k.zeros((2, 0)), axis=-1)).tolist() == [-np.inf, -np.inf]
+        assert tf.reduce_min(tf.zeros((0,))).numpy() == np.inf
+        assert k.eval(k.max(k.zeros((0, 3)), axis=-1)).shape == (0,)
+        layers = importlib.import_module("keras.layers")
+        assert k.max(layers.Input((3,)), axis=-1).shape == (None,)

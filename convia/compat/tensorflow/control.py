@@ -15,6 +15,7 @@ from convia.backend.functions import fold
 from convia.compat.tensorflow import tape
 from convia.compat.tensorflow.door import api, given, tracing
 from convia.compat.tensorflow.shapes import TensorSpec
+from convia.compat.tensorflow.tensor_array import TensorArray
 from convia.compat.tensorflow.texts import StringTensor
 from convia.errors import explain
 from convia.symbolic import any_symbolic
@@ -99,7 +100,7 @@ def while_loop(
     maximum_iterations: Any = None,
 ) -> Any:
     """Replace the variables by body(*variables) as long as cond(*variables) holds; return them as a list."""
-    values = tuple(tree.map_structure(given, tuple(loop_vars)))
+    values = tree.map_structure(lambda x: x if isinstance(x, TensorArray) else given(x), tuple(loop_vars))
     count = 0
     while (maximum_iterations is None or count < int(maximum_iterations)) and bool(cond(*values)):
         result = body(*values)

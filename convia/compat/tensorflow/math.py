@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from convia import ops
+from convia.backend import functions
 from convia.compat.tensorflow.door import alike, api, axes, given, number, torch_dtype
 from convia.compat.tensorflow.texts import StringTensor
 from convia.config import dtype_name
@@ -21,7 +22,7 @@ _BINARY = (
     "add atan2:arctan2 divide_no_nan floordiv:floor_divide floormod:mod greater greater_equal less less_equal "
     "logical_and logical_or logical_xor maximum minimum mod multiply nextafter pow:power subtract"
 )
-_REDUCTIONS = "all any euclidean_norm:norm logsumexp max mean min prod std sum variance:var"  # reduce_ before each
+_REDUCTIONS = "all any euclidean_norm:norm logsumexp mean prod std sum variance:var"  # reduce_ before each
 
 
 def _pairs(rows: str) -> list[tuple[str, str]]:
@@ -248,6 +249,8 @@ def _table() -> dict[str, Any]:
             for name, ours in _pairs(_REDUCTIONS)
             if name != "euclidean_norm"
         },
+        "reduce_max": _reduction(functions.greatest),
+        "reduce_min": _reduction(functions.least),
         **_ROWS,
     }
     made = {}
