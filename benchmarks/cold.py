@@ -4,6 +4,8 @@
     python benchmarks/cold.py --quick   # one network, fewer rounds
 
 Both are run in turn; the least time of each counts. The aim: at most 1.5 times as long.
+
+Quick: --quick
 """
 
 import subprocess

@@ -1,6 +1,7 @@
 """Images per second of the deep network, of processes of one thread each that share a training, and of one.
 
 Usage: python benchmarks/distributed.py [--batch 128] [--steps 10] [--processes 2] [--engines auto,torch]
+Quick: --batch 32 --steps 2 --engines auto
 """
 
 import argparse

@@ -6,6 +6,7 @@ for ResNet50 and EfficientNetB0 are torchvision's. What is not installed, and ev
 out with a message.
 
 Usage: python benchmarks/gpu.py [--rounds 5] [--steps 50] [--batch 64] [--policy mixed_bfloat16] [network …]
+Quick: --rounds 1 --steps 5 course
 """
 
 import argparse

@@ -4,6 +4,7 @@ Images per second are those of ``predict`` with batches of 8, the best of the ro
 chapter's code; rows of networks that are not named stay as they are.
 
 Usage: python benchmarks/hall_of_fame.py [--rounds 3] [--write] [NAME …]
+Quick: --rounds 1 LeNet5
 """
 
 import argparse

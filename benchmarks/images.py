@@ -3,7 +3,9 @@
 Printed are the fastest rounds in ms per image, how many times faster convia is, and the least and largest ratio of the
 rounds. Without --photos, photographs are drawn: smooth colours with noise, as JPEG. Keras's generator needs SciPy.
 With --tensorflow, image_dataset_from_directory is measured against TensorFlow's, each in its own process, in turns.
+
 Usage: python benchmarks/images.py [--photos FOLDER] [--rounds 4] [--size 224] [--tensorflow PYTHON]
+Quick: --rounds 1 --size 64
 """
 
 import argparse

@@ -1,7 +1,10 @@
 """What the library itself costs: convia and Keras on torch, on tensors so small that only calls count.
 
 Printed per library: Python frames and microseconds of one layer call, of one step of ``fit``, of one batch of
-``predict``, and the ratios. Minima over the rounds, with the spread. Usage: python benchmarks/overhead.py [--rounds 9]
+``predict``, and the ratios. Minima over the rounds, with the spread.
+
+Usage: python benchmarks/overhead.py [--rounds 9]
+Quick: --rounds 1
 """
 
 import argparse

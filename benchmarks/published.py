@@ -18,12 +18,29 @@ PREDICTORS = (*KERAS_LIKE, "torch-nhwc", "torch-nchw", "torch-compiled", *INSTAL
 
 
 def keras_like(name: str) -> Any:
-    """Return a library with the Keras API."""
+    """Return a library with the Keras API; ``convia-torch`` is convia without its engine."""
     if name == "tensorflow":
         from tensorflow import keras
 
         return keras
-    return __import__(name)
+    library = __import__(name.removesuffix("-torch"))
+    if name == "convia-torch":
+        library.config.set_engine("torch")
+    return library
+
+
+def shares(work: str, model: Any, run: Callable[[], Any], mode: str = "TRAIN") -> None:
+    """Print, for each convolution of convia's network, billions of operations a second of a thread, and their share of
+    what one core can do; every tap counts as if it were multiplied.
+    """
+    from convia import engine
+    from convia.training import plans
+
+    peak = engine.native().peak(engine.instruction_set())  # type: ignore[union-attr]
+    for row in plans.profile(model, run, getattr(plans, mode)):
+        if row.operations:
+            speed = row.operations / row.seconds
+            print(f"  {work} {row.step} {row.work}: {speed / 1e9:.0f} GFLOP/s, {speed / peak:.0%} of the peak")
 
 
 def prediction(name: str, title: str, batch: int) -> Callable[[], Any]:

@@ -7,6 +7,8 @@ of the rounds), the median and the range of their ratios, round by round, and wh
     python benchmarks/serve.py            # both, and memory
     python benchmarks/serve.py --quick    # fewer requests, no memory
     python benchmarks/serve.py lenet      # of the networks only those
+
+Quick: --quick digits
 """
 
 import asyncio

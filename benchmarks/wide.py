@@ -3,11 +3,12 @@
 WORK is ``ResNet50/16``, predicting a batch of 16, or ``ResNet50/step``: four steps of Adam, each over 16 images of
 150×150. convia races Keras on torch, plain torch in both memory formats and compiled, OpenVINO and ONNX Runtime
 (float32), and TensorFlow where a Python that has it is named. Each contender is a process of its own; they take turns.
-Printed: the median, the fastest and the slowest round, and how many times that of convia the median is; then, for each
-convolution of convia's network, billions of operations a second of a thread, as if every tap were multiplied, and their
-share of what one core can do.
+Printed: the median, the fastest and the slowest round, how many times that of convia the median is, and the peak of
+memory; then, for each convolution of convia's network, billions of operations a second of a thread, as if every tap
+were multiplied, and their share of what one core can do.
 
 Usage: python benchmarks/wide.py [WORK ...] [--contenders convia openvino] [--tensorflow PYTHON] [--rounds 3]
+Quick: MobileNetV2/1 --contenders convia torch-nhwc --rounds 1
 """
 
 from collections.abc import Callable
@@ -16,20 +17,18 @@ from typing import Any
 
 import numpy as np
 import race
-from published import KERAS_LIKE, PREDICTORS, SIDES, keras_like, prediction
+from published import KERAS_LIKE, PREDICTORS, SIDES, keras_like, prediction, shares
 
 SIDE, BATCH, STEPS = 150, 16, 4
 TRAINED = ("ResNet50", "MobileNetV2", "EfficientNetB0")
-TITLES = {f"{title}/{batch}": f"{title}/{batch}, predict" for title in SIDES for batch in (1, 16)} | {
-    f"{title}/step": f"{title}, {STEPS} steps of {BATCH} images of {SIDE}×{SIDE}" for title in TRAINED
+WORKS = {f"{title}/{batch}": race.Work(f"{title}/{batch}, predict") for title in SIDES for batch in (1, 16)} | {
+    f"{title}/step": race.Work(f"{title}, {STEPS} steps of {BATCH} images of {SIDE}×{SIDE}") for title in TRAINED
 }
 
 
 def training(name: str, title: str) -> Callable[[], Any]:
     """Return what learns from four batches, after a first time."""
-    k = keras_like("convia" if name == "convia-torch" else name)
-    if name == "convia-torch":
-        k.config.set_engine("torch")
+    k = keras_like(name)
     draw = np.random.default_rng(0)
     x = draw.random((STEPS * BATCH, SIDE, SIDE, 3), dtype="float32")
     y = draw.integers(0, 10, len(x))
@@ -52,9 +51,6 @@ def able(work: str) -> tuple[str, ...]:
 
 def share(work: str) -> None:
     """Print what each convolution of convia's network reaches."""
-    from convia import engine
-    from convia.training import plans
-
     title, _, batch = work.partition("/")
     trains = batch == "step"
     side, count = (SIDE, BATCH) if trains else (SIDES[title], int(batch))
@@ -63,15 +59,11 @@ def share(work: str) -> None:
     model.compile("adam", "sparse_categorical_crossentropy", engine="native")
     run = partial(model.fit, x, y, batch_size=count) if trains else partial(model.predict, x)
     run(verbose=0)
-    peak = engine.native().peak(engine.instruction_set())  # type: ignore[union-attr]
-    for row in plans.profile(model, partial(run, verbose=0), plans.TRAIN if trains else plans.WIDE):
-        if row.operations:
-            speed = row.operations / row.seconds
-            print(f"  {work} {row.step} {row.work}: {speed / 1e9:.0f} GFLOP/s, {speed / peak:.0%} of the peak")
+    shares(work, model, partial(run, verbose=0), "TRAIN" if trains else "WIDE")
 
 
 if __name__ == "__main__":
-    options = race.main(__file__, __doc__, TITLES, make, able)
+    options = race.main(__file__, __doc__, WORKS, make, able)
     if not options.obey and "convia" in (options.contenders or ["convia"]):
         for each in options.works:
             share(each)

@@ -1,35 +1,60 @@
 """Run the benchmarks and write docs/benchmarks.md: machine, versions, ratios, spreads and plots.
 
-    python tools/bench.py                       # all of benchmarks/, about an hour
+    python tools/bench.py                       # all of benchmarks/, some hours
     python tools/bench.py overhead distributed  # some; what was measured before of the others stays
     python tools/bench.py --page                # none: only write the page again
+    python tools/bench.py --quick               # each with the least that it can do, to see that it runs
 
-What a benchmark prints is kept in benchmarks/results/. TensorFlow is measured, too, where `make tensorflow` has put it.
+What a benchmark prints is kept in benchmarks/results/; what a quick run prints, and its page, lie in build/benchmarks/.
+TensorFlow is measured, too, where `make tensorflow` has put it or CONVIA_TENSORFLOW names a Python that has it.
 """
 
 import argparse
 import ast
 import datetime
+import math
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
-RESULTS = BENCHMARKS / "results"
-PAGE = ROOT / "docs" / "benchmarks.md"
-PICTURES = ROOT / "docs" / "pictures" / "benchmarks"
-TENSORFLOW = ROOT / ".venv-tensorflow" / "bin" / "python"
-LIBRARIES = ("convia", "torch", "keras", "openvino", "tensorflow", "loop")
-COLOURS = dict(zip(LIBRARIES, ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#999999"), strict=True))
+TENSORFLOW = Path(os.environ.get("CONVIA_TENSORFLOW") or ROOT / ".venv-tensorflow" / "bin" / "python")
+COLOURS = {  # by the first words of contenders' names
+    "convia": "#d55e00",
+    "torch": "#0072b2",
+    "keras": "#009e73",
+    "openvino": "#cc79a7",
+    "tensorflow": "#56b4e9",
+    "onnxruntime": "#e69f00",
+    "loop": "#999999",
+}
+LIBRARIES = tuple(COLOURS)
 _TIME = re.compile(rf"\b((?:{'|'.join(LIBRARIES)})[\w-]*)\s+([\d.]+) (m?s)\b", re.I)
 _HEADER = re.compile(rf"^\s*((?:{'|'.join(LIBRARIES)})[\w-]*)\s+((?:{'|'.join(LIBRARIES)})[\w-]*)\b", re.I)
 _MICROSECONDS = re.compile(r"([\d.]+) µs")
-_RATIO = re.compile(r"×|\bratio\b|[a-z] / [a-z]")
+_RATIO = re.compile(r"×|\bratio\b")
+_QUICK = re.compile(r"^Quick: (.*)$", re.M)
+
+
+class Places(NamedTuple):
+    """Where things are written."""
+
+    results: Path
+    page: Path
+    pictures: Path
+
+
+DOCS = Places(BENCHMARKS / "results", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "pictures" / "benchmarks")
+_BUILD = ROOT / "build" / "benchmarks"
+TRIED = Places(_BUILD / "results", _BUILD / "benchmarks.md", _BUILD / "pictures" / "benchmarks")
 
 ABOUT = """# Benchmarks
 
@@ -49,20 +74,22 @@ def runnable() -> dict[str, str]:
     return found
 
 
-def command(name: str, docstring: str) -> list[str]:
+def command(name: str, docstring: str, quick: bool = False) -> list[str]:
     """Return how a benchmark is run."""
     words = [sys.executable, str(BENCHMARKS / f"{name}.py")]
+    if quick:
+        return words + shlex.split(_QUICK.findall(docstring)[0])
     if "--tensorflow" in docstring and TENSORFLOW.exists():
         words += ["--tensorflow", str(TENSORFLOW)]
     return words
 
 
-def measure(name: str, docstring: str) -> None:
+def measure(name: str, docstring: str, places: Places, quick: bool = False) -> None:
     """Run one benchmark; show and keep what it prints."""
     print(f"== {name}", flush=True)
-    lines = []
+    lines, start = [], time.monotonic()
     with subprocess.Popen(
-        command(name, docstring), stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+        command(name, docstring, quick), stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -70,9 +97,10 @@ def measure(name: str, docstring: str) -> None:
             lines.append(line)
     if process.returncode:
         raise SystemExit(f"benchmarks/{name}.py ended with {process.returncode}")
-    RESULTS.mkdir(exist_ok=True)
-    head = f"{datetime.date.today()} · convia {metadata.version('convia')}\n"
-    (RESULTS / f"{name}.txt").write_text(head + "".join(lines), encoding="utf-8")
+    places.results.mkdir(parents=True, exist_ok=True)
+    minutes = math.ceil((time.monotonic() - start) / 60)
+    head = f"{datetime.date.today()} · convia {metadata.version('convia')} · {minutes} min\n"
+    (places.results / f"{name}.txt").write_text(head + "".join(lines), encoding="utf-8")
 
 
 def processor() -> str:
@@ -105,7 +133,7 @@ def machine() -> str:
         "memory": f"{memory:.0f} GiB",
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
     }
-    rows |= {name: installed(name) for name in ("convia", "torch", "keras", "openvino", "numpy")}
+    rows |= {name: installed(name) for name in ("convia", "torch", "keras", "openvino", "onnxruntime", "numpy")}
     if TENSORFLOW.exists():
         rows["tensorflow"] = next(
             (v for p in ("tensorflow", "tensorflow-cpu") if (v := installed(p, TENSORFLOW)) != "not installed"), "?"
@@ -136,7 +164,7 @@ def times(text: str) -> dict[str, dict[str, float]]:
     return {what: libraries for what, libraries in found.items() if len(libraries) > 1}
 
 
-def plot(name: str, measured: dict[str, dict[str, float]]) -> None:
+def plot(name: str, measured: dict[str, dict[str, float]], pictures: Path) -> None:
     """Draw bars: one group for each thing that was measured, as multiples of convia's time."""
     import matplotlib
 
@@ -161,37 +189,37 @@ def plot(name: str, measured: dict[str, dict[str, float]]) -> None:
     axis.axvline(1, color="#68717c", linewidth=0.8)
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_xlim(right=1.15 * max(row[1] for row in rows))
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    figure.savefig(PICTURES / f"{name}.png", dpi=90)
+    pictures.mkdir(parents=True, exist_ok=True)
+    figure.savefig(pictures / f"{name}.png", dpi=90)
     plt.close(figure)
 
 
-def section(name: str, docstring: str) -> str:
+def section(name: str, docstring: str, places: Places) -> str:
     """Return the part of the page about one benchmark."""
     summary = " ".join(docstring.partition("\n\n")[0].replace("``", "`").split())
-    path = RESULTS / f"{name}.txt"
+    path = places.results / f"{name}.txt"
     made = f"## {name}\n\n{summary} (`python benchmarks/{name}.py`)\n\n"
     if not path.exists():
         return made + "Not measured yet.\n"
     head, _, text = path.read_text(encoding="utf-8").partition("\n")
     measured = times(text)
-    plot(name, measured)
-    if (PICTURES / f"{name}.png").exists():
+    plot(name, measured, places.pictures)
+    if (places.pictures / f"{name}.png").exists():
         made += f"![Times of {name}, as multiples of convia's](pictures/benchmarks/{name}.png)\n\n"
     return made + f'```text title="{head}"\n{text.rstrip()}\n```\n'
 
 
-def ratios(names: list[str]) -> str:
-    """Return a table of the lines that compare; before those that are indented stands the line above them."""
+def ratios(names: list[str], results: Path) -> str:
+    """Return a table of the lines that compare; of those that are indented only what is said in the end, after "→"."""
     rows = []
     for name in names:
-        path, heading = RESULTS / f"{name}.txt", ""
+        path, heading = results / f"{name}.txt", ""
         for line in path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else ():
             indented = line.startswith(" ")
             heading = heading if indented else line.strip()
-            if _RATIO.search(line):
+            if _RATIO.search(line) and (not indented or line.strip().startswith("→")):
                 cells = re.split(r"\s{2,}", line.strip())
-                rows.append(f"| {name} | {' · '.join([heading, *cells] if indented and heading else cells)} |\n")
+                rows.append(f"| {name} | {' · '.join([heading, *cells] if indented else cells)} |\n")
     return "## All ratios\n\n| benchmark | compared |\n|---|---|\n" + "".join(rows) if rows else ""
 
 
@@ -200,15 +228,18 @@ def main() -> None:
     known = runnable()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--page", action="store_true", help="measure nothing")
+    parser.add_argument("--quick", action="store_true", help="try whether all of it runs")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}")
     options = parser.parse_args()
     if unknown := sorted(set(options.names) - set(known)):
         parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
+    places = TRIED if options.quick else DOCS
     for name in [] if options.page else options.names or known:
-        measure(name, known[name])
-    parts = [ABOUT + machine(), ratios(list(known)), *(section(name, text) for name, text in known.items())]
-    PAGE.write_text("\n".join(filter(None, parts)), encoding="utf-8")
-    print(f"wrote {PAGE.relative_to(ROOT)}")
+        measure(name, known[name], places, options.quick)
+    sections = (section(name, text, places) for name, text in known.items())
+    parts = [ABOUT + machine(), ratios(list(known), places.results), *sections]
+    places.page.write_text("\n".join(filter(None, parts)), encoding="utf-8")
+    print(f"wrote {places.page.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

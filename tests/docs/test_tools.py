@@ -1,5 +1,6 @@
 """The tools that write parts of the documentation: reference, picture of the imports, page of benchmarks."""
 
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -60,24 +61,43 @@ def test_picture_of_the_imports_has_all_parts_and_no_upward_import():
     assert imports_picture.FILE.exists()
 
 
-def test_page_of_benchmarks(monkeypatch, tmp_path):
-    for name in ("RESULTS", "PICTURES"):
-        monkeypatch.setattr(bench, name, tmp_path / name.lower())
-    (tmp_path / "results").mkdir()
+def test_page_of_benchmarks(tmp_path):
+    places = bench.Places(tmp_path / "results", tmp_path / "benchmarks.md", tmp_path / "pictures")
+    places.results.mkdir()
     printed = "course fit  convia  0.5 ms  median 1\ncourse fit  keras  2.0 ms\ncourse fit → 4.0× the best\n"
     (tmp_path / "results" / "engine.txt").write_text("2030-01-01\n" + printed)
     known = bench.runnable()
-    assert {"engine", "overhead", "hall_of_fame"} <= set(known) and not {"contender", "networks"} & set(known)
+    assert {"engine", "overhead", "hall_of_fame"} <= set(known) and not {"race", "networks"} & set(known)
     assert bench.times(printed) == {"course fit": {"convia": 0.5, "keras": 2.0}}
     columns = "      convia     keras   keras / convia\ncall of it   20.0 µs  8 frames  160.0 µs  8.0 ×\n"
     assert bench.times(columns) == {"call of it": {"convia": 0.02, "keras": 0.16}}
     blocks = "ResNet50, predict\n  convia  0.2500 s  (0.2 to 0.3)\n  torch-nchw  0.5 s   2.00 ×\n"
     assert bench.times(blocks) == {"ResNet50, predict": {"convia": 250.0, "torch-nchw": 500.0}}
-    text = bench.section("engine", known["engine"])
+    text = bench.section("engine", known["engine"], places)
     assert "pictures/benchmarks/engine.png" in text and printed in text and "2030-01-01" in text
     assert (tmp_path / "pictures" / "engine.png").stat().st_size > 1000
-    assert bench.ratios(["engine", "overhead"]).endswith("|---|---|\n| engine | course fit → 4.0× the best |\n")
-    (tmp_path / "results" / "images.txt").write_text("2030-01-01\n" + blocks)
-    assert "| images | ResNet50, predict · torch-nchw · 0.5 s · 2.00 × |" in bench.ratios(["images"])
-    assert "Not measured yet" in bench.section("overhead", known["overhead"])
+    assert bench.ratios(["engine", "overhead"], places.results).endswith(
+        "|---|---|\n| engine | course fit → 4.0× the best |\n"
+    )
+    summary = "  → 2.00 × the time for the best peer, torch-nchw\n"
+    (tmp_path / "results" / "images.txt").write_text("2030-01-01\n" + blocks + summary)
+    assert "|\n| images | ResNet50, predict · → 2.00 × the time for the best peer, torch-nchw |\n" in bench.ratios(
+        ["images"], places.results
+    )
+    assert "Not measured yet" in bench.section("overhead", known["overhead"], places)
     assert convia.__name__ in bench.machine() and "torch" in bench.machine()
+
+
+def test_every_benchmark_says_how_it_runs_quickly():
+    for name, docstring in bench.runnable().items():
+        assert bench.command(name, docstring, quick=True)[1].endswith(f"{name}.py")
+
+
+def test_quick_benchmarks_leave_the_page_alone(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    monkeypatch.setattr(bench, "TRIED", bench.Places(tmp_path / "results", tmp_path / "page.md", tmp_path / "pictures"))
+    monkeypatch.setattr(sys, "argv", ["bench.py", "--quick", "hall_of_fame"])
+    page = bench.DOCS.page.read_text()
+    bench.main()
+    assert '("LeNet5", 1998' in capsys.readouterr().out
+    assert '("LeNet5", 1998' in (tmp_path / "page.md").read_text() and bench.DOCS.page.read_text() == page
