@@ -170,15 +170,7 @@ class _Function:
 
     def __call__(self, inputs: Any) -> Any:
         """Return the outputs for a list of arrays as a list of arrays, or as one array for one output."""
-        given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-        if len(given) != len(self._inputs):
-            raise ValueError(explain("K.function", f"{len(given)} inputs", f"{len(self._inputs)}, in a list"))
-        phases = [value for value, x in zip(given, self._inputs, strict=True) if not isinstance(x, KerasTensor)]
-        data = [
-            self._data(value, x) for value, x in zip(given, self._inputs, strict=True) if isinstance(x, KerasTensor)
-        ]
-        with torch.set_grad_enabled(self._differentiates), self._in_phase(phases):
-            results = iter(tree.flatten(self._graph.run(data)))
+        results = iter(self.tensors(inputs))
         count = len(self._known) + len(self._graph.outputs)
         values = [self._known[index] if index in self._known else next(results) for index in range(count)]
         wanted = len(tree.flatten(self._outputs))
@@ -186,6 +178,22 @@ class _Function:
             if target is not None:
                 target.assign(value)
         return tree.pack(self._outputs, [get_value(value) for value in values[:wanted]])
+
+    def tensors(self, inputs: Any, learns: bool = False) -> list[Tensor]:
+        """Return the symbolic outputs as tensors, those of updates after them; record for gradients if it ``learns``.
+
+        Raises:
+            ValueError: another number of inputs.
+        """
+        given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        if len(given) != len(self._inputs):
+            raise ValueError(explain("K.function", f"{len(given)} inputs", f"{len(self._inputs)}, in a list"))
+        phases = [value for value, x in zip(given, self._inputs, strict=True) if not isinstance(x, KerasTensor)]
+        data = [
+            self._data(value, x) for value, x in zip(given, self._inputs, strict=True) if isinstance(x, KerasTensor)
+        ]
+        with torch.set_grad_enabled(learns or self._differentiates), self._in_phase(phases):
+            return tree.flatten(self._graph.run(data))
 
     def _data(self, value: Any, x: KerasTensor) -> Tensor:
         data = ops.convert_to_tensor(value, x.dtype).detach()

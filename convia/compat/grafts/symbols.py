@@ -9,6 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from convia import symbolic, tree
 from convia.backend.symbols import _gradients, function
+from convia.compat.busy import busy
 from convia.compat.door import Lent, graft, graft_all
 from convia.compat.grafts.mentions import mentions, names_in, replaced, symbols
 from convia.compat.sizes import dimension, dimensions
@@ -55,6 +56,8 @@ class SymbolMethods:
     def get_shape(self: Any) -> Shape:
         """Return the shape."""
         return Shape(self.shape)
+
+    _shape = property(get_shape)
 
     def set_shape(self: Any, shape: Any) -> None:
         """Accept what is known about the shape."""
@@ -190,14 +193,15 @@ def _step(original: Callable[..., Any], learns: bool) -> Callable[..., Any]:
     def step(self: Any, x: Any, y: Any, weight: Any) -> Any:
         extras = self.__dict__.get("_era_extras")
         if not (extras or self.__dict__.get("_era_symbolic_losses") or self.__dict__.get("_era_symbolic_metrics")):
-            return original(self, x, y, weight)
+            with busy():
+                return original(self, x, y, weight)
         extras = extras_of(self)
         self.__dict__["_era_stepping"] = True
         try:
             if y is None and extras.mentioned:
                 y = [torch.zeros(len(tree.flatten(x)[0]))] * len(self.graph.outputs)
                 y = y if len(y) > 1 else y[0]
-            with torch.set_grad_enabled(learns or bool(extras.mentioned)):
+            with busy(), torch.set_grad_enabled(learns or bool(extras.mentioned)):
                 return original(self, x, y, weight)
         finally:
             del self.__dict__["_era_stepping"]

@@ -64,68 +64,13 @@ def backend() -> str:
     return "tensorflow" if eras.current() in eras.OLD else config.backend()
 
 
-class NoGraph:
-    """Stands for the graph of a session: there is one per model instead."""
-
-    def get_operations(self) -> list[Any]:
-        """Return no operations."""
-        return []
-
-    def finalize(self) -> None:
-        """Do nothing."""
-
-    @contextlib.contextmanager
-    def as_default(self) -> Iterator["NoGraph"]:
-        """Do nothing."""
-        yield self
-
-
-class Session:
-    """A session of TensorFlow 1: it runs functions of symbolic tensors."""
-
-    def __init__(self, target: str = "", graph: Any = None, config: Any = None) -> None:
-        self.config, self.graph = config, graph or NoGraph()
-
-    def run(self, fetches: Any, feed_dict: Any = None, **kwargs: Any) -> Any:
-        """Return the values of symbolic tensors for the values of others."""
-        several = isinstance(fetches, (list, tuple))
-        wanted = list(fetches) if several else [fetches]
-        symbols = [x for x in wanted if isinstance(x, KerasTensor)]
-        given = {key: value for key, value in (feed_dict or {}).items() if isinstance(key, KerasTensor)}
-        values = iter(K.function(list(given), symbols)(list(given.values())) if symbols else [])
-        found = [next(values) if isinstance(x, KerasTensor) else self._done(x, given) for x in wanted]
-        return found if several else found[0]
-
-    @staticmethod
-    def _done(fetch: Any, feeds: dict[Any, Any]) -> Any:
-        """Make a step of training, which has a ``run``; of anything else return the value."""
-        return fetch.run(feeds) if hasattr(fetch, "run") else K.get_value(fetch)
-
-    def list_devices(self) -> list[Any]:
-        """Return the devices."""
-        return [config.device()]
-
-    def as_default(self) -> "Session":
-        """Return the session."""
-        return self
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def __enter__(self) -> "Session":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.close()
-
-
 _session: list[Any] = []
 
 
 def get_session() -> Any:
-    """Return the session."""
+    """Return the session, which is TensorFlow 1's."""
     if not _session:
-        _session.append(Session())
+        _session.append(importlib.import_module("convia.compat.tensorflow.v1").Session())
     return _session[0]
 
 
@@ -315,7 +260,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "Session",
     "Variable",
     "asymmetric_temporal_padding",
     "backend",

@@ -20,6 +20,7 @@ from convia.compat.tensorflow import dtypes as _dtypes
 from convia.compat.tensorflow import examples as _examples
 from convia.compat.tensorflow import extras as _extras
 from convia.compat.tensorflow import files as _files
+from convia.compat.tensorflow import graphs as _graphs
 from convia.compat.tensorflow import image as _image
 from convia.compat.tensorflow import image_boxes as _image_boxes
 from convia.compat.tensorflow import image_color as _image_color
@@ -37,6 +38,7 @@ from convia.compat.tensorflow import tensor_array as _tensor_array
 from convia.compat.tensorflow import tensors as _tensors
 from convia.compat.tensorflow import train as _train
 from convia.compat.tensorflow import v1 as _v1
+from convia.compat.tensorflow import v1_losses as _v1_losses
 from convia.compat.tensorflow import variables as _variables
 from convia.compat.tensorflow.data.records import TFRecordWriter as _TFRecordWriter
 from convia.compat.tensorflow.names import Namespace, missing
@@ -48,6 +50,8 @@ _WITHIN = (
     "assert_",
     "block",
     "do_not_convert",
+    "group",
+    "no_op",
     "print_",
     "require",
 )  # of control, not for tf itself
@@ -144,18 +148,20 @@ def _top() -> dict[str, Any]:
         "UnconnectedGradients": _tape.UnconnectedGradients,
         "Variable": _variables.Variable,
         "as_dtype": _dtypes.as_dtype,
-        "control_dependencies": _control.block,
+        "control_dependencies": _graphs.control_dependencies,
         "custom_gradient": _tape.custom_gradient,
         "depth_to_space": _nn.NN["depth_to_space"],
         "device": _control.block,
-        "executing_eagerly": lambda: True,
+        "executing_eagerly": lambda: not _graphs.in_use(),
         "get_logger": _v1.get_logger,
         "gradients": _v1.gradients,
+        "group": _v1.group,
         "init_scope": _control.block,
         "make_ndarray": np.asarray,
         "make_tensor_proto": _extras.make_tensor_proto,
         "name_scope": _control.name_scope,
         "newaxis": None,
+        "no_op": _v1.no_op,
         "print": _control.print_,
         "recompute_grad": _tape.recompute_grad,
         "space_to_depth": _nn.NN["space_to_depth"],
@@ -165,7 +171,7 @@ def _top() -> dict[str, Any]:
 
 def _assembled() -> dict[str, Any]:
     top, spaces = _top(), _spaces()
-    old = {**top, **spaces, **_v1.ONLY_OLD, "random": spaces["random"]}
+    old = {**top, **spaces, **_v1.ONLY_OLD, "random": spaces["random"], "losses": _LOSSES}
     versions = {"v1": _space("compat.v1", old), "v2": _space("compat.v2", {**top, **spaces})}
     compat = {**versions, "as_bytes": _as_bytes, "as_str": _as_text, "as_text": _as_text}
     return {**_v1.ONLY_OLD, **top, **spaces, "compat": _space("compat", compat), "newaxis": None}
@@ -179,6 +185,14 @@ def _as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
     return bytes_or_text.decode(encoding) if isinstance(bytes_or_text, bytes) else str(bytes_or_text)
 
 
+class _Losses(Namespace):
+    """``tf.losses``: functions of TensorFlow 1, and those of ``tf.keras.losses``."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.modules["convia.compat.tensorflow"].keras.losses, name)
+
+
+_LOSSES = _Losses("tensorflow.losses", "tf.losses, as far as convia has it.", _v1_losses.LOSSES)
 _NAMES = _assembled()
 globals().update(_NAMES)
 __version__ = _VERSION
@@ -188,6 +202,8 @@ __all__ = sorted([*_NAMES, "keras"])  # noqa: PLE0605
 def __getattr__(name: str) -> Any:
     if name == "keras":  # the hook puts the era's Keras here; without it there is convia itself
         return sys.modules["convia"]
+    if name == "losses":
+        return _LOSSES
     if name in _OF_KERAS:
         return getattr(sys.modules[__name__].keras, name)
     raise missing("tensorflow", name, __all__)

@@ -116,11 +116,15 @@ DEBUGGING: dict[str, Any] = {
 
 
 class OpError(Exception):
-    """Base of errors that are only there to be named in ``except``."""
+    """Base of errors of sessions and datasets."""
+
+    def __init__(self, node_def: Any = None, op: Any = None, message: str = "", *args: Any) -> None:
+        super().__init__(message or node_def)
+        self.message = str(message or node_def)
 
 
-class OutOfRangeError(OpError):
-    """The end of a dataset, in programs that catch it."""
+class OutOfRangeError(OpError, StopIteration):
+    """The end of a dataset; also a StopIteration."""
 
 
 class UnknownError(OpError):

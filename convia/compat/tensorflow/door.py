@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from convia import ops, tree
+from convia.compat.tensorflow import graphs
 from convia.compat.tensorflow.dtypes import DType, torch_dtype
 from convia.compat.tensorflow.texts import StringTensor, is_text
 from convia.ops.door import place, tensor
@@ -86,24 +87,31 @@ def axes(axis: Any) -> Any:
 
 
 @overload
-def api(function: Callable[..., Any], *, record: Sequence[str] | None = None) -> Callable[..., Any]: ...
+def api(
+    function: Callable[..., Any], *, record: Sequence[str] | None = None, draws: bool = False
+) -> Callable[..., Any]: ...
 @overload
-def api(*, record: Sequence[str] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
-def api(function: Callable[..., Any] | None = None, *, record: Sequence[str] | None = None) -> Any:
+def api(
+    *, record: Sequence[str] | None = None, draws: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+def api(function: Callable[..., Any] | None = None, *, record: Sequence[str] | None = None, draws: bool = False) -> Any:
     """Make a function of tensors one of TensorFlow's: it takes ``name=``, and symbolic tensors.
 
     Args:
         record: names of the arguments that, when symbolic, make the call a node of the graph. By default any argument
             does; a function made of ``convia.ops`` needs none, for those record themselves, and can then be saved.
+        draws: whether it draws at random, in the graphs of TensorFlow 1 anew in each run.
     """
     if function is None:
-        return functools.partial(api, record=record)
+        return functools.partial(api, record=record, draws=draws)
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         if "name" in kwargs and "name" not in signature.parameters:
             kwargs.pop("name")
+        if graphs.is_deferring() and (draws or graphs.holds_variables(args, kwargs)):
+            return graphs.deferred(function, args, kwargs)
         if any_symbolic(args, kwargs) and _records(signature, record, args, kwargs):
             return record_function(function, args, kwargs)
         return function(*args, **kwargs)

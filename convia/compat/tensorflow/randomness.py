@@ -65,13 +65,13 @@ def _uniform(shape: Any, minval: Any, maxval: Any, dtype: Any, seed: Any, who: s
     return random.randint(numbers(shape), number(minval), number(maxval), kind, seed)
 
 
-@api
+@api(draws=True)
 def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", seed: Any = None) -> Any:
     """Draw from the normal distribution."""
     return _normal(shape, mean, stddev, dtype, stream(seed))
 
 
-@api
+@api(draws=True)
 def uniform(shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = "float32", seed: Any = None) -> Any:
     """Draw evenly from [minval, maxval); whole numbers for an integer type.
 
@@ -81,13 +81,13 @@ def uniform(shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = "float
     return _uniform(shape, minval, maxval, dtype, stream(seed))
 
 
-@api
+@api(draws=True)
 def truncated_normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", seed: Any = None) -> Any:
     """Draw from the normal distribution, at most two standard deviations from its mean."""
     return _normal(shape, mean, stddev, dtype, stream(seed), random.truncated_normal)
 
 
-@api
+@api(draws=True)
 def shuffle(value: Any, seed: Any = None) -> Any:
     """Return the rows in random order."""
     value = given(value)
@@ -96,13 +96,13 @@ def shuffle(value: Any, seed: Any = None) -> Any:
     return value[random.shuffle(torch.arange(len(value)), seed=stream(seed))]
 
 
-@api
+@api(draws=True)
 def categorical(logits: Any, num_samples: Any, dtype: Any = "int64", seed: Any = None) -> Any:
     """Draw classes (N, num_samples) with probabilities softmax(logits)."""
     return random.categorical(given(logits), number(num_samples), torch_dtype(dtype) or torch.int64, stream(seed))
 
 
-@api
+@api(draws=True)
 def gamma(shape: Any, alpha: Any, beta: Any = None, dtype: Any = "float32", seed: Any = None) -> Any:
     """Draw from gamma distributions, samples of the given shape for each alpha and beta."""
     kind = _float(dtype)
@@ -110,7 +110,7 @@ def gamma(shape: Any, alpha: Any, beta: Any = None, dtype: Any = "float32", seed
     return random.gamma((*numbers(shape), *alpha.shape), alpha, kind, stream(seed)) / beta
 
 
-@api
+@api(draws=True)
 def poisson(shape: Any, lam: Any, dtype: Any = "float32", seed: Any = None) -> Any:
     """Draw from Poisson distributions, samples of the given shape for each rate."""
     rates = given(lam, "float32")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from convia import tree
+from convia.compat import busy
 from convia.compat.tensorflow.door import given
 from convia.errors import explain
 from convia.layer import _call
@@ -57,11 +58,13 @@ class GradientTape:
         self._modes.append(torch.is_grad_enabled())
         torch.set_grad_enabled(True)
         _recording.append(self)
+        busy.begin()
         _unused.add(self)
         return self
 
     def __exit__(self, *error: Any) -> None:
         _recording.remove(self)
+        busy.end()
         torch.set_grad_enabled(self._modes.pop())
 
     def watch(self, tensor: Any) -> None:

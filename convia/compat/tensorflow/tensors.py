@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from convia import tree
+from convia.compat.tensorflow import graphs
 from convia.compat.tensorflow.door import given
 from convia.compat.tensorflow.dtypes import as_dtype
 from convia.compat.tensorflow.shapes import TensorShape
@@ -45,6 +46,8 @@ def _operator(name: str) -> Callable[..., Any]:
     plain = getattr(Tensor, name)
 
     def apply(self: Tensor, other: Any) -> Any:
+        if isinstance(self, Variable) and graphs.is_deferring():
+            return graphs.deferred(apply, (self, other))
         return plain(self, _beside(self, other) if isinstance(other, _FOREIGN) else other)
 
     return apply
@@ -82,9 +85,16 @@ def _array_wrap(self: Tensor, array: np.ndarray, context: Any = None, return_sca
 
 def _index(self: Tensor, key: Any) -> Any:
     parts = key if type(key) is tuple else (key,)
+    if isinstance(self, Variable) and graphs.is_deferring():
+        return graphs.deferred(_index, (self, key))
     if not any(type(part) is slice and _step(part) < 0 for part in parts):
         return _base.__getitem__(self, key)
     return _backwards(self, parts)
+
+
+def _negative(self: Tensor) -> Any:
+    is_later = isinstance(self, Variable) and graphs.is_deferring()
+    return graphs.deferred(torch.neg, (self,)) if is_later else torch.neg(self)
 
 
 def _step(part: slice) -> int:
@@ -181,6 +191,7 @@ _TENSOR: dict[str, Any] = {
     "__float__": lambda self: _base.__float__(self.detach()),  # torch warns of numbers that have a gradient
     "__getitem__": _index,
     "__int__": lambda self: _base.__int__(self.detach()),
+    "__neg__": _negative,
     "consumers": lambda self: [],
     "get_shape": _get_shape,
     "numpy": _numpy,
@@ -194,6 +205,7 @@ _TENSOR: dict[str, Any] = {
     **{f"__i{name}__": _in_place(name) for name in _BINARY if hasattr(Tensor, f"__i{name}__")},
 }
 _SYMBOLIC: dict[str, Any] = {
+    "eval": lambda self, feed_dict=None, session=None: _numpy(graphs.evaluate([self], dict(feed_dict or {}))[0]),
     "get_shape": _get_shape,
     "ref": lambda self: Reference(self),
     "set_shape": _merge_shape,
@@ -243,7 +255,8 @@ def activate() -> None:
 
 
 def deactivate() -> None:
-    """Take away what :func:`activate` gave."""
+    """Take away what :func:`activate` gave, and forget the graphs of TensorFlow 1."""
+    graphs.reset()
     for (owner, name), value in _before.items():
         if value is _MISSING:
             delattr(owner, name)

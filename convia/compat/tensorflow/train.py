@@ -24,7 +24,7 @@ from convia.layer import Layer
 from convia.optimizers import Optimizer
 from convia.variable import Variable
 
-_SUFFIX = ".index"
+SUFFIX = ".index"
 _STATE = "checkpoint"  # the file that lists the checkpoints of a folder, as TensorFlow names it
 
 
@@ -116,19 +116,14 @@ class Checkpoint:
     def write(self, file_prefix: Any, options: Any = None) -> str:
         """Write the variables under exactly this name."""
         path = path_of(file_prefix)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        arrays = {name: np.asarray(variable.numpy()) for name, variable in self._all().items()}
-        temporary = f"{path}.tmp"
-        with open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        os.replace(temporary, path + _SUFFIX)
+        write_arrays(path, {name: np.asarray(variable.numpy()) for name, variable in self._all().items()})
         return path
 
     def save(self, file_prefix: Any, options: Any = None) -> str:
         """Write the variables under the name and a running number; return both."""
         self.save_counter.assign(int(self.save_counter) + 1)
         path = self.write(f"{path_of(file_prefix)}-{int(self.save_counter)}")
-        _note(path)
+        note_latest(path)
         return path
 
     def read(self, save_path: Any, options: Any = None) -> Status:
@@ -138,12 +133,12 @@ class Checkpoint:
             NotFoundError: no such checkpoint. InvalidArgumentError: other shapes, or another format.
         """
         path = path_of(save_path)
-        arrays = _arrays(path)
+        arrays = read_arrays(path)
         known = self._all()
         self._waiting = {}
         for name, variable in known.items():
             if name in arrays:
-                _set(variable, arrays[name], name, path)
+                set_variable(variable, arrays[name], name, path)
         for value in self._objects.values():  # an optimizer's state, and a model's weights, may come only later
             _await(value, arrays, known)
         missing = sorted(set(known) - set(arrays))
@@ -172,20 +167,39 @@ def _await(value: Any, arrays: dict[str, np.ndarray], known: dict[str, Any]) -> 
         del value.build
         for number, variable in enumerate(value.variables):
             if f"{name}/{number}" in state:
-                _set(variable, state[f"{name}/{number}"], f"{name}/{number}", "checkpoint")
+                set_variable(variable, state[f"{name}/{number}"], f"{name}/{number}", "checkpoint")
 
     value.build = built  # type: ignore[method-assign]
 
 
-def _set(variable: Any, array: np.ndarray, name: str, path: str) -> None:
+def set_variable(variable: Any, array: np.ndarray, name: str, path: str) -> None:
+    """Give a variable what a file has.
+
+    Raises:
+        InvalidArgumentError: another shape.
+    """
     if tuple(variable.shape) != array.shape:
         received = f"{name!r} of shape {array.shape} in {path}"
         raise InvalidArgumentError(None, None, explain("Checkpoint", received, f"shape {tuple(variable.shape)}"))
     variable.assign(array if array.ndim else array.item())
 
 
-def _arrays(path: str) -> dict[str, np.ndarray]:
-    name = path if path.endswith(_SUFFIX) else path + _SUFFIX
+def write_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the file of a checkpoint, whole or not at all."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    temporary = f"{path}.tmp"
+    with open(temporary, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    os.replace(temporary, path + SUFFIX)
+
+
+def read_arrays(path: str) -> dict[str, np.ndarray]:
+    """Return what the file of a checkpoint has.
+
+    Raises:
+        NotFoundError: no such file. InvalidArgumentError: another format.
+    """
+    name = path if path.endswith(SUFFIX) else path + SUFFIX
     if not os.path.exists(name):
         raise NotFoundError(None, None, explain("Checkpoint", path, "an existing checkpoint"))
     if not zipfile.is_zipfile(name):
@@ -197,7 +211,7 @@ def _arrays(path: str) -> dict[str, np.ndarray]:
         return {key: archive[key] for key in archive.files}
 
 
-def _note(path: str, names: list[str] | None = None) -> None:
+def note_latest(path: str, names: list[str] | None = None) -> None:
     """Write which checkpoint of a folder is the latest, and which there are."""
     folder = Path(path).parent
     own = os.path.basename(path)
@@ -212,7 +226,7 @@ def checkpoints_of(folder: Any) -> list[str]:
     if not state.exists():
         return []
     listed = re.findall(r'^all_model_checkpoint_paths: "(.*)"$', state.read_text(), re.MULTILINE)
-    return [name for name in listed if any((Path(folder) / (name + end)).exists() for end in (_SUFFIX, ""))]
+    return [name for name in listed if any((Path(folder) / (name + end)).exists() for end in (SUFFIX, ""))]
 
 
 def latest_checkpoint(checkpoint_dir: Any, latest_filename: str | None = None) -> str | None:
@@ -270,8 +284,8 @@ class CheckpointManager:
         names = [name for name in checkpoints_of(self.directory) if name != own] + [own]
         kept = names if self._most is None else names[-self._most :]
         for name in set(names) - set(kept):
-            os.remove(os.path.join(self.directory, name + _SUFFIX))
-        _note(path, kept)
+            os.remove(os.path.join(self.directory, name + SUFFIX))
+        note_latest(path, kept)
         return path
 
     def restore_or_initialize(self) -> str | None:
@@ -287,7 +301,7 @@ class CheckpointManager:
 def list_variables(ckpt_dir_or_file: Any) -> list[tuple[str, list[int]]]:
     """Return names and shapes of a checkpoint's variables."""
     path = path_of(ckpt_dir_or_file)
-    arrays = _arrays(latest_checkpoint(path) or path)
+    arrays = read_arrays(latest_checkpoint(path) or path)
     return [(name, list(array.shape)) for name, array in sorted(arrays.items())]
 
 

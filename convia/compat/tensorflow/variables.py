@@ -1,15 +1,31 @@
 """``tf.Variable``, and ``tf.Module``, which gathers the variables of its attributes."""
 
+import weakref
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from convia import variable
+from convia.compat.door import from_outside
+from convia.compat.tensorflow import graphs
 from convia.compat.tensorflow.door import given, torch_dtype
 from convia.compat.tensorflow.shapes import TensorShape
 from convia.errors import explain
 from convia.layer import Layer
+from convia.symbolic import KerasTensor
+
+
+def _start(initial_value: Any) -> Any:
+    """The first value of a variable: what a function returns, and what a symbolic tensor is in a run."""
+    is_function = callable(initial_value) and not isinstance(initial_value, (torch.Tensor, KerasTensor))
+    value = initial_value() if is_function else initial_value
+    return graphs.evaluate([value], {})[0].detach() if isinstance(value, KerasTensor) else value
+
+
+def _read(self: Any) -> Any:
+    return graphs.deferred(torch.clone, (self,)) if graphs.is_deferring() else self.clone()
 
 
 class _AnyVariable(type(torch.nn.Parameter)):  # type: ignore[misc]
@@ -47,43 +63,71 @@ class Variable(variable.Variable, metaclass=_AnyVariable):
         aggregation: Any = None,
         shape: Any = None,
         experimental_enable_variable_lifting: bool = True,
+        collections: Any = None,
+        expected_shape: Any = None,
+        is_full: bool = False,
     ) -> "Variable":
         if initial_value is None:
             raise ValueError(explain("tf.Variable, argument 'initial_value'", None, "a value"))
-        is_function = callable(initial_value) and not isinstance(initial_value, torch.Tensor)
-        value = given(initial_value() if is_function else initial_value, dtype)
+        value = given(_start(initial_value), dtype)
         kind = torch_dtype(dtype) or value.dtype
+        if graphs.in_use() and not is_full:
+            name = graphs.state().prefix + graphs.unique((name or "Variable").rstrip("/"))
         trains = trainable is not False
-        return super().__new__(  # type: ignore[return-value]
-            cls, value, dtype=kind, trainable=trains, name=name or "Variable", constraint=constraint
-        )
+        self = super().__new__(cls, value, dtype=kind, trainable=trains, name=name or "Variable", constraint=constraint)
+        if graphs.in_use():
+            self.__dict__["_first"] = initial_value
+        graphs.state().variables.append(weakref.ref(self))
+        return self  # type: ignore[return-value]
 
-    def read_value(self) -> torch.Tensor:
-        """Return the numbers as they are now."""
-        return self.clone()
+    def start(self) -> None:
+        """Give it its first value, which it has from the start; from the second call on it is drawn anew."""
+        if "_first" in self.__dict__ and self.__dict__.setdefault("_is_started", False):
+            super().assign(given(_start(self.__dict__["_first"]), self.dtype).detach())
+        self.__dict__["_is_started"] = True
 
-    def value(self) -> torch.Tensor:  # type: ignore[override]
-        """Return the numbers as they are now."""
-        return self.clone()
+    @property
+    def initializer(self) -> Any:
+        """The operation that gives it its first value."""
+        return graphs.Operation(self.start)
 
-    def initialized_value(self) -> torch.Tensor:
+    @property
+    def op(self) -> Any:
+        """What makes it; it has a name."""
+        return SimpleNamespace(name=self.path, type="VariableV2")
+
+    def read_value(self) -> Any:
         """Return the numbers as they are now."""
-        return self.clone()
+        return _read(self)
+
+    def value(self) -> Any:  # type: ignore[override]
+        """Return the numbers as they are now."""
+        return _read(self)
+
+    def initialized_value(self) -> Any:
+        """Return the numbers as they are now."""
+        return _read(self)
 
     def assign(self, value: Any, use_locking: bool = False, name: Any = None, read_value: bool = True) -> "Variable":
         """Set all elements, in place."""
+        if graphs.is_deferring() and from_outside():
+            return graphs.operation(super().assign, value)  # type: ignore[return-value]
         return super().assign(given(value).detach())  # type: ignore[return-value]
 
     def assign_add(
         self, delta: Any, use_locking: bool = False, name: Any = None, read_value: bool = True
     ) -> "Variable":
         """Add to all elements, in place."""
+        if graphs.is_deferring() and from_outside():
+            return graphs.operation(super().assign_add, delta)  # type: ignore[return-value]
         return super().assign_add(given(delta))  # type: ignore[return-value]
 
     def assign_sub(
         self, delta: Any, use_locking: bool = False, name: Any = None, read_value: bool = True
     ) -> "Variable":
         """Subtract from all elements, in place."""
+        if graphs.is_deferring() and from_outside():
+            return graphs.operation(super().assign_sub, delta)  # type: ignore[return-value]
         return super().assign_sub(given(delta))  # type: ignore[return-value]
 
     def scatter_nd_update(self, indices: Any, updates: Any, name: Any = None) -> "Variable":
@@ -91,9 +135,6 @@ class Variable(variable.Variable, metaclass=_AnyVariable):
         with torch.no_grad():
             self[tuple(given(indices).long().unbind(-1))] = given(updates, self.dtype)
         return self
-
-    def initializer(self) -> None:
-        """Do nothing: a variable has its value from the start."""
 
     def get_shape(self) -> TensorShape:
         """Return the shape."""

@@ -3,10 +3,12 @@
 from types import SimpleNamespace
 from typing import Any
 
+from convia.compat.tensorflow import graphs
 from convia.compat.tensorflow.data.dataset import Dataset, of_batches
 from convia.compat.tensorflow.data.flow import DatasetIterator, Options
 from convia.compat.tensorflow.data.pipeline import AUTOTUNE, INFINITE, UNKNOWN
 from convia.compat.tensorflow.data.records import TextLineDataset, TFRecordDataset
+from convia.compat.tensorflow.data.v1_iterators import GraphIterator, initializable, one_shot
 
 
 def _with(transformation: str) -> Any:
@@ -58,12 +60,14 @@ DATA: dict[str, Any] = {
     "AUTOTUNE": AUTOTUNE,
     "Dataset": Dataset,
     "INFINITE_CARDINALITY": INFINITE,
-    "Iterator": DatasetIterator,
+    "Iterator": GraphIterator,
     "NumpyIterator": DatasetIterator,
     "Options": Options,
     "TFRecordDataset": TFRecordDataset,
     "TextLineDataset": TextLineDataset,
     "ThreadingOptions": Options,
+    "make_initializable_iterator": initializable,
+    "make_one_shot_iterator": lambda dataset: one_shot(dataset) if graphs.in_use() else iter(dataset),
     "UNKNOWN_CARDINALITY": UNKNOWN,
 }
 __all__ = ["DATA", "EXPERIMENTAL", "Dataset", "of_batches"]

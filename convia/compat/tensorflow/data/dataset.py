@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from convia.compat.busy import busy
 from convia.compat.tensorflow.data import elements, pipeline
 from convia.compat.tensorflow.data.flow import Flow, Start, draw_seed
 from convia.compat.tensorflow.data.pipeline import INFINITE, UNKNOWN
+from convia.compat.tensorflow.data.v1_iterators import initializable, one_shot, pending
 from convia.compat.tensorflow.door import given, number
 from convia.compat.tensorflow.dtypes import as_dtype
-from convia.compat.tensorflow.shapes import TensorSpec
 from convia.compat.tensorflow.texts import StringTensor
 from convia.errors import explain
+from convia.symbolic import symbolic_leaves
 
 
 class Dataset(Flow):
@@ -41,6 +43,8 @@ class Dataset(Flow):
         Raises:
             ValueError: tensors of different lengths.
         """
+        if symbolic_leaves(tensors):
+            return pending(Dataset.from_tensor_slices, tensors)  # type: ignore[return-value]
         rows, count = elements.rows_of(tensors)
         read = functools.partial(elements.taken, rows)
         return Dataset(lambda: iter(range(count)), count, read, read)
@@ -74,7 +78,7 @@ class Dataset(Flow):
             raise TypeError(explain("Dataset.from_generator", repr(type(generator)), "a function", remedy))
         if output_types is None and output_signature is None:
             raise TypeError(explain("Dataset.from_generator", "no types", "output_signature or output_types"))
-        signature = _signature(output_types, output_shapes) if output_signature is None else output_signature
+        signature = elements.signature_of(output_types, output_shapes) if output_signature is None else output_signature
         given_args = [np.asarray(given(arg)) for arg in args or ()]
         dataset = Dataset(lambda: (elements.matching(item, signature) for item in generator(*given_args)))
         dataset._spec = signature
@@ -231,6 +235,8 @@ class Dataset(Flow):
         Raises:
             ValueError: a batch of no elements; when iterating, elements of different shapes.
         """
+        if symbolic_leaves(batch_size):
+            return pending(self.batch, batch_size, drop_remainder)  # type: ignore[return-value]
         size, drop = number(batch_size), bool(drop_remainder)
         if size < 1:
             raise ValueError(explain("Dataset.batch, argument 'batch_size'", size, "a whole number ≥ 1"))
@@ -317,8 +323,12 @@ class Dataset(Flow):
         return transformation_func(self)
 
     def make_one_shot_iterator(self) -> Any:
-        """TensorFlow 1's iterator: ``get_next()`` returns the next element."""
-        return iter(self)
+        """TensorFlow 1's iterator: ``get_next()`` returns the next element, in a graph that of each run."""
+        return one_shot(self)
+
+    def make_initializable_iterator(self, shared_name: Any = None) -> Any:
+        """TensorFlow 1's iterator that begins when its ``initializer`` is run."""
+        return initializable(self)
 
     def reduce(self, initial_state: Any, reduce_func: Callable[..., Any], name: str | None = None) -> Any:
         """Return the last of ``state = reduce_func(state, element)``."""
@@ -333,7 +343,8 @@ def _on_element(function: Callable[..., Any]) -> Callable[[Any], Any]:
 
     def call(element: Any) -> Any:
         is_spread = isinstance(element, tuple) and not hasattr(element, "_fields")
-        return elements.as_element(_as_tuple(function(*element) if is_spread else function(element)))
+        with busy():
+            return elements.as_element(_as_tuple(function(*element) if is_spread else function(element)))
 
     return call
 
@@ -342,18 +353,6 @@ def _as_tuple(result: Any) -> Any:
     """A list of tensors is a tensor to tf.data; one of tensors that do not fit together is a tuple."""
     is_list = isinstance(result, list) and len({getattr(part, "shape", None) for part in result}) > 1
     return tuple(result) if is_list else result
-
-
-def _signature(types: Any, shapes: Any) -> Any:
-    if isinstance(types, list):
-        types = tuple(types)
-    if shapes is None:
-        return elements.walk(lambda kind: TensorSpec(None, kind), types)
-    if not isinstance(types, (tuple, dict)):
-        return TensorSpec(shapes, types)
-    if isinstance(types, dict):
-        return {key: _signature(types[key], shapes[key]) for key in types}
-    return tuple(_signature(kind, shape) for kind, shape in zip(types, shapes, strict=True))
 
 
 def of_batches(source: Any, **attributes: Any) -> Dataset:

@@ -171,3 +171,16 @@ def plain(element: Any) -> Any:
         return array[()] if array.ndim == 0 else array
 
     return walk(convert, element)
+
+
+def signature_of(types: Any, shapes: Any = None) -> Any:
+    """Return the specifications of elements by their types, and shapes where they are known."""
+    if isinstance(types, list):
+        types = tuple(types)
+    if shapes is None:
+        return walk(lambda kind: TensorSpec(None, kind), types)
+    if not isinstance(types, (tuple, dict)):
+        return TensorSpec(shapes, types)
+    if isinstance(types, dict):
+        return {key: signature_of(types[key], shapes[key]) for key in types}
+    return tuple(signature_of(kind, shape) for kind, shape in zip(types, shapes, strict=True))

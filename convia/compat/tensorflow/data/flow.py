@@ -7,6 +7,8 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from convia import tree
+from convia.compat.tensorflow.checks import OutOfRangeError
 from convia.compat.tensorflow.data import elements, pipeline
 from convia.compat.tensorflow.data.pipeline import INFINITE, UNKNOWN
 from convia.compat.tensorflow.door import number
@@ -209,6 +211,16 @@ class Flow:
             self._spec = elements.spec_of(first, self._batched)
         return self._spec
 
+    @property
+    def output_types(self) -> Any:
+        """The types of the elements."""
+        return tree.map_structure(lambda spec: spec.dtype, self.element_spec)
+
+    @property
+    def output_shapes(self) -> Any:
+        """The shapes of the elements."""
+        return tree.map_structure(lambda spec: spec.shape, self.element_spec)
+
     def __len__(self) -> int:
         if self._count < 0:
             what = "infinite" if self._count == INFINITE else "unknown"
@@ -238,9 +250,12 @@ class DatasetIterator:
         """Return the next element.
 
         Raises:
-            StopIteration: there is none.
+            OutOfRangeError: there is none; a StopIteration, too.
         """
-        return next(self._source)
+        found = next(self._source, self)
+        if found is self:
+            raise OutOfRangeError(None, None, "End of sequence")
+        return found
 
     next = get_next
 
