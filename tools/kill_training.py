@@ -22,46 +22,56 @@ EPOCHS, SAMPLES, BATCH, KILLS_EACH = 5, 40, 4, 5
 SETTINGS = [(frequency, engine) for engine in ("torch", "auto") for frequency in (1, 3, "epoch")]
 
 
-def train(folder: Path, frequency: Any, engine: str) -> None:
-    """Train a small network with everything that has a state, writing a sign of life per batch.
-
-    The learning rate is a schedule on torch; else ReduceLROnPlateau lowers it.
-    """
-    import numpy as np
-
+def network(engine: str) -> Any:
+    """Compile a small network in which everything has a state; on torch the learning rate is a schedule."""
     import convia
-    from convia import callbacks, layers
-    from convia.callbacks.random_state import random_state
+    from convia import layers
 
-    folder.mkdir(exist_ok=True)
-    convia.utils.set_random_seed(1)
     inner = [layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Dropout(0.3), layers.Flatten()]
     head = layers.Dense(2, activation="softmax")
     random_layers = [layers.RandomFlip()] if engine == "torch" else []
     model = convia.Sequential([layers.Input((8, 8, 1)), *random_layers, *inner, head])
     falling = convia.optimizers.schedules.CosineDecay(0.01, EPOCHS * SAMPLES // BATCH)
-    rate = falling if engine == "torch" else 0.01
+    optimizer = convia.optimizers.Adam(falling if engine == "torch" else 0.01, use_ema=True)
     metrics = ["accuracy", convia.metrics.F1Score(), convia.metrics.AUC(num_thresholds=20)]
-    optimizer = convia.optimizers.Adam(rate, use_ema=True)
     model.compile(optimizer, "categorical_crossentropy", metrics=metrics, engine=engine)
-    x = np.random.default_rng(0).normal(size=(SAMPLES, 8, 8, 1)).astype("float32")
-    y = np.eye(2, dtype="float32")[(x.mean((1, 2, 3)) > 0).astype(int)]
+    return model
+
+
+def watchers(folder: Path, frequency: Any, model: Any, resumed: list[int]) -> list[Any]:
+    """Return callbacks: backups, signs of life per batch, and others that have a state; note where a run goes on."""
+    from convia import callbacks
+
     log = (folder / "log").open("a", buffering=1)
-    hooks = [
+    return [
         callbacks.BackupAndRestore(folder / "backup", frequency, delete_checkpoint=False),
         callbacks.ModelCheckpoint(folder / "model.keras", save_freq=3),
         callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: log.write(f"{batch}\n")),
-    ]
-    resumed: list[int] = []
-    hooks += [
         callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: resumed or resumed.extend((model._resume_epoch, model._resume_step))
         ),
         callbacks.SwapEMAWeights(swap_on_epoch=True),
         callbacks.EarlyStopping("loss", patience=2, min_delta=0.05, restore_best_weights=True),
     ]
-    plateau = callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=0.05, cooldown=1)
-    hooks += [plateau] if engine != "torch" else []
+
+
+def train(folder: Path, frequency: Any, engine: str) -> None:
+    """Train, and write down everything that a resumed training must have equal; on the engine, rates are lowered."""
+    import numpy as np
+
+    import convia
+    from convia import callbacks
+    from convia.callbacks.random_state import random_state
+
+    folder.mkdir(exist_ok=True)
+    convia.utils.set_random_seed(1)
+    model = network(engine)
+    resumed: list[int] = []
+    hooks = watchers(folder, frequency, model, resumed)
+    if engine != "torch":
+        hooks.append(callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=0.05, cooldown=1))
+    x = np.random.default_rng(0).normal(size=(SAMPLES, 8, 8, 1)).astype("float32")
+    y = np.eye(2, dtype="float32")[(x.mean((1, 2, 3)) > 0).astype(int)]
     history = model.fit(
         x, y, epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=hooks, validation_data=(x[:9], y[:9])
     )
