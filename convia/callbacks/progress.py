@@ -16,6 +16,8 @@ from convia.errors import explain
 
 _log = logging.getLogger("convia")
 _PLAIN_INTERVAL = 10.0  # seconds between lines in a log file
+_KEPT_INTERVAL = 1.0  # seconds between drawings in a notebook, whose file may keep them all
+_KEPT_SHARE = 0.05  # of the time so far: the longer it takes, the more seldom they are
 _DRAW_INTERVAL = 0.1  # seconds; a bar that is redrawn more often only costs time
 _ASCII = str.maketrans("━─", "=-")
 _BOLD, _GREEN, _GREY, _END = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
@@ -51,8 +53,8 @@ def _can_redraw() -> bool:
 class Progbar:
     """A progress bar with the time left, the time per step and metrics.
 
-    On a terminal and in a notebook it is redrawn in place; elsewhere it writes a line every ten seconds and one at the
-    end.
+    On a terminal and in a notebook it is redrawn in place, in a notebook more seldom, because its file may keep every
+    drawing; elsewhere it writes a line every ten seconds and one at the end.
 
     Args:
         target: the number of steps, None if unknown.
@@ -97,8 +99,10 @@ class Progbar:
         self._seen = self._drawn = self._drawn_width = 0
         self._start = monotonic()
         self._first_step: float | None = None  # when it ended; it is slower than the others
-        self._pause = interval if self._redraws else max(interval, _PLAIN_INTERVAL)
-        self._next = self._start + (0 if self._redraws else self._pause)
+        self._kept = self._redraws and not _is_terminal()
+        at_least = _KEPT_INTERVAL if self._kept else 0.0 if self._redraws else _PLAIN_INTERVAL
+        self._pause = max(interval, at_least)
+        self._next = self._start + (self._pause if at_least else 0)
 
     def due(self, current: int) -> bool:
         """Return whether ``update(current, …)`` would draw now; cheap enough to ask at every step."""
@@ -107,7 +111,8 @@ class Progbar:
             self._first_step = now
         if self.verbose != 1:
             return False
-        return now >= self._next or (self._redraws and current == self.target and current != self._drawn)
+        is_last = current == self.target and self._redraws and not self._kept
+        return now >= self._next or (is_last and current != self._drawn)
 
     def update(
         self, current: int, values: Iterable[tuple[str, Any]] | None = None, finalize: bool | None = None
@@ -128,7 +133,8 @@ class Progbar:
         step_time = self._step_time(current, now)
         if self.verbose == 1 and (finalize or self.due(current)):
             self._draw(current, now, step_time, finalize)
-            self._drawn, self._next = current, now + self._pause
+            share = _KEPT_SHARE * (now - self._start) if self._kept else 0.0
+            self._drawn, self._next = current, now + max(self._pause, share)
         elif self.verbose == 2 and finalize and self.target:
             count = f"{current:{len(str(self.target))}d}/{self.target}"
             say(f"{count} - {now - self._start:.0f}s - {self._per_unit(step_time)}{self._metrics()}")

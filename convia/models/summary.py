@@ -1,5 +1,6 @@
 """The table of a model's layers, output shapes and numbers of parameters, as Keras prints it."""
 
+import html
 import math
 import re
 import shutil
@@ -10,6 +11,7 @@ from convia import config, tree
 from convia.errors import explain
 from convia.layer import Layer
 from convia.layers import BatchNormalization
+from convia.models import notebook
 from convia.training.frozen import Flat
 
 _LEARNS = 9  # characters of the column that says what learns
@@ -49,7 +51,8 @@ def print_summary(
         batch = sum(by_batch.values())
         counts = f"{batch} by the batch's statistics, {len(by_batch) - batch} by moving averages"
         lines.append(Text(f" BatchNormalization in training: {counts}", style="bold"))
-    if print_fn is None:
+    in_notebook = print_fn is None and notebook.is_one()
+    if print_fn is None and not in_notebook:
         for line in lines:
             console.print(line)
         return
@@ -57,7 +60,26 @@ def print_summary(
         for line in lines:
             console.print(line)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", capture.get())
-    print_fn(plain)
+    if print_fn is not None:
+        print_fn(plain)
+    else:
+        notebook.display(plain, _html(table, [str(line) for line in lines if line is not table]))
+
+
+def _html(table: Any, lines: list[str]) -> str:
+    """Return the table, below its title and above what is said of the whole."""
+    title, *totals = (html.escape(line.strip()) for line in lines)
+    head = "".join(f"<th>{html.escape(str(column.header))}</th>" for column in table.columns)
+    columns = (
+        [
+            f'<td style="text-align:{column.justify};white-space:pre">{html.escape(str(cell))}</td>'
+            for cell in column.cells
+        ]
+        for column in table.columns
+    )
+    body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True))
+    whole = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<p><strong>{title}</strong></p>{whole}<p>{'<br>'.join(totals)}</p>"
 
 
 def _table(model: Any, expand: bool, show_trainable: bool, layer_range: Any, positions: Any, width: int) -> Any:

@@ -22,8 +22,9 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def notebook(monkeypatch):
-    monkeypatch.setattr(progress, "_can_redraw", lambda: True)
+def redrawn(monkeypatch):
+    monkeypatch.setattr(progress, "_is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("NO_COLOR", raising=False)
 
 
@@ -61,7 +62,7 @@ RUNS = {  # arguments, (step, values), seconds per step
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_bar_is_that_of_keras(name, clock, capsys, notebook):
+def test_bar_is_that_of_keras(name, clock, capsys, redrawn):
     arguments, steps, seconds = RUNS[name]
     own = _run(lambda: Progbar(**arguments), clock, steps, seconds, capsys)
     theirs = _run(lambda: keras.utils.Progbar(**arguments), clock, steps, seconds, capsys)
@@ -70,7 +71,7 @@ def test_bar_is_that_of_keras(name, clock, capsys, notebook):
     assert any(styles) == (name != "silent")
 
 
-def test_add_counts_on(clock, capsys, notebook):
+def test_add_counts_on(clock, capsys, redrawn):
     bar = Progbar(4)
     bar.add(1)
     clock[0] += 1
@@ -78,7 +79,7 @@ def test_add_counts_on(clock, capsys, notebook):
     assert "3/4" in _seen(capsys.readouterr().out)[-1]
 
 
-def test_a_shorter_line_covers_the_longer_one(clock, capsys, notebook):
+def test_a_shorter_line_covers_the_longer_one(clock, capsys, redrawn):
     bar = Progbar(10, stateful_metrics=["a"])
     bar.update(1, [("a", 1000.0)])
     clock[0] += 1
@@ -88,8 +89,7 @@ def test_a_shorter_line_covers_the_longer_one(clock, capsys, notebook):
     assert lines[1].endswith("1.0000   ")
 
 
-def test_a_line_longer_than_the_terminal_is_cut_until_the_end(clock, capsys, notebook, monkeypatch):
-    monkeypatch.setattr(progress, "_is_terminal", lambda: True)
+def test_a_line_longer_than_the_terminal_is_cut_until_the_end(clock, capsys, redrawn, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     bar = Progbar(2)
     metrics = [(f"metric{place}", 1.0) for place in range(9)]
@@ -101,13 +101,13 @@ def test_a_line_longer_than_the_terminal_is_cut_until_the_end(clock, capsys, not
     assert "metric8: 1.0000" in lines[1]
 
 
-def test_colours_can_be_switched_off(clock, capsys, notebook, monkeypatch):
+def test_colours_can_be_switched_off(clock, capsys, redrawn, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     Progbar(4).update(3)
     assert capsys.readouterr().out == "\r3/4 " + "━" * 15 + "─" * 5 + " 0s 0s/step"
 
 
-def test_drawing_is_due_ten_times_a_second_and_at_the_last_step(clock, capsys, notebook):
+def test_drawing_is_due_ten_times_a_second_and_at_the_last_step(clock, capsys, redrawn):
     logger = ProgbarLogger()
     logger.set_params({"verbose": 1, "epochs": 1, "steps": 1000})
     logger.on_epoch_begin(0)
@@ -120,6 +120,21 @@ def test_drawing_is_due_ten_times_a_second_and_at_the_last_step(clock, capsys, n
     assert 9 <= len(drawn) <= 12
     assert (drawn[0], drawn[-1]) == (0, 999)
     assert not logger.due(999)
+
+
+@pytest.mark.parametrize("steps, drawings", [(500, 1), (20_000, 19), (600_000, 100)])
+def test_a_notebook_keeps_few_drawings(clock, capsys, monkeypatch, steps, drawings):
+    """An epoch of half a second is one line, one of ten minutes some dozens."""
+    monkeypatch.setattr(progress, "_can_redraw", lambda: True)
+    logger = ProgbarLogger()
+    logger.set_params({"verbose": 1, "epochs": 1, "steps": steps})
+    logger.on_epoch_begin(0)
+    for step in range(steps):
+        clock[0] += 0.001
+        if logger.due(step):
+            logger.on_train_batch_end(step, {"loss": 1.0})
+    logger.on_epoch_end(0, {"loss": 1.0})
+    assert drawings * 0.8 <= capsys.readouterr().out.count("\r") <= drawings + 1
 
 
 def test_a_log_file_gets_a_line_every_ten_seconds(clock, capsys):
@@ -190,7 +205,7 @@ def test_evaluation_and_prediction_have_their_own_lines(clock, capsys):
     assert capsys.readouterr().out == f"{bar} - loss: 2.0000\n{bar}\n"
 
 
-def test_validation_is_silent_and_evaluation_after_training_is_not(clock, capsys, notebook):
+def test_validation_is_silent_and_evaluation_after_training_is_not(clock, capsys, redrawn):
     hooks = callbacks.CallbackList(add_progbar=True, verbose=1, epochs=1, steps=2)
     _fit(hooks, epochs=1)
     assert "9.0000" not in capsys.readouterr().out
