@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convia import tree
+from convia import distributed, tree
 from convia.errors import explain
 
 AUTOTUNE = -1  # as a number of threads, or of elements ahead: choose for me
@@ -42,6 +42,7 @@ class Dataset:
     ) -> None:
         self._make, self._size = make, size
         self._source: Dataset | None = None
+        self.divides = False  # whether processes that go through it together share out the work
         self.class_names = None if class_names is None else [*class_names]
 
     @staticmethod
@@ -106,7 +107,7 @@ class Dataset:
 
     def _then(self, make: Callable[[], Iterable[Any]], size: int) -> "Dataset":
         made = Dataset(make, size, self.class_names)
-        made._source = self
+        made._source, made.divides = self, self.divides
         return made
 
     def _count(self, change: Callable[[int], int]) -> int:
@@ -209,9 +210,16 @@ class Dataset:
         return self._then(make, self._count(int))
 
     def prefetch(self, buffer_size: int = AUTOTUNE) -> "Dataset":
-        """Make elements ahead in a thread of their own."""
+        """Make elements ahead in a thread of their own.
+
+        Not where processes share out the work, which they exchange step by step, and have threads for.
+        """
         size = _chosen(buffer_size, _AHEAD)
-        return self._then(lambda: _ahead(self, size), self._count(int)) if size else self
+
+        def make() -> Iterable[Any]:
+            return self if self.divides and distributed.is_together() else _ahead(self, size)
+
+        return self._then(make, self._count(int)) if size else self
 
     def shuffle(
         self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool | None = None

@@ -20,16 +20,20 @@ from convia.distributed.processes import (
     sum_of,
     sum_up,
 )
+from convia.distributed.steps import at_once, fill, is_together, together
 
 __all__ = [
     "agree",
     "align",
     "any_of_us",
+    "at_once",
     "average",
     "begin",
+    "fill",
     "gather",
     "gradients",
     "is_first",
+    "is_together",
     "join",
     "mean",
     "meet",
@@ -43,4 +47,5 @@ __all__ = [
     "size",
     "sum_of",
     "sum_up",
+    "together",
 ]

@@ -103,17 +103,23 @@ def gather(value: Any) -> list[Any]:
 
     They travel in a group of their own, so threads that prepare data do not get between the steps of a training.
     """
-    global _of_values
     if size() < 2:
         return [value]
-    join()
-    if _of_values is None:
-        _of_values = dist.new_group(backend="gloo")
     found: list[Any] = [None] * size()
-    dist.all_gather_object(found, value, group=_of_values)
+    dist.all_gather_object(found, value, group=group_of_values())
     return found
 
 
-def share(count: int) -> slice:
-    """Return which of ``count`` rows are this process's; parts differ by one row at most."""
-    return slice(count * rank() // size(), count * (rank() + 1) // size())
+def group_of_values() -> Any:
+    """Return the group of processes in which data travels; all of them have to ask for it first at the same time."""
+    global _of_values
+    if _of_values is None:
+        join()
+        _of_values = dist.new_group(backend="gloo")
+    return _of_values
+
+
+def share(count: int, place: int | None = None) -> slice:
+    """Return which of ``count`` rows are a process's, this one's unless told; parts differ by one row at most."""
+    place = rank() if place is None else place
+    return slice(count * place // size(), count * (place + 1) // size())

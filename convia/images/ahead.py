@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from convia import distributed
 from convia.images import device
 from convia.images.effects import Mixture
 
@@ -47,24 +49,33 @@ class Batch:
         read: all images as an array; or returns one by its number, which must not be changed, or an error.
         shape: of each image.
         dtype: that images are changed in.
+        divides: whether processes that ask for it together make each their rows of it, and exchange them.
     """
 
-    def __init__(self, generator: Any, order: Array, read: Read | Array, shape: tuple[int, ...], dtype: Any) -> None:
+    def __init__(
+        self, generator: Any, order: Array, read: Read | Array, shape: tuple[int, ...], dtype: Any,
+        divides: bool = False,
+    ) -> None:  # fmt: skip
         self.order, self._read, self._generator = order, read, generator
         self.pixels: Any = device.buffer((len(order), *shape), dtype)
         self.errors: dict[int, Exception] = {}  # by place in the batch
         self.mixture: Mixture | None = None
+        self._divides = divides
         self._parts: list[slice] = []
         self._tasks: list[Future[None]] = []
         pool = threads(os.getpid())
         if generator is not None and not getattr(generator, "draws_ahead", False):
+            self._divides = False  # what functions of the user's draw depends on all that was drawn before
             self._make_in_turn(pool)
             return
         self._drawn = generator.draw(shape, len(order)) if generator is not None else {}
         in_memory = isinstance(read, np.ndarray)
-        size = -(-len(order) // (_TASKS * getattr(pool, "_max_workers", 1)))
+        divided = divides and distributed.is_together()
+        self._own = own = distributed.share(len(order)) if divided else slice(0, len(order))
+        count = own.stop - own.start
+        size = -(-count // (_TASKS * getattr(pool, "_max_workers", 1)))
         size = max(1, size, _VALUES // max(math.prod(shape), 1) if in_memory else 0)
-        self._parts = [slice(k, k + size) for k in range(0, len(order), size)]
+        self._parts = [slice(k, min(k + size, own.stop)) for k in range(own.start, own.stop, size)]
         if not in_memory or len(self._parts) > 1:  # else to hand the work over would take longer than to do it
             self._tasks = [pool.submit(self._make, part) for part in self._parts]
 
@@ -109,9 +120,25 @@ class Batch:
                 self._make(part)
             else:
                 task.result()
+        self._complete()
         if not self.errors:
             return np.arange(len(self.order))
         return np.array([k for k in range(len(self.order)) if k not in self.errors], int)
+
+    def _complete(self) -> None:
+        """Get the rows that other processes have made; where they do not wait for that, make them."""
+        if not self._divides:
+            return
+        begun = self._own.stop - self._own.start
+        if not distributed.is_together():
+            rest = [slice(0, self._own.start), slice(self._own.stop, len(self.order))]
+            for part in rest if begun < len(self.order) else ():
+                self._make(part)
+            return
+        found = distributed.gather((begun, self.errors))
+        if min(count for count, _ in found) < len(self.order):
+            distributed.fill(torch.from_numpy(self.pixels))
+        self.errors = {place: error for _, errors in found for place, error in errors.items()}
 
     def cancel(self) -> None:
         """Do not begin what has not been begun."""

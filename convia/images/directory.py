@@ -5,11 +5,9 @@ import hashlib
 import math
 import os
 import warnings
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain, islice, repeat
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,14 @@ from convia import config
 from convia.errors import explain, nearest
 from convia.images.decode import decode, decode_bilinear
 from convia.images.files import UNREADABLE
+from convia.images.reading import in_turn
 from convia.images.resizing import check_interpolation, resize, resize_cropped, resize_with_pad
 from convia.pipeline import Dataset, made_of
 
 FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 ON_ERROR = ("skip", "replace", "raise")  # what may be done about files that cannot be read
 _WHO = "image_dataset_from_directory"
-_THREADS = 4
+_READ_AT_ONCE = 32  # images, where there are no batches
 _NAMED = 10  # unreadable files that a warning names
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "label_mode": ("int", "categorical", "binary", None),
@@ -188,6 +187,7 @@ class ImageDataset(Dataset):
         root: str = "",
     ) -> None:
         super().__init__(self._batches, class_names=listing.class_names)
+        self.divides = True
         self.file_paths = listing.paths
         self.batch_size, self.on_error = batch_size, on_error
         self.unreadable: dict[str, str] = {}
@@ -248,22 +248,12 @@ class ImageDataset(Dataset):
     def _images(
         self, order: Iterable[int], replaces: bool
     ) -> Generator[tuple[int, npt.NDArray[np.float32]], None, None]:
-        pool = ThreadPoolExecutor(_THREADS)
-        waiting: deque[tuple[int, Future[Any]]] = deque()
-        ahead = max(2 * (self.batch_size or 1), 2 * _THREADS)
-        try:
-            for number in chain(order, repeat(None, ahead)):
-                if number is not None:
-                    waiting.append((number, pool.submit(self._try, number)))
-                if waiting and (number is None or len(waiting) > ahead):
-                    index, future = waiting.popleft()
-                    image = self._noted(index, future.result())
-                    if image is None and replaces:
-                        index, image = self._other(index)
-                    if image is not None:
-                        yield index, image
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for number, result in in_turn(order, self._try, self.batch_size or _READ_AT_ONCE):
+            index, image = number, self._noted(number, result)
+            if image is None and replaces:
+                index, image = self._other(number)
+            if image is not None:
+                yield index, image
 
     def _try(self, index: int) -> npt.NDArray[np.float32] | Exception | None:
         """Read one file, in a thread."""
@@ -271,12 +261,12 @@ class ImageDataset(Dataset):
         try:
             return None if path in self.unreadable else self._read(path)
         except UNREADABLE as error:
-            if self.on_error == "raise":
-                raise
             return error
 
     def _noted(self, index: int, result: Any) -> npt.NDArray[np.float32] | None:
         if isinstance(result, Exception):
+            if self.on_error == "raise":
+                raise result
             self.unreadable[self.file_paths[index]] = str(result)
             return None
         image: npt.NDArray[np.float32] = result

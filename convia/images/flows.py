@@ -57,6 +57,7 @@ class FilesIterator(ImagesIterator):
     decoding: str
     sample_weight: Array | None = None
     _cache: Cache | None = None
+    _divides = True
     _modes: tuple[str | None, ...] = ("categorical", "binary", "sparse", "input", None)
 
     def _configure(self, given: dict[str, Any]) -> None:

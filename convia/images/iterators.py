@@ -183,6 +183,7 @@ class ImagesIterator(Iterator):
     dtype: Any
     _ahead: Ahead | None = None
     _is_light = False
+    _divides = False  # whether processes that share a training make each a part of every batch
 
     def _begin(self, index_array: Array) -> Batch:
         """Draw what is left to chance, and let threads make the images."""
@@ -196,7 +197,7 @@ class ImagesIterator(Iterator):
         """Begin a batch of images that are ``stored`` as one type and changed as another."""
         generator = self.image_data_generator
         if self.device is None:
-            return Batch(generator, order, read, shape, dtype)
+            return Batch(generator, order, read, shape, dtype, self._divides)
         return DeviceBatch(generator, order, read, shape, stored, where=self.device, made=self.dtype)
 
     def _mixture(self, count: int) -> Mixture | None:

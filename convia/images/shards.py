@@ -57,6 +57,7 @@ class ShardDataset(Dataset):
         batch_size: int, image_size: tuple[int, int], shuffle: int, seed: int | None, interpolation: str, on_error: str,
     ) -> None:  # fmt: skip
         super().__init__(self._batches, UNKNOWN, class_names)
+        self.divides = True
         self.shards, self.batch_size, self.on_error = shards, batch_size, on_error
         self.unreadable: dict[str, str] = {}
         self._label_mode, self._shuffle, self._seed = label_mode, shuffle, seed
@@ -64,20 +65,24 @@ class ShardDataset(Dataset):
 
     def _batches(self) -> Iterator[Any]:
         """Begin a pass; its order is drawn at once from NumPy's generator, so it comes again where that is put back."""
-        drawn = distributed.gather(int(np.random.randint(2**31)) if self._shuffle else 0)[0]
-        return self._pass(random.Random(f"{self._seed} {drawn}"))
+        drawn = int(np.random.randint(2**31)) if self._shuffle else 0
+        if not distributed.is_together():
+            return self._pass(random.Random(f"{self._seed} {drawn}"), 1, 0)
+        drawn = distributed.gather(drawn)[0]
+        return self._pass(random.Random(f"{self._seed} {drawn}"), distributed.size(), distributed.rank())
 
-    def _pass(self, chance: random.Random) -> Iterator[Any]:
+    def _pass(self, chance: random.Random, readers: int, own: int) -> Iterator[Any]:
+        """Yield batches, as one of so many processes that read; the others read the other lanes."""
         names = chance.sample(self.shards, len(self.shards)) if self._shuffle else self.shards
         count = min(_LANES, len(names))
         seeds = [chance.random() for _ in range(count)]
         lanes = [_Lane(iter(())) for _ in range(count)]
         for number, lane in enumerate(lanes):
-            if number % distributed.size() == distributed.rank():
+            if number % readers == own:
                 lane.raw = self._mixed(names[number::count], lane, random.Random(seeds[number]))
         known, steps = len(self.unreadable), 0
         try:
-            for rows in self._full(lanes):
+            for rows in self._full(lanes, readers, own):
                 steps += 1
                 yield self._batch(rows)
             if not steps:
@@ -112,18 +117,18 @@ class ShardDataset(Dataset):
                     raise
                 lane.flaws[name] = str(error) or type(error).__name__
 
-    def _full(self, lanes: list[_Lane]) -> Iterator[list[Row]]:
+    def _full(self, lanes: list[_Lane], readers: int, own: int) -> Iterator[list[Row]]:
         """Yield full batches, and what is left at the end, of samples taken from the lanes in turn."""
         alive, ready = deque(range(len(lanes))), deque[Row]()
         with ThreadPoolExecutor(_THREADS) as pool:
             while alive or ready:
                 if alive and (wanted := self.batch_size - len(ready)) > 0:
                     turns = [alive[place % len(alive)] for place in range(wanted)]
-                    here = [lane for lane in dict.fromkeys(turns) if lane % distributed.size() == distributed.rank()]
-                    own = {number: self._take(lanes[number], turns.count(number), pool) for number in here}
-                    flaws = {name: why for number in own for name, why in lanes[number].flaws.items()}
+                    here = [lane for lane in dict.fromkeys(turns) if lane % readers == own]
+                    taken = {number: self._take(lanes[number], turns.count(number), pool) for number in here}
+                    flaws = {name: why for number in taken for name, why in lanes[number].flaws.items()}
                     found: dict[int, list[Row]] = {}
-                    for part, told in distributed.gather((own, flaws)):
+                    for part, told in distributed.gather((taken, flaws)) if readers > 1 else [(taken, flaws)]:
                         found |= part
                         self.unreadable |= told
                     ended = {number for number in found if len(found[number]) < turns.count(number)}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convia import config, pipeline, tree
+from convia import config, distributed, pipeline, tree
 from convia.errors import explain
 from convia.images import Iterator as Flow
 
@@ -122,15 +122,22 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (bool, int, float, np.generic))
 
 
-def class_weights(y: Any, class_weight: Mapping[int, float], sample_weight: Any = None) -> Tensor:
+def class_weights(y: Any, class_weight: Any, sample_weight: Any = None) -> Any:
     """Return a weight per sample from its class: y holds class indices (N,) or (N, 1), or one-hot rows (N, C).
 
+    For several outputs it takes as many dicts, None for those whose classes all count alike, and returns a list.
+
     Raises:
-        ValueError: several outputs, or a class without a weight.
+        ValueError: several outputs but one dict, or a class without a weight.
     """
+    if isinstance(y, (list, tuple)) and isinstance(class_weight, (list, tuple)) and len(y) == len(class_weight):
+        given = sample_weight if isinstance(sample_weight, (list, tuple)) else [sample_weight] * len(y)
+        return [class_weights(*row) for row in zip(y, [one or {} for one in class_weight], given, strict=True)]
     if not isinstance(y, Tensor):
         raise ValueError(
-            explain("fit", "class_weight with several outputs", "a model with one output", "Use sample_weight.")
+            explain(
+                "fit", "class_weight with several outputs", "a dict for each", "Give a list of dicts, or sample_weight."
+            )
         )
     classes = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y)).long()
     size = max([int(classes.max()) if len(classes) else 0, *map(int, class_weight)]) + 1
@@ -271,7 +278,7 @@ class IterableBatches(Batches):
         if hasattr(self._source, "on_epoch_begin"):
             self._source.on_epoch_begin()
         device = config.device()
-        for batch in islice(self._raw(), self.steps):
+        for batch in islice(distributed.together(self._raw), self.steps):
             self._made_of = pipeline.files(batch)
             x, y, weight = (as_tensors(part, device) for part in unpack(batch))
             if self.watch is not None:
@@ -283,7 +290,8 @@ class IterableBatches(Batches):
         if self._tells_steps:
             self.steps = _length(self._source)  # fewer, where files turned out not to be readable
         if hasattr(self._source, "on_epoch_end"):
-            self._source.on_epoch_end()
+            with distributed.at_once():
+                self._source.on_epoch_end()
 
     def go_on_after(self, epochs: int) -> None:
         """Tell a data set whose order depends on how often it was gone through."""
@@ -316,7 +324,7 @@ class IterableBatches(Batches):
         order = np.random.permutation(length) if self._shuffle else np.arange(length)
         indices = [int(order[i % length]) for i in range(total)]
         workers = getattr(self._source, "workers", 1) or 1
-        if workers < 2:
+        if workers < 2 or (distributed.size() > 1 and isinstance(self._source, Flow)):
             yield from (self._source[index] for index in indices)
             return
         ahead = max(getattr(self._source, "max_queue_size", 10), workers)

@@ -8,6 +8,7 @@ import torch
 
 import convia as keras
 from convia import callbacks, distributed, layers
+from convia.images import decode, flows
 
 
 def same_everywhere(value):
@@ -156,6 +157,94 @@ def backups_are_written_once_and_read_by_all(folder):
     assert all(same_everywhere(weight) for weight in model.get_weights())
 
 
+def _photos(folder, count=22):
+    """Write pictures of two classes, once for all processes; one of them is damaged."""
+    keras.utils.set_random_seed(1)
+    place = folder / "photos"
+    if distributed.is_first():
+        for number in range(count):
+            path = place / "ab"[number % 2] / f"{number:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            keras.utils.save_img(path, np.full((6, 6, 1), number, "float32"), scale=False)
+        (place / "a" / "04.png").write_bytes(b"no picture")
+    distributed.meet()
+    return place
+
+
+def _sources(place, seen):
+    """Ways to go through a folder: what fit takes, and how many epochs it reads files in."""
+
+    def noting(function):
+        def noted(path, *args, **kwargs):
+            seen.append(str(path))
+            return function(path, *args, **kwargs)
+
+        return noted
+
+    def flow(prefetch=2):
+        generator = keras.preprocessing.image.ImageDataGenerator(rescale=1 / 255, rotation_range=5)
+        how = {"target_size": (6, 6), "color_mode": "grayscale", "class_mode": "sparse", "batch_size": 5}
+        return generator.flow_from_directory(place, cache=None, prefetch=prefetch, **how)
+
+    def folder(batch_size=5):
+        how = {"image_size": (6, 6), "color_mode": "grayscale", "batch_size": batch_size, "verbose": False}
+        found = keras.utils.image_dataset_from_directory(place, **how)
+        found._read = noting(found._read)
+        return found
+
+    flows.decode = noting(decode.decode)
+    return {
+        "flow": lambda: flow(0),  # else files of the next epoch are read before this one ends
+        "flow ahead": flow,
+        "folder": lambda: folder().map(lambda x, y: (x / 255, y)).prefetch(2),
+        "single": lambda: folder(None).map(lambda x, y: (x / 255, y), num_parallel_calls=2).batch(5).prefetch(2),
+    }
+
+
+def files_of_a_folder_are_read_by_one_process_each(folder):
+    place, seen = _photos(folder), []
+    model = compiled(layers.Input((6, 6, 1)), engine="torch")
+    sources = _sources(place, seen)
+    del sources["flow ahead"]
+    for kind, make in sources.items():
+        source = make()
+        for _ in range(2):
+            seen.clear()
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                model.fit(source, verbose=0)
+            read = distributed.gather([*seen])
+            whole = sorted(path for part in read for path in part)
+            damaged = str(place / "a" / "04.png")
+            assert [path for path in whole if path != damaged] == sorted(
+                str(path) for path in place.glob("*/*.png") if str(path) != damaged
+            ), kind
+            assert max(map(len, read)) - min(map(len, read)) <= 5
+        assert all(same_everywhere(weight) for weight in model.get_weights())
+    flows.decode = decode.decode
+    assert told is not None
+
+
+def one_process_may_read_a_folder_alone(folder):
+    place, seen = _photos(folder), []
+    model = compiled(layers.Input((6, 6, 1)), engine="torch")
+
+    def look(batch, logs):
+        if distributed.rank() == 1 and batch == 1:
+            assert sum(len(y) for _, y in other) == 21
+
+    for make in _sources(place, seen).values():
+        source, other = make(), _sources(place, seen)["folder"]()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            hook = callbacks.LambdaCallback(on_train_batch_end=look)
+            model.fit(source, verbose=0, callbacks=[hook], steps_per_epoch=3, epochs=2)
+            model.evaluate(source, verbose=0)
+            model.predict(source, verbose=0)
+    flows.decode = decode.decode
+    assert all(same_everywhere(weight) for weight in model.get_weights())
+
+
 RULES = [
     unseeded_weights_become_the_first_ones,
     masks_differ_and_weights_do_not,
@@ -167,6 +256,8 @@ RULES = [
     one_process_stops_all,
     a_step_of_ones_own_runs_in_every_process,
     backups_are_written_once_and_read_by_all,
+    files_of_a_folder_are_read_by_one_process_each,
+    one_process_may_read_a_folder_alone,
 ]
 
 

@@ -125,7 +125,8 @@ def test_a_killed_loader_process_ends_the_training_and_the_last_model_is_kept(tm
         check=False,
     )
     assert done.returncode == 1
-    assert re.search(r"DataLoader worker .*(killed by signal|exited unexpectedly)", done.stderr)
+    # where the process was just handing a batch over, what torch says is that of the broken connection
+    assert re.search(r"DataLoader worker .*(killed by signal|exited unexpectedly)|ConnectionResetError", done.stderr)
     assert kept(tmp_path)
 
 
