@@ -19,6 +19,7 @@ from convia.report.charts import metric_curve
 from convia.report.diagnosis import Course, Finding, diagnose
 from convia.report.judged import Judged
 from convia.report.markup import Markup, join, table, tag, thumbnail
+from convia.report.notebook import ReportPath
 from convia.texts import Say, language, speaker
 
 _EXAMPLES = 4  # images per class
@@ -126,7 +127,7 @@ def write_html(
         parts: whether to write the charts into ``report/`` beside the file, as SVG and PNG.
 
     Returns:
-        The file's path.
+        The file's path; the last value of a notebook's cell, it shows the report there.
 
     Raises:
         ValueError: a folder that is no run's, no test images, or a language that is not spoken.
@@ -141,7 +142,7 @@ def write_html(
     target.write_text(page(told), encoding="utf-8")
     if parts:
         write_parts(told, target.with_suffix(""))
-    return target
+    return ReportPath(target)
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, list[float]]]:

@@ -1,5 +1,7 @@
 """What notebooks show of models and of trainings; lent to their classes here, because pictures stand above them."""
 
+import base64
+from pathlib import Path
 from typing import Any
 
 from convia.callbacks import History
@@ -7,6 +9,17 @@ from convia.models import Model
 from convia.report.curves import learning_curves
 from convia.report.html_inside import layer_table
 from convia.report.markup import tag
+
+
+class ReportPath(type(Path())):  # type: ignore[misc]
+    """The path of a report. As the last value of a cell it shows the report itself.
+
+    It is a page of its own within the notebook's: styles stay apart, and links to its sections work.
+    """
+
+    def _repr_html_(self) -> str:
+        source = f"data:text/html;charset=utf-8;base64,{base64.b64encode(self.read_bytes()).decode()}"
+        return tag("iframe", src=source, title=self.name, style="width:100%;height:40rem;border:1px solid #8885")
 
 
 def plot(history: History) -> Any:

@@ -12,6 +12,7 @@ import pytest
 import convia as k
 from convia.report import write_html
 from convia.report.markup import Markup, table, tag, thumbnail
+from convia.report.notebook import ReportPath
 
 HOSTILE = '<script>alert("x")</script>&'
 SECTIONS = [
@@ -209,6 +210,7 @@ def test_parts_as_files(tmp_path):
     for path in (folder / "report").glob("*.svg"):
         assert ElementTree.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
     other = write_html(folder, model, images, path=tmp_path / "x.html", parts=False)
+    assert isinstance(other, ReportPath)
     assert other == tmp_path / "x.html" and not (tmp_path / "x").exists()
 
 

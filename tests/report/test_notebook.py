@@ -1,9 +1,13 @@
 """What notebooks show."""
 
+import base64
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import convia as k
+from convia.report.notebook import ReportPath
 
 
 def network():
@@ -34,3 +38,14 @@ def test_a_model_is_a_table():
 
 def test_a_model_without_weights_is_its_name():
     assert k.Sequential([k.layers.Dense(2)], name="net")._repr_html_() == "<p><strong>Sequential</strong> net</p>"
+
+
+def test_a_report_shows_itself(tmp_path):
+    path = ReportPath(tmp_path / "report.html")
+    path.write_text("<h1>¿Qué?</h1>", encoding="utf-8")
+    frame = path._repr_html_()
+    start = 'src="data:text/html;charset=utf-8;base64,'
+    assert frame.startswith("<iframe ") and 'title="report.html"' in frame
+    content = frame.partition(start)[2].partition('"')[0]
+    assert base64.b64decode(content).decode() == "<h1>¿Qué?</h1>"
+    assert path == tmp_path / "report.html" and isinstance(path, Path)
