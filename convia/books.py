@@ -4,6 +4,7 @@ Torch keeps modules and parameters by attribute name; Keras also finds layers wi
 weights from the others, and numbers them. Both see the same tensors.
 """
 
+import sys
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -64,14 +65,14 @@ class Books(nn.Module):
         name = self._name
         if name is None:
             name = auto_name(type(self).__name__)
-            object.__setattr__(self, "_name", name)
+            object.__setattr__(self, "_name", sys.intern(name))
         return name
 
     @name.setter
     def name(self, value: str | None) -> None:
         if value is not None and (not isinstance(value, str) or "/" in value):
             raise ValueError(explain(type(self).__name__, f"name={value!r}", "a text without '/'"))
-        object.__setattr__(self, "_name", value or auto_name(type(self).__name__))
+        object.__setattr__(self, "_name", sys.intern(str(value or auto_name(type(self).__name__))))
 
     @property
     def dtype(self) -> str:

@@ -186,17 +186,22 @@ def detect(source: str, folder: Path | None = None) -> str | None:
     return "keras3" if words.points(_SECOND_OR_THIRD, "third") > 0 else "keras2"
 
 
-_AXES = re.compile(r"dim_ordering|data_format")
+_AXES = re.compile(r"dim_ordering(?!\(\))|data_format")
 _CHANNELS = r"(?:1|3|(?:img_|image_|nb_|n_|num_)?channels)"
 _FIRST = re.compile(
-    rf"input_shape\s*=\s*\(\s*{_CHANNELS}\s*,\s*[^,()]+,\s*(?!{_CHANNELS}\s*\))[^,()]+\)"
+    rf"\b(?:input_|img_|image_)?(?:shape|dim)\s*=\s*\(\s*{_CHANNELS}\s*,\s*[^,()]+,\s*(?!{_CHANNELS}\s*\))[^,()]+\)"
     r"|Convolution2D\(\s*\d+\s*,\s*\d+\s*,\s*\d+\s*,\s*\d+"
 )
+_LAST = re.compile(rf"\([^,()]+,[^,()]+,\s*{_CHANNELS}\s*\)")
 
 
 def channels_first(source: str) -> bool:
-    """Whether a program of Keras 1 relies on its first default: images (channels, height, width), as in Theano."""
-    return _AXES.search(source) is None and _FIRST.search(source) is not None
+    """Whether a program of Keras 1 relies on its first default: images (channels, height, width), as in Theano.
+
+    One that asks for the order of axes may have shapes of both.
+    """
+    has_both = "image_dim_ordering()" in source and _LAST.search(source) is not None
+    return _AXES.search(source) is None and not has_both and _FIRST.search(source) is not None
 
 
 def _trees(source: str, folder: Path | None, depth: int, seen: set[Path]) -> Iterator[ast.Module]:

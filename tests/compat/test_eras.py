@@ -304,6 +304,11 @@ def test_the_extension_of_notebooks_switches_the_eras_on():
         ("model.add(Convolution2D(32, 1, 3, 3))", True),
         ("model.add(Convolution2D(32, 3, 3, input_shape=(28, 28, 1)))", False),
         ("model.add(Convolution2D(32, 3, 3, input_shape=(1, 28, 28), dim_ordering='tf'))", False),
+        ("image = Input(shape=(3, 224, 224))", True),
+        ("image = Input(shape=(224, 224, 3))", False),
+        ("axis = 1 if K.image_dim_ordering() == 'th' else -1; net(img_dim=(3, 32, 32))", True),
+        ("shape = (1, 28, 28) if K.image_dim_ordering() == 'th' else (28, 28, 1)", False),
+        ("K.set_image_dim_ordering('tf'); image = Input(shape=(3, 224, 224))", False),
     ],
 )
 def test_the_first_order_of_axes_is_read_off_shapes(line, first):

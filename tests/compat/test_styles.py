@@ -199,3 +199,73 @@ def test_the_greatest_of_nothing_loses_against_any():
         assert k.eval(k.max(k.zeros((0, 3)), axis=-1)).shape == (0,)
         layers = importlib.import_module("keras.layers")
         assert k.max(layers.Input((3,)), axis=-1).shape == (None,)
+
+
+RESULTS = {
+    "keras1": ["val_loss", "val_acc", "loss", "acc"],
+    "keras2": ["val_loss", "val_acc", "loss", "acc"],
+    "tfkeras": ["loss", "acc", "val_loss", "val_acc"],
+    "keras3": ["acc", "loss", "val_acc", "val_loss"],
+}
+
+
+@pytest.mark.parametrize("era", RESULTS)
+def test_results_come_in_the_order_of_their_era(era, capsys):
+    with programs.using(era):
+        keras = importlib.import_module("keras")
+        model = keras.models.Sequential([keras.layers.Dense(2, activation="softmax", input_shape=(3,))])
+        model.compile("sgd", "categorical_crossentropy", metrics=["acc"])
+        seen = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print("logs", list(logs)))
+        history = model.fit(np.ones((8, 3)), np.eye(2)[[0, 1] * 4], validation_split=0.25, verbose=2, callbacks=[seen])
+        assert list(history.history) == RESULTS[era]
+        shown = capsys.readouterr().out
+        assert f"logs {RESULTS[era]}" in shown
+        if era != "keras3":
+            assert [shown.index(f" {name}: ") for name in RESULTS["tfkeras"]] == sorted(
+                shown.index(f" {name}: ") for name in RESULTS["tfkeras"]
+            )
+
+
+def test_results_of_several_outputs_come_in_the_order_of_the_outputs():
+    with programs.using("tfkeras"):
+        keras = importlib.import_module("tensorflow").keras
+        inputs = keras.Input((3,))
+        outputs = [keras.layers.Dense(1, name=name)(inputs) for name in ("b", "a")]
+        model = keras.Model(inputs, outputs)
+        model.compile("sgd", "mse", metrics={"a": ["mae", "mse"], "b": "mae"})
+        expected = ["loss", "b_loss", "a_loss", "b_mae", "a_mae", "a_mse"]
+        history = model.fit(np.ones((4, 3)), [np.ones((4, 1))] * 2, verbose=0)
+        assert list(history.history) == model.metrics_names == expected
+        found = model.evaluate(np.ones((4, 3)), [np.ones((4, 1))] * 2, verbose=0, return_dict=True)
+        assert list(found) == expected
+
+
+def test_classes_weigh_per_output():
+    with programs.using("keras2"):
+        keras = importlib.import_module("keras")
+        inputs = keras.layers.Input((3,))
+        outputs = [keras.layers.Dense(1, activation="sigmoid", name=name)(inputs) for name in ("a", "b")]
+        model = keras.models.Model(inputs, outputs)
+        model.compile(keras.optimizers.SGD(0.0), "binary_crossentropy")
+        x, y = np.ones((4, 3)), [np.ones((4, 1))] * 2
+        _, a, b = model.test_on_batch(x, y)
+        assert model.train_on_batch(x, y, class_weight=[{1: 10}, None])[1:] == pytest.approx([10 * a, b])
+        assert model.train_on_batch(x, y, class_weight={"b": {1: 3}})[1:] == pytest.approx([a, 3 * b])
+        single = keras.models.Model(inputs, outputs[0])
+        single.compile(keras.optimizers.SGD(0.0), "binary_crossentropy")
+        assert single.train_on_batch(x, y[0], class_weight=[{1: 10}]) == pytest.approx(10 * a)
+        assert single.train_on_batch(x, y[0], class_weight=[{1: 10}, {}]) == pytest.approx(a)  # as if there were none
+
+
+def test_symbolic_tensors_have_sizes_with_values():
+    with programs.using("keras1"):
+        inputs = importlib.import_module("keras.layers").Input(shape=(3, 8, 8))
+        assert inputs._shape[1].value == 3
+
+
+def test_names_of_layers_are_the_same_objects_as_those_in_the_text_of_a_program():
+    with programs.using("keras2"):
+        networks = importlib.import_module("keras.applications")
+        model = networks.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
+        wanted = "block5_pool"
+        assert [layer for layer in model.layers if layer.name is wanted]

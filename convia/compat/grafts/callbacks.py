@@ -1,4 +1,8 @@
-"""Callbacks and histories of older eras: acc or accuracy, lr, checkpoints of any ending and every so many epochs."""
+"""Callbacks and histories of older eras: acc or accuracy, lr, checkpoints of any ending and every so many epochs.
+
+Results came in the order of the metrics there, the loss first; Keras 1 and 2 put those of validation before them, but
+not in the progress bar.
+"""
 
 import functools
 import math
@@ -14,6 +18,7 @@ from convia.callbacks.monitor import MonitorCallback
 from convia.compat import arguments, eras
 from convia.compat.door import from_outside, graft
 from convia.compat.report import note
+from convia.training import trainer
 
 _PAIRS = {"acc": "accuracy", **arguments.METRICS}  # short → long; either is found under the other
 _TWINS = {**_PAIRS, **{long: short for short, long in _PAIRS.items()}}
@@ -57,9 +62,34 @@ class Logs(dict[str, Any]):
 def _logs(original: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
     @functools.wraps(original)
     def plain(logs: Any) -> dict[str, Any]:
-        return Logs(original(logs))
+        found = original(logs)
+        if eras.current() not in eras.OLD:
+            return Logs(found)
+        names = [*(name for name in logs or {} if name in found), *found]
+        return Logs({name: found[name] for name in _validation_at(names, last=eras.current() not in eras.STANDALONE)})
 
     return plain
+
+
+def _validation_at(names: Any, last: bool) -> list[str]:
+    return sorted(names, key=lambda name: name.startswith("val_") == last)
+
+
+def _numbers(original: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    @functools.wraps(original)
+    def numbers(logs: Any) -> dict[str, Any]:
+        found = original(logs)
+        return {name: found[name] for name in logs if name in found} if eras.current() in eras.OLD else found
+
+    return numbers
+
+
+def _finish(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    @functools.wraps(original)
+    def finish(self: Any, logs: Any) -> None:
+        original(self, {name: logs[name] for name in _validation_at(logs, last=True)} if logs else logs)
+
+    return finish
 
 
 def _history(original: Callable[..., None]) -> Callable[..., None]:
@@ -226,6 +256,8 @@ def _graph_summary(original: Callable[[str], Any]) -> Callable[[str], Any]:
 def install() -> None:
     """Lend them."""
     graft(container, "plain_logs", _logs(container.plain_logs))
+    graft(trainer, "_numbers", _numbers(trainer._numbers))
+    graft(callbacks.ProgbarLogger, "_finish", _finish(callbacks.ProgbarLogger._finish))
     graft(container.CallbackList, "_find_watchers", _watchers(container.CallbackList._find_watchers))
     graft(container.CallbackList, "set_params", _params(container.CallbackList.set_params))
     for name in ("on_batch_begin", "on_batch_end"):

@@ -132,10 +132,18 @@ class ModelMethods:
                     break
 
 
-def _only_class_weights(given: dict[str, Any]) -> dict[str, Any]:
-    """Keras 1 and 2 looked at class weights in a dict alone, and passed over "auto" or an array."""
-    if eras.current() not in eras.STANDALONE or not isinstance(given.get("class_weight"), (str, np.ndarray)):
+def _only_class_weights(model: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Keras 1 and 2 knew class weights per output, by number or by name, and passed over what else was given."""
+    weights = given.get("class_weight")
+    if eras.current() not in eras.STANDALONE or weights is None:
         return given
+    names = getattr(model, "output_names", None) or [""]
+    if isinstance(weights, dict) and any(isinstance(key, str) for key in weights):
+        weights = [weights.get(name) for name in names]
+    if isinstance(weights, (list, tuple)) and len(names) == 1:
+        weights = weights[0] if len(weights) == 1 else None
+    if isinstance(weights, (dict, list, tuple)):
+        return {**given, "class_weight": weights}
     note("class_weight without classes")
     return {key: value for key, value in given.items() if key != "class_weight"}
 
@@ -148,7 +156,7 @@ def _outside(method: Callable[..., Any], generator: Any, given: dict[str, Any]) 
         if new:
             given.setdefault(new, value)
     _, given = accuracy.shown(method.__self__, (), given)  # type: ignore[attr-defined]
-    return method(generator, **_only_class_weights(given))
+    return method(generator, **_only_class_weights(method.__self__, given))  # type: ignore[attr-defined]
 
 
 def _samples_or_steps(generator: Any, steps: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
@@ -267,12 +275,17 @@ def _require(original: Callable[[Any], None]) -> Callable[[Any], None]:
     return require
 
 
+def _train_on_batch(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    args, kwargs = accuracy.shown(model, args, kwargs)
+    return args, _only_class_weights(model, kwargs)
+
+
 def _fit(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Note what callbacks of Keras 1 and 2 are told of the data."""
     args, kwargs = accuracy.shown(model, args, kwargs)
     if eras.current() in eras.STANDALONE:
         given = _named("x y batch_size epochs verbose callbacks validation_split validation_data", args, kwargs)
-        kwargs = _only_class_weights(kwargs)
+        kwargs = _only_class_weights(model, kwargs)
         data, validation = tree.flatten(given.get("x")), given.get("validation_data")
         count = len(data[0]) if data and isinstance(data[0], np.ndarray) else None
         if count is not None and given.get("validation_split"):
@@ -452,7 +465,7 @@ def install() -> None:
     graft(Sequential, "get_config", _get_config(Sequential.get_config))
     graft(Sequential, "from_config", _from_config(vars(Sequential)["from_config"]))
     tables = arguments.rows(arguments.METHODS)
-    also = {"fit": _fit, "predict": None}
+    also = {"fit": _fit, "predict": None, "train_on_batch": _train_on_batch}
     for method in ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch"):
         wrap(Model, method, method, tables[method], also.get(method, accuracy.shown))
     for name in ("compiled_loss", "compiled_metrics"):
