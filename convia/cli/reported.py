@@ -35,7 +35,7 @@ def reported(debug: bool, stopped: str = "Stopped. Nothing was written.") -> Ite
     except Exception as error:
         if debug or isinstance(error, (typer.Exit, typer.BadParameter)):
             raise
-        known = isinstance(error, (ValueError, OSError))
+        known = isinstance(error, (ValueError, OSError)) or "; expected " in str(error)  # worded by errors.explain
         typer.secho(f"Error: {error if known else f'{type(error).__name__}: {error}'}", fg="red", err=True)
         if not known:
             typer.echo("Run the command again with --debug for the details.", err=True)

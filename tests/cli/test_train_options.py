@@ -169,6 +169,14 @@ def test_errors(words, message):
     assert message in result.stderr
 
 
+def test_a_loss_that_is_no_number_stops_and_is_named():
+    result = run(*QUICK, "--epochs", 2, "--lr", "1e30")
+    assert result.exit_code == 1
+    assert "Error: TerminateOnNaN: received the loss nan at batch" in result.stderr
+    assert "the first layer whose output is not finite is" in result.stderr and "--debug" not in result.stderr
+    assert not Path("out").exists() and not Path(".out-backup").exists()
+
+
 def test_settings_as_toml(tmp_path):
     values = {"data": 'a "b" ü', "epochs": 3, "learning_rate": 1e-05, "check": True, "output": None}
     write_settings(tmp_path / "s.toml", values, ["convia", "train"])
