@@ -35,6 +35,13 @@ const Kernels* chosen(const std::string& name) {
     throw std::invalid_argument("unknown instruction set " + name);
 }
 
+const ByteKernels* chosen_bytes(const std::string& name) {
+#define ROW(row, isa, runs) if (name == #row && runs) return byte_kernels_##row();
+    EACH_BYTE_ISA(ROW)
+#undef ROW
+    throw std::invalid_argument("unknown kernels on bytes " + name);
+}
+
 template <class T>
 T take(const nb::dict& d, const char* key, T otherwise) {
     return d.contains(key) ? nb::cast<T>(d[key]) : otherwise;
@@ -230,6 +237,13 @@ NB_MODULE(_native, m) {
         for (const Isa& isa : supported()) names.emplace_back(isa.name, isa.kernels->lanes);
         return names;
     }, "The instruction sets of this machine for which there are kernels, the best first, with their lanes.");
+    m.def("byte_kernels", [] {
+        std::vector<std::pair<std::string, std::string>> names;
+#define ROW(row, isa, runs) if (runs) names.emplace_back(#row, #isa);
+        EACH_BYTE_ISA(ROW)
+#undef ROW
+        return names;
+    }, "The kernels on bytes that this machine can run, the best of each instruction set first, and its name.");
     m.def("peak", [](const std::string& isa) {
         double best = 0;
         for (int round = 0; round < 20; round++) best = std::max(best, chosen(isa)->peak(20000));
@@ -237,7 +251,11 @@ NB_MODULE(_native, m) {
     }, "Floating-point operations per second of one thread that only multiplies and adds in registers.");
     auto wide = nb::class_<WideNetwork>(m, "WideNetwork");
     describe(wide);
-    wide.def("finish", &WideNetwork::finish).def("run", &run_wide);
+    wide.def("finish", &WideNetwork::finish)
+        .def("run", &run_wide)
+        .def("byte_kernels", [](WideNetwork& n, const std::string& name) { n.byte_kernels = chosen_bytes(name); })
+        .def("quantum", [](WideNetwork& n, int tensor, float scale, int zero) { n.plan.quanta[tensor] = {scale, zero}; })
+        .def_prop_ro("kept", &WideNetwork::kept);
     auto network = nb::class_<Network>(m, "Network");
     describe_training(network);
     auto training = nb::class_<WideTraining>(m, "WideTraining");

@@ -42,6 +42,7 @@ static void forward(const Plan& plan, const Step& s, Block& b) {
         case Kind::sparsemax: return sparsemax_forward(plan, s, b);
         case Kind::rectifier: return rectifier_forward(plan, s, b);
         case Kind::mix: return mix_forward(plan, s, b);
+        case Kind::convert: return;  // only where there are bytes
     }
 }
 
@@ -66,6 +67,7 @@ static void backward(const Plan& plan, const Step& s, Block& b) {
         case Kind::sparsemax: return sparsemax_backward(plan, s, b);
         case Kind::rectifier: return rectifier_backward(plan, s, b);
         case Kind::mix: return mix_backward(plan, s, b);
+        case Kind::convert: return;
     }
 }
 

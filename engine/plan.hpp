@@ -10,7 +10,7 @@ namespace convia {
 using Int = std::int64_t;
 
 enum class Kind { conv, pool_max, pool_average, unary, softmax, copy, join, noise, norm_frozen, norm_stats, norm_batch,
-                  conv_transpose, prelu, penalty, norm_group, log_softmax, sparsemax, rectifier, mix };
+                  conv_transpose, prelu, penalty, norm_group, log_softmax, sparsemax, rectifier, mix, convert };
 enum class Act { linear, relu, leaky_relu, elu, selu, tanh, sigmoid, softplus, exponential, capped_relu, hard_sigmoid,
                  hard_tanh, softsign, silu, gelu, gelu_tanh, mish, hard_silu, log_sigmoid, tanh_shrink, soft_shrink,
                  hard_shrink, squareplus, sparse_plus, sparse_sigmoid, absolute, square, root, logarithm,
@@ -49,6 +49,9 @@ struct Winograd {
     std::vector<std::int32_t> taps;
 };
 
+// Bytes q stand for the numbers (q − zero) · scale; a scale of 0: the numbers themselves.
+struct Quantum { float scale = 0; std::int32_t zero = 0; };
+
 struct Rectifier { float slope = 0, threshold = 0, low = 0, most = 0; };
 
 // How one walks through the tensors of a sample, in floats: where it begins, and how far blocks of channels, planes, rows and
@@ -78,6 +81,7 @@ struct Sweep {
 struct Wide {
     struct Run { std::int32_t from, to, count; };
     bool depthwise = false;
+    bool in_bytes = false;   // reads bytes, or makes them of numbers
     Sweep forward;
     std::vector<Sweep> back;
     Int shift = 0, scale = 0;
@@ -159,6 +163,7 @@ struct Output {
 struct Plan {
     std::vector<Tensor> tensors;
     std::vector<Int> channels;  // of the tensors, where a block has L of them
+    std::vector<Quantum> quanta;  // of the tensors, there
     std::vector<Param> params;
     std::vector<Step> steps;
     std::vector<Loss> losses;
@@ -210,7 +215,7 @@ struct Block {
 struct WideKernels {
     int registers, most_blocks, most_columns, weight_blocks;
     int records, moments_of;  // numbers that a normalization keeps of a channel: per sample, and of all
-    void (*load)(const Plan&, Block&);
+    void (*load)(const Plan&, int input, Block&);
     void (*forward)(const Plan&, const Step&, Block&);
     void (*store)(const Plan&, Block&);
     void (*pack)(const Plan&, const Step&, float* packed, int part, int parts, bool forward, bool backward);
@@ -222,6 +227,14 @@ struct WideKernels {
     void (*weights)(const Plan&, const Step&, Block&);
     void (*gather)(const Tensor& wide, const float* act, const Tensor& narrow, float* to, int lane);
     void (*scatter)(const Tensor& narrow, const float* grad, int lane, const Tensor& wide, float* to);
+};
+
+// The same on bytes. `load` takes the samples of one input.
+struct ByteKernels {
+    int registers;
+    void (*load)(const Plan&, int input, Block&);
+    void (*forward)(const Plan&, const Step&, Block&);
+    void (*pack)(const Plan&, const Step&, float* packed, int part, int parts);
 };
 
 struct Kernels {
@@ -254,6 +267,12 @@ const WideKernels* wide_kernels_portable();
 const WideKernels* wide_kernels_avx2();
 const WideKernels* wide_kernels_avx512();
 const WideKernels* wide_kernels_neon();
+const ByteKernels* byte_kernels_portable();
+const ByteKernels* byte_kernels_avx2();
+const ByteKernels* byte_kernels_avx2_vnni();
+const ByteKernels* byte_kernels_avx512();
+const ByteKernels* byte_kernels_avx512_vnni();
+const ByteKernels* byte_kernels_neon();
 
 // Planes a power of two apart would fall into the same sets of the cache.
 inline Int spread(Int plane) {

@@ -116,18 +116,16 @@ static inline void each_pixel(const Tensor& t, const float* act, F f) {
             for (Int i = 0; i < t.w; i++) f(pixel++, const_cast<float*>(act) + at(t, 0, z, row) + i * L);
 }
 
-static void wide_load(const Plan& plan, Block& b) {
-    for (std::size_t k = 0; k < plan.inputs.size(); k++) {
-        const Tensor& t = plan.tensors[plan.inputs[k]];
-        Int channels = plan.channels[plan.inputs[k]], size = channels * t.d * t.h * t.w;
-        const Data::Input& input = b.data->inputs[k];
-        each_pixel(t, b.act, [&](Int pixel, float* to) {
-            Int start = b.rows[0] * size + pixel * channels;
-            for (Int c = 0; c < channels; c++)
-                to[c / L * t.cs * L + c % L] = input.bytes ? static_cast<const std::uint8_t*>(input.data)[start + c]
-                                                           : static_cast<const float*>(input.data)[start + c];
-        });
-    }
+static void wide_load(const Plan& plan, int k, Block& b) {
+    const Tensor& t = plan.tensors[plan.inputs[k]];
+    Int channels = plan.channels[plan.inputs[k]], size = channels * t.d * t.h * t.w;
+    const Data::Input& input = b.data->inputs[k];
+    each_pixel(t, b.act, [&](Int pixel, float* to) {
+        Int start = b.rows[0] * size + pixel * channels;
+        for (Int c = 0; c < channels; c++)
+            to[c / L * t.cs * L + c % L] = input.bytes ? static_cast<const std::uint8_t*>(input.data)[start + c]
+                                                       : static_cast<const float*>(input.data)[start + c];
+    });
 }
 
 static void wide_store(const Plan& plan, Block& b) {

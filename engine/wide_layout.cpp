@@ -18,6 +18,7 @@ constexpr Int WINOGRAD_BYTES = 1 << 20, FEWEST_TILES = 84, MOST_TILES = 112;
 int WideLayout::add_tensor(Int c, Int d, Int h, Int w, const Int before[3], const Int after[3]) {
     plan.tensors.push_back({tiles_of(c, kernels->lanes), d, h, w, 0, 0, 0, 0, 0, 0, 0, 0});
     plan.channels.push_back(c);
+    plan.quanta.push_back({});
     Sides sides;
     std::copy(before, before + 3, sides.before);
     std::copy(after, after + 3, sides.after);
@@ -49,7 +50,8 @@ Int WideLayout::share_memory(std::vector<Life> lives, Int Tensor::*place) {
     std::stable_sort(lives.begin(), lives.end(), [](const Life& a, const Life& b) { return a.from < b.from; });
     for (const Life& life : lives) {
         Tensor& t = plan.tensors[life.tensor];
-        Int size = t.c * t.cs, start = 0;
+        Int in_vector = is_bytes(life.tensor) ? sizeof(float) : 1;  // vectors of bytes take a quarter of the space
+        Int size = tiles_of(t.c * t.cs, in_vector), start = 0;
         std::erase_if(taken, [&](const Taken& each) { return each.until < life.from; });
         std::sort(taken.begin(), taken.end(), [](const Taken& a, const Taken& b) { return a.start < b.start; });
         for (const Taken& each : taken) {
@@ -57,7 +59,7 @@ Int WideLayout::share_memory(std::vector<Life> lives, Int Tensor::*place) {
             start = std::max(start, each.end);
         }
         taken.push_back({start, start + size, life.to});
-        t.*place = start + origin(life.tensor);
+        t.*place = start * in_vector + origin(life.tensor);
         all = std::max(all, start + size);
     }
     return all;
@@ -91,17 +93,22 @@ bool WideLayout::is_even(int tensor) const {  // nothing lies between its rows
     return t.hs == t.w && t.ds == t.h * t.w;
 }
 
-void WideLayout::cut_sweep(Sweep& sweep, bool depthwise) {
-    Int lanes = kernels->lanes, most = sweep.in.column > 2 * lanes ? 1 : kernels->wide->most_columns;
-    Int width = sweep.winograd.side ? sweep.winograd.most : std::max<Int>(sweep.w, 1);
-    Int columns = tiles_of(width, tiles_of(width, most)), registers = kernels->wide->registers;
+void WideLayout::choose_tile(Sweep& sweep, Int width, Int registers) {
+    Int most = sweep.in.column > 2 * kernels->lanes ? 1 : kernels->wide->most_columns;
+    Int columns = tiles_of(width, tiles_of(width, most));
     Int blocks = std::clamp<Int>((registers - 1) / (columns + 1), 1, kernels->wide->most_blocks);
     if (blocks == 1 && columns > 2) {  // registers are few: square tiles load least
         blocks = sweep.blocks > 1 ? 2 : 1;
         columns = std::min(columns, (registers - 1) / blocks - 1);
     }
     sweep.columns = columns;
-    sweep.tiles = depthwise ? sweep.blocks : tiles_of(sweep.blocks, blocks);
+    sweep.tiles = tiles_of(sweep.blocks, blocks);
+}
+
+void WideLayout::cut_sweep(Sweep& sweep, bool depthwise) {
+    Int lanes = kernels->lanes;
+    choose_tile(sweep, sweep.winograd.side ? sweep.winograd.most : std::max<Int>(sweep.w, 1), kernels->wide->registers);
+    if (depthwise) sweep.tiles = sweep.blocks;
     sweep.packed = plan.packed_size;
     Int side = sweep.winograd.side, each = side ? (side + 2) * (side + 2) : Int(sweep.numbers.size());
     plan.packed_size += sweep.blocks * lanes * sweep.channels * each;
@@ -157,6 +164,7 @@ void WideLayout::cut_convolution(Step& s) {
     sweep.in.plane *= s.s[0], sweep.in.row *= s.s[1], sweep.in.column *= s.s[2];
     if (s.wide.residual >= 0) s.wide.added = through(s.wide.residual, false);
     if (is_flat(s) && (s.wide.residual < 0 || is_even(s.wide.residual))) sweep.w = y.d * y.h * y.w, sweep.d = sweep.h = 1;
+    if (s.wide.in_bytes) return cut_bytes(s);
     choose_winograd(sweep, s);
     cut_sweep(sweep, s.wide.depthwise);
     s.wide.shift = plan.packed_size;
@@ -254,19 +262,20 @@ void WideLayout::find_gaps() {
 void WideLayout::clear_halo(const Block& b, int tensor, bool gradient) const {
     const Tensor& t = plan.tensors[tensor];
     const Sides& side = sides_[tensor];
-    Int lanes = kernels->lanes, bytes = lanes * sizeof(float);
+    Int lanes = kernels->lanes, size = is_bytes(tensor) ? 1 : sizeof(float), bytes = lanes * size;  // of a vector
+    int zero = is_bytes(tensor) ? plan.quanta[tensor].zero : 0;
     if (t.hs == t.w && t.ds == t.h * t.w && side.before[0] + side.after[0] == 0) return;
     for (int g = 0; g < b.group; g++)
         for (Int c = cut(t.c, b.parts, b.part); c < cut(t.c, b.parts, b.part + 1); c++)
             for (Int z = -side.before[0]; z < t.d + side.after[0]; z++)
                 for (Int y = -side.before[1]; y < t.h + side.after[1]; y++) {
-                    float* row = gradient ? b.grad + g * b.grad_apart + t.gat * lanes : b.act + g * b.apart + t.at * lanes;
-                    row += (c * t.cs + z * t.ds + y * t.hs) * lanes;
+                    auto* row = reinterpret_cast<char*>(gradient ? b.grad + g * b.grad_apart : b.act + g * b.apart);
+                    row += ((gradient ? t.gat : t.at) + c * t.cs + z * t.ds + y * t.hs) * bytes;
                     if (z < 0 || z >= t.d || y < 0 || y >= t.h) {
-                        std::memset(row - side.before[2] * lanes, 0, t.hs * bytes);
+                        std::memset(row - side.before[2] * bytes, zero, t.hs * bytes);
                     } else {
-                        std::memset(row - side.before[2] * lanes, 0, side.before[2] * bytes);
-                        std::memset(row + t.w * lanes, 0, side.after[2] * bytes);
+                        std::memset(row - side.before[2] * bytes, zero, side.before[2] * bytes);
+                        std::memset(row + t.w * bytes, zero, side.after[2] * bytes);
                     }
                 }
 }

@@ -12,6 +12,7 @@ public:
 
     Plan plan;  // copies name elements by their numbers until `finish`
     const Kernels* kernels;
+    const ByteKernels* byte_kernels = nullptr;  // where there are tensors of bytes
     int threads;
     bool profiling = false;
 
@@ -37,7 +38,10 @@ protected:
     Walk through(int tensor, bool gradient) const;
     bool is_even(int tensor) const;
     bool is_flat(const Step& s) const;
+    void choose_tile(Sweep& sweep, Int width, Int registers);
     void cut_sweep(Sweep& sweep, bool depthwise);
+    void cut_bytes(Step& s);
+    bool is_bytes(int tensor) const { return plan.quanta[tensor].scale > 0; }
     void choose_winograd(Sweep& sweep, const Step& s);
 
     Int largest_side_ = 2;  // of the tiles of results by Winograd's algorithm

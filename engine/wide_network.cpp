@@ -68,6 +68,7 @@ void WideNetwork::lay_out() {
 
 void WideNetwork::finish() {
     join_steps();
+    choose_bytes();
     find_gaps();
     lay_out();
     for (Step& s : plan.steps) {
@@ -92,6 +93,7 @@ void WideNetwork::finish() {
     for (int k = 0; k < threads; k++) {
         shares_[k].tensors = plan.tensors;
         shares_[k].params = plan.params;
+        shares_[k].quanta = plan.quanta;
         for (Tensor& t : shares_[k].tensors) {
             Int from = cut(t.c, threads, k), to = cut(t.c, threads, k + 1);
             t.at += from * t.cs;
@@ -124,7 +126,10 @@ void WideNetwork::predict(int thread, const Data& data, Int first, Int samples, 
         }
     };
     for (int in : plan.inputs) clear_halo(b, in, false);
-    each([&](Block& one) { kernels->wide->load(plan, one); });
+    each([&](Block& one) {
+        for (int i = 0; i < int(plan.inputs.size()); i++)
+            is_bytes(plan.inputs[i]) ? byte_kernels->load(plan, i, one) : kernels->wide->load(plan, i, one);
+    });
     if (together) barrier_.wait();
     for (int g = 0; g < samples; g++) {
         Block one = b;
@@ -141,7 +146,8 @@ void WideNetwork::take_steps(int thread, Block& b, std::size_t from, std::size_t
     for (std::size_t i = from; i < to; i++) {
         auto start = std::chrono::steady_clock::now();
         clear_halo(b, plan.steps[i].out, false);
-        kernels->wide->forward(plan, plan.steps[i], b);
+        const Step& s = plan.steps[i];
+        (s.wide.in_bytes ? byte_kernels->forward : kernels->wide->forward)(plan, s, b);
         if (together) barrier_.wait();
         if (profiling) memory_[thread].seconds[int(i)] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
@@ -169,14 +175,17 @@ void WideNetwork::run(const Data& data, std::uint64_t version) {
         Int wanted = std::min(apart, most);
         if (k == 0) wanted = std::max(wanted, std::min(left, most));
         if (memory_[k].size >= wanted) continue;
-        bytes_ -= memory_[k].size * size * sizeof(float);
-        memory_[k].act = allocate(wanted * size, bytes_);
+        if (memory_[k].size) bytes_ -= (memory_[k].size * size + kernels->lanes) * sizeof(float);
+        memory_[k].act = allocate(wanted * size + kernels->lanes, bytes_);  // bytes are read four pixels at a time
         memory_[k].size = wanted;
     }
     if (profiling) predicted_ += double(data.samples);
     team_.run([&](int thread) {
         if (pack) {
-            for (const Step& s : plan.steps) kernels->wide->pack(plan, s, packed_.get(), thread, threads, true, false);
+            for (const Step& s : plan.steps) {
+                if (s.wide.in_bytes) byte_kernels->pack(plan, s, packed_.get(), thread, threads);
+                else kernels->wide->pack(plan, s, packed_.get(), thread, threads, true, false);
+            }
             barrier_.wait();
         }
         for (Int i = 0; i < apart; i += most) predict(thread, data, thread * apart + i, std::min(most, apart - i), false);

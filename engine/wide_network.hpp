@@ -10,6 +10,7 @@ public:
     WideNetwork(const Kernels* kernels, int threads) : WideLayout(kernels, threads) { largest_side_ = 4; }
 
     void finish();
+    std::vector<int> kept() const;                      // the tensors that are left where steps are joined
     void run(const Data& data, std::uint64_t version);  // of the weights: kernels are packed anew where it differs
     std::vector<Timing> timings() const;                // of the runs since `profiling` was set
 
@@ -19,6 +20,10 @@ private:
     void join_steps();
     bool join_next(Step& s, std::size_t place);
     void lay_out();
+    void choose_bytes();
+    bool can_take_bytes(const Step& s) const;
+    void find_bytes();
+    void convert(int tensor, bool needs_bytes);
     std::uint64_t fingerprint(std::uint64_t version) const;
     void take_steps(int thread, Block& b, std::size_t from, std::size_t to, bool together);
     void predict(int thread, const Data& data, Int first, Int samples, bool together);

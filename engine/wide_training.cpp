@@ -296,7 +296,10 @@ void WideTraining::run_op(Op op, Block& b) {
     };
     const Step* s = plan.steps.data() + op.index;
     switch (op.pass) {
-        case Pass::load: return each([&](Block& one) { wide.load(plan, one); });
+        case Pass::load:
+            return each([&](Block& one) {
+                for (int i = 0; i < int(plan.inputs.size()); i++) wide.load(plan, i, one);
+            });
         case Pass::store: return b.data->outputs.empty() ? void() : each([&](Block& one) { wide.store(plan, one); });
         case Pass::forward: return wide.forward(plan, *s, b);
         case Pass::stats: return each([&](Block& one) { wide.stats(plan, *s, one); });

@@ -40,12 +40,14 @@ class Lowering(Builder):
             inner = getattr(layer, "graph", None)
             ins = [values[id(tensor)] for tensor in node.inputs]
             if isinstance(layer, FunctionCall):
+                self.plan.layer = layer.name
                 outs = self.function(layer, node, ins)
             elif isinstance(inner, Graph) and type(layer).__module__.startswith("convia.models"):
                 _check_call(layer, node, inner)
                 outs = self.run(inner, ins, frozen or node.kwargs.get("training") is False)
             else:
                 self.frozen = frozen or node.kwargs.get("training") is False
+                self.plan.layer = layer.name
                 outs = [self.layer(layer, node, ins)]
             values |= {id(tensor): number for tensor, number in zip(node.outputs, outs, strict=True)}
         return [values[id(tensor)] for tensor in graph.outputs]

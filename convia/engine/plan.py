@@ -4,7 +4,7 @@ A tensor of samples is (channels, depth, height, width) to the engine, whatever 
 The lists of names are the native enumerations, in their order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ KINDS = (
     "sparsemax",
     "rectifier",
     "mix",
+    "convert",
 )
 ACTS = (
     "linear",
@@ -111,6 +112,8 @@ class Plan:
     """A network: tensors by number, steps in their order."""
 
     shapes: list[Shape] = field(default_factory=list)  # channels last, without the batch
+    names: list[str] = field(default_factory=list)  # of the tensors, after the layers that make them
+    layer: str = "input"  # whose tensors are being added
     halos: list[tuple[list[int], list[int]]] = field(
         default_factory=list
     )  # zeros before and after (depth, height, width)
@@ -123,12 +126,16 @@ class Plan:
     watched: bool = False  # whether metrics want to see the predictions
     random_layers: list[Any] = field(default_factory=list)  # by the number that steps call "key"
     constrained: list[Any] = field(default_factory=list)  # weights with a constraint, which torch applies
+    narrow: str = ""  # the layer that made ``wide_cost`` infinite
     constants: list[tuple[Any, str, Tensor]] = field(default_factory=list)  # (owner, attribute, value at lowering)
+    _named: dict[str, int] = field(default_factory=dict)  # how many tensors of a layer more than one
     _costs: dict[tuple[int, int], float] = field(default_factory=dict)  # by steps and channels as lanes
 
     def tensor(self, shape: Shape) -> int:
         """Add a tensor and return its number."""
         self.shapes.append(tuple(shape))
+        same = self._named[self.layer] = self._named.get(self.layer, -1) + 1
+        self.names.append(f"{self.layer}:{same}" if same else self.layer)
         self.halos.append(([0, 0, 0], [0, 0, 0]))
         return len(self.shapes) - 1
 
@@ -181,6 +188,7 @@ class Plan:
             odd = kind == "conv" and groups > 1 and not groups == sources[0][-1] == channels
             stretched = kind == "join" and any(source[-1] != channels for source in sources)
             if kind not in _WIDE or odd or stretched or copied > _MOST_COPIED:
+                self.narrow = self.names[step["out"]].partition(":")[0]
                 return float("inf")
             if kind == "conv":
                 size = self.parameters[step["params"][0]].tensor.numel() * self._pixels(step["out"])
@@ -204,9 +212,23 @@ class Plan:
         network.finish(batch, training)
         return network
 
-    def assemble_wide(self, native: Any, isa: str, threads: int) -> Any:
-        """Make the native network for predictions with channels as lanes; ``wide_cost`` must be finite."""
+    def assemble_wide(
+        self, native: Any, isa: str, threads: int, quanta: Iterable[tuple[int, float, int]] = (), kernels: str = ""
+    ) -> Any:
+        """Make the native network for predictions with channels as lanes; ``wide_cost`` must be finite.
+
+        Args:
+            native: the compiled module.
+            isa: the instruction set.
+            threads: how many.
+            quanta: (tensor, scale, zero) of tensors that may be bytes.
+            kernels: the kernels on bytes, of the same instruction set.
+        """
         network = self._described(native.WideNetwork(isa, threads), False)
+        if kernels:
+            network.byte_kernels(kernels)
+            for quantum in quanta:
+                network.quantum(*quantum)
         network.finish()
         return network
 

@@ -1,10 +1,11 @@
-"""What a file says about a model beside its graph and weights: names of classes, what its images are, its results.
+"""What a file says about a model beside its graph and weights: classes, images, results, ranges of 8 bits.
 
 They are one JSON text: the member ``convia.json`` of a ``.keras`` archive, the attribute ``convia`` of an ``.h5`` file.
 Keras passes over both.
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -138,10 +139,24 @@ def _results(value: Any) -> dict[str, Any]:
     return value
 
 
+def ranges(value: Any) -> dict[str, tuple[float, float]]:
+    """Return the ranges of tensors by name, of a model that is computed in 8 bits.
+
+    Raises:
+        ValueError: something else than two finite numbers, the smaller one first.
+    """
+    found = {name: tuple(map(float, ends)) for name, ends in _results(value).items()}
+    for name, ends in found.items():
+        if len(ends) != 2 or not math.isfinite(ends[1] - ends[0]) or ends[0] > ends[1]:
+            raise ValueError(explain(f"ranges of {name!r}", repr(ends), "two finite numbers, the smaller one first"))
+    return found  # type: ignore[return-value]
+
+
 _PARTS: dict[str, tuple[type, Callable[[Any], Any], Callable[[Any], Any]]] = {  # name → (type, to JSON, from JSON)
     "class_names": (tuple, list, class_names),
     "preprocessing": (Preprocessing, asdict, preprocessing),
     "results": (dict, dict, _results),
+    "ranges": (dict, dict, ranges),
 }
 
 
@@ -169,7 +184,7 @@ def _number(value: Any) -> float | None:
 def as_text(model: Any) -> str | None:
     """Return what is known of a model as JSON, None if nothing is."""
     values = {name: getattr(model, name, None) for name in ("class_names", "preprocessing")}
-    values["results"] = results(model)
+    values["results"], values["ranges"] = results(model), vars(model).get("_ranges")
     known = {
         name: write(values[name])
         for name, (kind, write, _) in _PARTS.items()
@@ -193,7 +208,18 @@ def read(who: str, model: Any, text: str | bytes | None) -> None:
         what = f"{MEMBER!r} that cannot be used ({error})"
         raise BadFileError(explain(who, what, "what convia writes there", "Save the model again.")) from error
     for name, value in found.items():
-        vars(model)["_results" if name == "results" else name] = value
+        vars(model)[f"_{name}" if name in ("results", "ranges") else name] = value
 
 
-__all__ = ["ATTRIBUTE", "MEMBER", "Kept", "Preprocessing", "as_text", "class_names", "preprocessing", "read", "results"]
+__all__ = [
+    "ATTRIBUTE",
+    "MEMBER",
+    "Kept",
+    "Preprocessing",
+    "as_text",
+    "class_names",
+    "preprocessing",
+    "ranges",
+    "read",
+    "results",
+]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from convia import config, distributed, distribution, engine
-from convia.engine import Plan, Unsupported
+from convia.engine import Plan, Unsupported, quantization
 from convia.engine.plan import KINDS
 from convia.errors import explain
 from convia.training import shared
@@ -28,7 +28,7 @@ _STEP = 1.5  # times as long does a step take with channels as lanes, other thin
 _PACKED = 45  # multiplications that take as long as laying out a weight that learns for such a step
 _TOGETHER = 1.2  # times as long do threads take that share a sample
 _WORK = {"train": "training", "test": "measuring", "predict": "predictions"}
-TRAIN, TEST, PREDICT, WIDE = range(4)  # what a network is for; WIDE predicts, with channels as lanes
+TRAIN, TEST, PREDICT, WIDE, INT8 = range(5)  # what a network is for; WIDE and INT8 predict, with channels as lanes
 
 
 @dataclass
@@ -94,7 +94,10 @@ def describe(model: Any) -> str:
         return f"torch: {reasons['predict']}"
     count, processes = engine.threads(), distributed.size()
     others = f", {processes} processes" if processes > 1 else ""
-    native = f"native ({engine.instruction_set()}, {count} thread{'s' * (count > 1)}{others})"
+    kernels = engine.instruction_set()
+    if ranges(model) is not None:
+        kernels = f"int8, {quantization.kernels(engine.native(), kernels)}"
+    native = f"native ({kernels}, {count} thread{'s' * (count > 1)}{others})"
     last = {mode: reason for mode, reason in _left.get(model, {}).items() if mode not in reasons}
     never = [f"{_WORK[mode]} by torch: {reason}" for mode, reason in reasons.items()]
     return "; ".join([native, *never, *(f"last {_WORK[mode]} by torch: {reason}" for mode, reason in last.items())])
@@ -151,10 +154,19 @@ def _is_ours(method: Any) -> bool:
 
 
 def attempt(model: Any, mode: str, work: Callable[[], T]) -> T | None:
-    """Return None for what the engine cannot do ("train", "test", "predict"), or say so where it was asked for."""
+    """Return None for what the engine cannot do ("train", "test", "predict"), or say so where it was asked for.
+
+    Of a quantized model the engine predicts, and torch goes on from there.
+    """
+    if ranges(model) is not None and mode != "predict":
+        return None
     try:
         done = work()
     except Unsupported as error:
+        if ranges(model) is not None:
+            remedy = "Call quantize('float32') to go back to floats."
+            who, expected = f"predictions of {model.name!r} in int8", "what the engine knows"
+            raise ValueError(explain(who, str(error), expected, remedy)) from None
         if _choice(model) != "native":
             _left.setdefault(model, {})[mode] = str(error)
             return None
@@ -224,6 +236,10 @@ def _key(model: Any, mode: int) -> tuple[list[Any], tuple[Any, ...]]:
 def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode: int) -> Ready:
     native, isa, threads = engine.native(), engine.instruction_set(), engine.threads()
     held = model.graph, model.objective
+    found = ranges(model)
+    if mode == INT8 and found is not None:
+        plan = _plan_to_predict(model, key)
+        return Ready(key, batch, plan, partial(_in_bytes(plan, found), native, isa, threads), _wide_cost, held, True)
     if mode in (PREDICT, WIDE):
         plan, wide = _plan_to_predict(model, key), mode == WIDE
         assemble = plan.assemble_wide if wide else partial(plan.assemble, batch=batch, training=False)
@@ -250,9 +266,38 @@ def _plan_to_predict(model: Any, key: tuple[Any, ...]) -> Plan:
     return before[1]
 
 
+def ranges(model: Any) -> quantization.Ranges | None:
+    """Return the ranges of the tensors of a model that is computed in 8 bits, None where it is not."""
+    found: quantization.Ranges | None = vars(model).get("_ranges")
+    return found
+
+
+def set_ranges(model: Any, found: quantization.Ranges | None) -> None:
+    """Let a model be computed in 8 bits from now on, or in floats."""
+    vars(model)["_ranges"] = found
+    networks.get(model, {}).pop(INT8, None)
+
+
+def require_wide(plan: Plan) -> None:
+    """Raise Unsupported, with the layer's name, for what is not there with channels as lanes."""
+    if plan.wide_cost(_lanes()) == math.inf:
+        raise Unsupported(f"layer {plan.narrow!r} is not supported with channels as lanes")
+
+
+def _in_bytes(plan: Plan, ranges: quantization.Ranges) -> Callable[..., Any]:
+    require_wide(plan)
+    unknown = sorted(ranges.keys() - set(plan.names))
+    if unknown:
+        raise Unsupported(f"ranges of {unknown[0]!r}, which the model does not have")
+    kernels = quantization.kernels(engine.native(), engine.instruction_set())
+    return partial(plan.assemble_wide, quanta=quantization.quanta(plan, ranges), kernels=kernels)
+
+
 def to_predict(model: Any, samples: int) -> Ready:
     """Return the network for predictions of so many samples, in the layout that is quicker for them."""
     learned, key = _key(model, PREDICT)
+    if ranges(model) is not None:
+        return _prepared(model, 1, INT8, learned, key)
     plan: Plan = _unless_refused(model, PREDICT, key, lambda: _plan_to_predict(model, key))
     threads, lanes = engine.threads(), _lanes()
     wide = _wide_cost(plan, samples, lanes, threads)

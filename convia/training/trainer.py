@@ -23,6 +23,7 @@ from convia.training import (
     memory,
     native,
     plans,
+    quantized,
     sharing,
 )
 from convia.training.compiled import Compiled
@@ -66,6 +67,10 @@ class Trainer(Compiled):
 
     def _outputs(self, x: Any, training: bool) -> Any:
         """Call the model on a batch: from a recording where that is quicker, and each process on its rows."""
+        if plans.ranges(self) is not None:
+            if training:
+                quantized.refuse_training(self, "training")
+            return native.outputs(self, x)
         if training not in self._recorders:
             self._recorders[training] = cuda_graphs.Recorder(self, training)
         found = self._recorders[training](self, x)
@@ -158,6 +163,7 @@ class Trainer(Compiled):
                 not finite.
         """
         self._require_compiled("fit")
+        quantized.refuse_training(self, "fit")
         distributed.begin()
         advice.look_at_trainable(self)
         epochs = _at_most(epochs, config.max_epochs())
@@ -410,6 +416,7 @@ class Trainer(Compiled):
     ) -> Any:
         """Learn from one batch and return its loss and metrics."""
         self._require_compiled("train_on_batch")
+        quantized.refuse_training(self, "train_on_batch")
         x, y, weight = self._one_batch(x, y, sample_weight)
         self.reset_metrics()
         if class_weight:
