@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from convia.cli.opened import model_path
+from convia.cli.quantized import quantized
 from convia.cli.reported import Debug, reported
 from convia.errors import explain
 from convia.export import Converted, convert
@@ -23,6 +24,8 @@ convia convert architecture.json model.keras --weights model.weights.h5
 convia convert model.keras weights.safetensors
 
 convia convert old.h5 model.pt2 --image-size 64
+
+convia convert runs/photos quick.keras --int8 photos
 
 
 [bold]IN[/bold] is a .keras, .h5 or .hdf5 file of any version of Keras, or an architecture (.json) with --weights, or
@@ -51,10 +54,21 @@ def convert_command(
     ] = None,
     opset: Annotated[int | None, typer.Option(help="Version of ONNX's operators.")] = None,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Run both files on random inputs.")] = True,
+    int8: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Let the CPU engine compute in 8 bits, in ranges that the images of FOLDER show (a folder per class); "
+            "print what accuracy is lost. OUT ends in .keras or .h5.",
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
-    """Write a model in another format: between the versions of Keras, for ONNX, OpenVINO, PyTorch."""
+    """Write a model in another format: between the versions of Keras, for ONNX, OpenVINO, PyTorch; in 8 bits."""
     with reported(debug):
+        if int8 is not None:
+            typer.echo(quantized(source, target, int8))
+            return
         given = {"opset_version": opset, "image_size": image_size}
         options = {name: value for name, value in given.items() if value is not None}
         if image_size is not None and image_size < 1:

@@ -66,7 +66,7 @@ def evaluate_command(
         if batch_size < 1:
             raise ValueError(explain("--batch-size", batch_size, "a whole number ≥ 1"))
         opened = open_model(model, class_names, image_size, rescale, preprocess)
-        paths, labels, names = _files(opened, folder, part, follow_links)
+        paths, labels, names = labelled_files(opened, folder, part, follow_links)
         facts = evaluate(opened, paths, labels, names, batch_size, Path(output) if output else None)
         facts = {"model": model, "folder": folder} | facts
         if output:
@@ -80,7 +80,9 @@ def evaluate_command(
     raise typer.Exit(UNREAD if facts["unreadable"] else 0)
 
 
-def _files(opened: Opened, folder: str, part: str | None, follow_links: bool) -> tuple[list[str], Arrays, list[str]]:
+def labelled_files(
+    opened: Opened, folder: str, part: str | None, follow_links: bool
+) -> tuple[list[str], Arrays, list[str]]:
     """Return files, the numbers of their classes among the model's, and the names of all of the model's classes.
 
     Raises:

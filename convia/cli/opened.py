@@ -19,6 +19,7 @@ from convia.errors import explain, nearest
 from convia.images.files import UNREADABLE, img_to_array, load_img
 from convia.saving import load_model
 from convia.saving.kept import Preprocessing
+from convia.training import plans
 
 Arrays = npt.NDArray[Any]
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -102,7 +103,7 @@ class Opened:
     def walk(self, paths: Sequence[str], batch_size: int) -> Iterator[tuple[str, Arrays | None, Exception | None]]:
         """Read and predict files batch by batch; yield file, row of probabilities, and the error of unreadable ones."""
         before = config.engine()
-        if len(paths) <= batch_size and before == "auto":
+        if len(paths) <= batch_size and before == "auto" and plans.ranges(self.model) is None:
             config.set_engine("torch")  # for a single batch, to make a plan for the engine takes longer than it saves
         try:
             for start in range(0, len(paths), batch_size):
