@@ -1,11 +1,11 @@
 """Weights that processes share out while a model is trained, measured or asked: where the distribution says so."""
 
+import importlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from convia import distributed, distribution
-from convia.distributed.sharded import Shares
 from convia.errors import explain
 
 _quiet = object.__setattr__
@@ -32,7 +32,7 @@ def shared_out(model: Any, own_step: bool) -> Iterator[None]:
         raise ValueError(explain(who, received, "a built model that is trained by compile's loss", remedy))
     distributed.join()
     distributed.align(model)
-    shares = Shares(model, chosen)
+    shares = importlib.import_module("convia.distributed.sharded").Shares(model, chosen)  # by name: slow, seldom needed
     _quiet(model, "_shares", shares)
     _quiet(model, "_learned", None)
     yield
