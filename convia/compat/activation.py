@@ -32,6 +32,8 @@ def deactivate() -> None:
     tensors = sys.modules.get("convia.compat.tensorflow.tensors")
     if tensors is not None:
         tensors.deactivate()
+    if "convia.compat.names.flags" in sys.modules:
+        sys.modules["convia.compat.names.flags"].reset()
     ungraft()
     _ready.clear()
     eras.set_era(None)

@@ -176,3 +176,10 @@ def test_a_training_ends_in_time():
     model.compile("sgd", "mse")
     history = model.fit(np.ones((4, 2)), np.ones(4), epochs=5, verbose=0, callbacks=[callbacks.TimeStopping(0)])
     assert len(history.epoch) == 1
+
+
+def test_the_learning_rate_may_be_called_lr():
+    for optimizer in (optimizers.RectifiedAdam(lr=0.25), optimizers.AdamW(weight_decay=1e-4, lr=0.25)):
+        assert float(optimizer.learning_rate) == 0.25
+    with pytest.raises(ValueError, match="the unknown argument rate=1"):
+        optimizers.RectifiedAdam(rate=1)

@@ -58,6 +58,11 @@ class RectifiedAdam(optimizers.Adam):
     warmup_proportion: float = 0.1
     min_lr: float = 0.0
 
+    def _accept(self, extra: dict[str, Any]) -> None:
+        if "lr" in extra:
+            self.learning_rate = extra.pop("lr")
+        super()._accept(extra)
+
     def _warmed(self, rate: float) -> float:
         if not self.total_steps:
             return rate

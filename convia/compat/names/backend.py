@@ -89,6 +89,14 @@ def Variable(value: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N802
     return K.variable(value, *args, **kwargs) if not isinstance(value, _Variable) else value
 
 
+def ctc_label_dense_to_sparse(labels: Any, label_lengths: Any) -> Any:
+    """Return rows of labels (N, steps), each as long as its length says, as a sparse tensor."""
+    sparse = importlib.import_module("convia.compat.tensorflow.sparse")
+    labels, lengths = ops.convert_to_tensor(labels), ops.convert_to_tensor(label_lengths).reshape(-1, 1)
+    places = (torch.arange(labels.shape[1]) < lengths).nonzero()
+    return sparse.SparseTensor(places, labels[tuple(places.T)], tuple(labels.shape))
+
+
 def is_tensor(x: Any) -> bool:
     """Whether a value is a tensor, with numbers or symbolic."""
     return isinstance(x, (torch.Tensor, KerasTensor))
@@ -270,6 +278,7 @@ __all__ = [
     "control_dependencies",
     "control_flow_ops",
     "ctc",
+    "ctc_label_dense_to_sparse",
     "functional_ops",
     "get_graph",
     "get_session",

@@ -31,6 +31,7 @@ from convia.compat.tensorflow import picking as _picking
 from convia.compat.tensorflow import randomness as _randomness
 from convia.compat.tensorflow import replicas as _replicas
 from convia.compat.tensorflow import shapes as _shapes
+from convia.compat.tensorflow import sparse as _sparse
 from convia.compat.tensorflow import strings as _strings
 from convia.compat.tensorflow import summary as _summary
 from convia.compat.tensorflow import tape as _tape
@@ -140,7 +141,7 @@ def _top() -> dict[str, Any]:
         "Module": _variables.Module,
         "RaggedTensor": _extras.RAGGED_TENSOR,
         "RaggedTensorSpec": _extras.RAGGED_SPEC,
-        "SparseTensor": _extras.SPARSE_TENSOR,
+        "SparseTensor": _sparse.SparseTensor,
         "Tensor": _tensors.AnyTensor,
         "TensorArray": _tensor_array.TensorArray,
         "TensorShape": _shapes.TensorShape,
@@ -152,6 +153,7 @@ def _top() -> dict[str, Any]:
         "custom_gradient": _tape.custom_gradient,
         "depth_to_space": _nn.NN["depth_to_space"],
         "device": _control.block,
+        "edit_distance": _sparse.edit_distance,
         "executing_eagerly": lambda: not _graphs.in_use(),
         "get_logger": _v1.get_logger,
         "gradients": _v1.gradients,

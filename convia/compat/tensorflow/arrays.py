@@ -13,6 +13,7 @@ from convia.backend.symbols import constant as filled
 from convia.compat.tensorflow import math as maths
 from convia.compat.tensorflow.door import api, axes, given, number, numbers, place, torch_dtype, tracing
 from convia.compat.tensorflow.shapes import TensorShape
+from convia.compat.tensorflow.sparse import SparseTensor
 from convia.compat.tensorflow.texts import StringTensor
 from convia.errors import explain
 from convia.symbolic import KerasTensor
@@ -36,6 +37,8 @@ def constant(value: Any, dtype: Any = None, shape: Any = None) -> Any:
 @api(record=())
 def cast(x: Any, dtype: Any) -> Any:
     """Return x in another type; fractions are cut off for whole numbers."""
+    if isinstance(x, SparseTensor):
+        return x.with_values(given(x.values, dtype))
     return ops.cast(given(x), torch_dtype(dtype))
 
 

@@ -15,6 +15,7 @@ from convia.compat.tensorflow import control
 from convia.compat.tensorflow.door import api, given, numbers
 from convia.compat.tensorflow.inner import PYTHON
 from convia.compat.tensorflow.names import Namespace
+from convia.compat.tensorflow.sparse import SPARSE
 from convia.compat.tensorflow.texts import StringTensor
 from convia.errors import explain
 from convia.models import Model
@@ -83,7 +84,6 @@ _SAVED = {
     "save": _save_model,
 }
 _RAGGED = "There are no ragged tensors here; fill rows up to one length, as keras.utils.pad_sequences does."
-_SPARSE = "There are no sparse tensors here; use dense ones."
 
 
 def _class(who: str, remedy: str, *methods: str) -> Any:
@@ -99,7 +99,6 @@ _LITE_NAMES: dict[str, Any] = {
 }
 RAGGED_TENSOR = _class("tf.RaggedTensor", _RAGGED, "from_tensor", "from_row_splits", "from_row_lengths")
 RAGGED_SPEC = _class("tf.RaggedTensorSpec", _RAGGED)
-SPARSE_TENSOR = _class("tf.SparseTensor", _SPARSE)
 INITIALIZERS: dict[str, Any] = {
     "constant_initializer": initializers.Constant,
     "ones_initializer": initializers.Ones,
@@ -157,11 +156,9 @@ EXTRAS: dict[str, Any] = {
         "ragged", {"constant": _refused("tf.ragged.constant", _RAGGED), "stack": _refused("tf.ragged.stack", _RAGGED)}
     ),
     "saved_model": _space("saved_model", _SAVED),
-    "sparse": _space(
-        "sparse", {"to_dense": lambda sp_input, default_value=None, name=None: sp_input, "SparseTensor": SPARSE_TENSOR}
-    ),
+    "sparse": _space("sparse", SPARSE),
     "sysconfig": _space("sysconfig", {"get_build_info": lambda: {"is_cuda_build": torch.version.cuda is not None}}),
     "version": _space("version", {"VERSION": "2.15.1", "GIT_VERSION": "v2.15.1"}),
 }
 NUMPY = {name: getattr(ops.numpy, name) for name in vars(ops.numpy)["__all__"]}
-__all__ = ["EXTRAS", "INITIALIZERS", "NUMPY", "RAGGED_SPEC", "RAGGED_TENSOR", "SPARSE_TENSOR", "make_tensor_proto"]
+__all__ = ["EXTRAS", "INITIALIZERS", "NUMPY", "RAGGED_SPEC", "RAGGED_TENSOR", "make_tensor_proto"]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from convia import tree
 from convia.compat import busy
+from convia.compat.tensorflow import thaw
 from convia.compat.tensorflow.door import given
 from convia.errors import explain
 from convia.layer import _call
@@ -59,12 +60,14 @@ class GradientTape:
         torch.set_grad_enabled(True)
         _recording.append(self)
         busy.begin()
+        thaw.begin()
         _unused.add(self)
         return self
 
     def __exit__(self, *error: Any) -> None:
         _recording.remove(self)
         busy.end()
+        thaw.end()
         torch.set_grad_enabled(self._modes.pop())
 
     def watch(self, tensor: Any) -> None:
@@ -116,7 +119,8 @@ class GradientTape:
         flat = tree.flatten(sources)
         weights = tree.flatten(output_gradients) if output_gradients is not None else None
         targets = [leaf for leaf in tree.flatten(target) if isinstance(leaf, Tensor)]
-        found = self._derivatives(targets, flat, weights)
+        with thaw.differentiable(flat):
+            found = self._derivatives(targets, flat, weights)
         if UnconnectedGradients(getattr(unconnected_gradients, "value", unconnected_gradients)).value == "zero":
             found = [torch.zeros_like(s) if g is None else g for s, g in zip(flat, found, strict=True)]
         self._finish(targets)

@@ -10,12 +10,15 @@ import numpy as np
 import torch
 
 from convia import backend, config, tree
+from convia.compat.names import flags
 from convia.compat.sizes import Dimension
 from convia.compat.tensorflow import arrays, graphs, math, picking, randomness, v1_scopes
 from convia.compat.tensorflow.control import block
 from convia.compat.tensorflow.door import api, given, is_symbolic, torch_dtype
 from convia.compat.tensorflow.files import OLD_GFILE
+from convia.compat.tensorflow.names import Namespace
 from convia.compat.tensorflow.overrides import REGISTRY, gradient_override_map, register_gradient
+from convia.compat.tensorflow.sparse import to_dense
 from convia.compat.tensorflow.texts import StringTensor
 from convia.compat.tensorflow.v1_files import Saver, import_meta_graph
 from convia.compat.tensorflow.v1_layers import LAYERS
@@ -289,6 +292,7 @@ ONLY_OLD: dict[str, Any] = {  # names of TensorFlow 1; programs of its time find
     "placeholder": placeholder,
     "placeholder_with_default": placeholder_with_default,
     "reset_default_graph": reset_default_graph,
+    "sparse_tensor_to_dense": to_dense,
     "tables_initializer": no_op,
     "to_float": arrays.to_float,
     "to_int32": arrays.to_int32,
@@ -312,8 +316,11 @@ def _train() -> dict[str, Any]:
 
 
 OLD_TRAIN = _train()
-OLD_SPACES = {
+_FLAGS = {name: getattr(flags, name) for name in flags.__all__ if name not in ("Flags", "reset", "run")}
+OLD_SPACES: dict[str, dict[str, Any]] = {
+    "app": {"flags": Namespace("tensorflow.app.flags", "tf.app.flags", _FLAGS), "run": flags.run},
     "estimator": {"ModeKeys": ModeKeys},
+    "flags": _FLAGS,
     "gfile": OLD_GFILE,
     "layers": LAYERS,
     "logging": LOGGING,

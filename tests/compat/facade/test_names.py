@@ -256,7 +256,7 @@ def test_missing_names(owner, name, says):
         (lambda: tf.saved_model.save(None, "x"), NotImplementedError, "model.save"),
         (lambda: tf.lite.TFLiteConverter.from_keras_model(None), NotImplementedError, "ONNX"),
         (lambda: tf.ragged.constant([[1]]), NotImplementedError, "ragged"),
-        (lambda: tf.SparseTensor([], [], []), NotImplementedError, "sparse"),
+        (lambda: tf.SparseTensor([], [], []), ValueError, "SparseTensor"),
         (tf.train.Coordinator, NotImplementedError, "tf.data"),
         (lambda: tf.matmul([1.0], [1.0]), ValueError, "tf.tensordot"),
         (lambda: tf.split(tf.ones(5), 2), ValueError, "divides the size"),

@@ -154,3 +154,31 @@ def test_functions_outside_tapes_record_nothing():
         y = tf.reduce_sum(infer(tf.ones((1, 3))))
     assert tape.gradient(y, layer.trainable_variables)[0] is not None
     assert torch.is_grad_enabled()
+
+
+def test_frozen_layers_record_within_tapes_as_in_tensorflow():
+    maker, judge = (keras.Sequential([keras.layers.Dense(3), keras.layers.Dense(2)]) for _ in range(2))
+    noise, real = tf.random.normal((4, 2)), tf.random.normal((4, 2))
+    for model in (maker, judge):
+        model.build((None, 2))
+
+    def losses(freezes):
+        with tf.GradientTape(persistent=True) as tape:
+            judge.trainable = not freezes
+            fake = tf.reduce_sum(judge(maker(noise)) ** 2)
+            judge.trainable = True
+            both = fake + tf.reduce_sum(judge(real) ** 3)
+        return tape, fake, both
+
+    (tape, fake, both), (other, _, same) = losses(True), losses(False)
+    assert all(gradient is not None for gradient in tape.gradient(fake, maker.trainable_variables))
+    for found, wanted in zip(
+        *(t.gradient(y, judge.trainable_variables) for t, y in ((tape, both), (other, same))), strict=True
+    ):
+        np.testing.assert_allclose(found, wanted)
+    judge.trainable = False
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(judge(real))
+    assert not judge.trainable_variables and all(g is not None for g in tape.gradient(loss, judge.weights))
+    assert not any(weight.requires_grad for weight in judge.weights)
+    assert not judge(real).requires_grad
