@@ -4,6 +4,7 @@ import importlib
 
 import numpy as np
 import pytest
+import torch
 
 from convia.compat import programs
 
@@ -269,3 +270,42 @@ def test_names_of_layers_are_the_same_objects_as_those_in_the_text_of_a_program(
         model = networks.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
         wanted = "block5_pool"
         assert [layer for layer in model.layers if layer.name is wanted]
+
+
+# What TensorFlow 2.15 prints
+PRINTED = {
+    "tf.constant([1, 2])": "tf.Tensor([1 2], shape=(2,), dtype=int32)",
+    "tf.constant(1.5)": "tf.Tensor(1.5, shape=(), dtype=float32)",
+    "tf.constant([[1.0, 2.0], [3, 4]])": "tf.Tensor(\n[[1. 2.]\n [3. 4.]], shape=(2, 2), dtype=float32)",
+    "[tf.constant(1)]": "[<tf.Tensor: shape=(), dtype=int32, numpy=1>]",
+    "repr(tf.constant([[1.0, 2.0]]))": "<tf.Tensor: shape=(1, 2), dtype=float32, numpy=array([[1., 2.]], dtype=float32)>",
+    "tf.Variable(3.0)": "<tf.Variable 'Variable:0' shape=() dtype=float32, numpy=3.0>",
+    "'%s %.3f %d' % (tf.constant(0.5), tf.constant(0.5), tf.constant(3))":
+        "tf.Tensor(0.5, shape=(), dtype=float32) 0.500 3",
+    "f'{tf.constant(0.5)} {tf.constant(0.5):.2f} {tf.constant([1, 2])}'": "0.5 0.50 [1 2]",
+    "tf.keras.layers.Dense(2, name='d')(tf.keras.Input((3,))).__repr__()":
+        "<KerasTensor: shape=(None, 2) dtype=float32 (created by layer 'd')>",
+    "built.bias":
+        "<tf.Variable 'built/bias:0' shape=(2,) dtype=float32, numpy=array([0., 0.], dtype=float32)>",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", PRINTED)
+def test_tensors_are_printed_as_tensorflow_did(expression):
+    with programs.using("tfkeras"):
+        tf = importlib.import_module("tensorflow")
+        built = tf.keras.layers.Dense(2, name="built")
+        built.build((None, 3))
+        assert str(eval(expression, {"tf": tf, "built": built})) == PRINTED[expression]
+    assert str(torch.ones(1)) == "tensor([1.])"
+
+
+def test_sequential_models_name_their_inputs_after_their_first_layer():
+    with programs.using("tfkeras"):
+        keras = importlib.import_module("tensorflow").keras
+        model = keras.Sequential([keras.layers.Conv2D(2, 3, input_shape=(8, 8, 1), name="first")])
+        assert model.input_names == ["first_input"] and keras.Input((3,)).name == "input_1"
+        built = keras.Sequential([keras.layers.Dense(2)])
+        built.build((None, 3))
+        assert built.input_names == ["dense_input"]
+        assert keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).input_names == ["input_2"]

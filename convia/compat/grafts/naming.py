@@ -1,5 +1,6 @@
 """Names as each era gave them: ``conv2d_1`` first in Keras 2, ``convolution2d_1`` in Keras 1, ``dense/kernel:0``."""
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from convia import naming
 from convia.books import Books
 from convia.compat import eras
 from convia.compat.door import from_outside, graft
+from convia.layer import Layer
+from convia.models import sequential
 from convia.variable import Variable
 
 _RENAMED = {"InputLayer": "input", "Functional": "model", "Model": "model"}
@@ -16,6 +19,7 @@ _MERGES = dict.fromkeys(("Add", "Multiply", "Concatenate", "Average", "Maximum",
 _KERAS1 = _MERGES | {f"Conv{rank}D": f"convolution{rank}d" for rank in (1, 2, 3)} | {
     "Conv2DTranspose": "deconvolution2d", "SeparableConv2D": "separableconvolution2d"
 }  # fmt: skip
+_firsts: list[str] = []  # the first layer of each Sequential that is at work on its layers
 _WEIGHTS = {
     "kernel": "W",
     "bias": "b",
@@ -66,8 +70,36 @@ def _of_variable(original: Any) -> property:
     return property(get, original.fset, doc=original.__doc__)
 
 
+def _first(original: Callable[..., None]) -> Callable[..., None]:
+    """The input of a Sequential model was named after its first layer: ``conv2d_input``."""
+
+    @functools.wraps(original)
+    def call(self: Any, *args: Any) -> None:
+        layers = [*self._stack, *args]
+        _firsts.append(layers[0].name if layers and isinstance(layers[0], Layer) else "")
+        try:
+            original(self, *args)
+        finally:
+            _firsts.pop()
+
+    return call
+
+
+def _input(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def made(*args: Any, **kwargs: Any) -> Any:
+        if _firsts and _firsts[-1] and eras.current() in eras.OLD:
+            kwargs.setdefault("name", f"{_firsts[-1]}_input")
+        return original(*args, **kwargs)
+
+    return made
+
+
 def install() -> None:
     """Lend them; numbers begin anew."""
+    graft(sequential, "Input", _input(vars(sequential)["Input"]))
+    for method in ("_push", "build"):
+        graft(sequential.Sequential, method, _first(vars(sequential.Sequential)[method]))
     graft(naming, "_used", _FromOne())
     graft(naming, "snake_case", _prefix(naming.snake_case))
     graft(Books, "name", _of_layer(vars(Books)["name"]))

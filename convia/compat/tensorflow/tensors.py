@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from convia import tree
-from convia.compat.tensorflow import graphs
+from convia.compat.tensorflow import graphs, shown
 from convia.compat.tensorflow.door import given
 from convia.compat.tensorflow.dtypes import as_dtype
 from convia.compat.tensorflow.shapes import TensorShape
@@ -188,6 +188,9 @@ _DTYPE = {  # of torch.dtype
 _TENSOR: dict[str, Any] = {
     "__array_function__": _array_function,
     "__array_wrap__": _array_wrap,
+    "__format__": shown.formatted,
+    "__repr__": shown.represented,
+    "__str__": shown.shown,
     "__float__": lambda self: _base.__float__(self.detach()),  # torch warns of numbers that have a gradient
     "__getitem__": _index,
     "__int__": lambda self: _base.__int__(self.detach()),
@@ -205,6 +208,7 @@ _TENSOR: dict[str, Any] = {
     **{f"__i{name}__": _in_place(name) for name in _BINARY if hasattr(Tensor, f"__i{name}__")},
 }
 _SYMBOLIC: dict[str, Any] = {
+    "__repr__": shown.of_symbol,
     "eval": lambda self, feed_dict=None, session=None: _numpy(graphs.evaluate([self], dict(feed_dict or {}))[0]),
     "get_shape": _get_shape,
     "ref": lambda self: Reference(self),
@@ -232,7 +236,7 @@ _BUILTIN: tuple[tuple[type, dict[str, Any]], ...] = ((torch.Size, _SIZE), (torch
 _PYTHON: tuple[tuple[type, dict[str, Any]], ...] = (
     (Tensor, _TENSOR),
     (KerasTensor, _SYMBOLIC),
-    (Variable, _VARIABLE),
+    (Variable, {"__repr__": shown.of_variable, **_VARIABLE}),
 )
 
 

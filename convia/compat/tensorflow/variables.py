@@ -9,7 +9,7 @@ import torch
 
 from convia import variable
 from convia.compat.door import from_outside
-from convia.compat.tensorflow import graphs
+from convia.compat.tensorflow import graphs, shown
 from convia.compat.tensorflow.door import given, torch_dtype
 from convia.compat.tensorflow.shapes import TensorShape
 from convia.errors import explain
@@ -141,8 +141,7 @@ class Variable(variable.Variable, metaclass=_AnyVariable):
         return TensorShape(tuple(self.shape))
 
     def __repr__(self) -> str:  # type: ignore[override]
-        kind = str(self.dtype).removeprefix("torch.")
-        return f"<tf.Variable '{self.name}:0' shape={tuple(self.shape)} dtype={kind}, numpy=\n{self.numpy()!r}>"
+        return shown.named(f"{self.name}:0", self)
 
 
 class Module:
