@@ -14,8 +14,8 @@ def explain(who: str, received: Any, expected: str, remedy: str = "") -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return "Did you mean 'x'?" for a near miss of a known name, else the list of known names."""
     names = sorted(set(known))
-    folded = {n.lower(): n for n in names}
-    close = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean {folded[close[0]]!r}?"
+    close = get_close_matches(name.lower(), {n.lower() for n in names}, n=1, cutoff=0.6)
+    if close:  # of names that differ in capitals alone the one that is written most alike
+        alike = get_close_matches(name, [n for n in names if n.lower() == close[0]], n=1, cutoff=0.0)
+        return f"Did you mean {alike[0]!r}?"
     return f"Known: {', '.join(names)}." if names else ""

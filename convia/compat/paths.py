@@ -105,8 +105,8 @@ _SAME = {
     "keras.losses": "losses",
 }
 # packages below keras.layers, with a module for each layer
-_PACKAGES = ("activation", "attention", "convolutional", "core", "locally_connected", "merging", "normalization", "pooling",
-             "regularization", "rnn")  # fmt: skip
+_PACKAGES = ("activation", "attention", "convolutional", "core", "locally_connected", "merging", "normalization",
+             "pooling", "regularization", "rnn")  # fmt: skip
 PATHS = TABLE | {
     f"{path}.{tail}": TABLE[path] for path, tails in _SAME.items() for tail in tails.split()
 }  # fmt: skip

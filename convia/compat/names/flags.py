@@ -145,6 +145,7 @@ def reset() -> None:
 
 
 __all__ = [
+    "FLAGS",
     "DEFINE_bool",
     "DEFINE_boolean",
     "DEFINE_enum",
@@ -153,7 +154,6 @@ __all__ = [
     "DEFINE_list",
     "DEFINE_multi_string",
     "DEFINE_string",
-    "FLAGS",
     "Flags",
     "mark_flag_as_required",
     "mark_flags_as_required",

@@ -1,6 +1,7 @@
 """Namespaces as TensorFlow has them: modules made of tables, whose missing names say what is there instead."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
@@ -35,7 +36,8 @@ def missing(owner: str, name: str, known: Any) -> AttributeError:
     elsewhere = [f"{place}.{name}" for place, space in _ALL.items() if name in space.__dict__]
     remedy = f"There is {elsewhere[0]}." if elsewhere else nearest(name, known)
     if remedy.startswith("Known: ") and len(remedy) > 300:
-        remedy = "It is not part of what convia has of TensorFlow."
+        near = get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
+        remedy = f"It is not part of what convia has of TensorFlow; the nearest name is {near!r}."
     return AttributeError(explain(owner, f"the name {name!r}", "a name that it has", remedy))
 
 
