@@ -13,8 +13,8 @@ from PIL import Image
 
 from convia.datasets import cifar10, cifar100, digits, fashion_mnist, mnist
 from convia.errors import explain, nearest
-from convia.images.directory import FORMATS, Listing, list_images
 from convia.images.files import UNREADABLE, header, load_img
+from convia.images.listing import FORMATS, Listing, list_images
 
 Arrays = npt.NDArray[Any]
 

@@ -1,4 +1,4 @@
-"""Folders of images, one per class: listing, splitting, and a data set that reads them batch by batch."""
+"""Folders of images, one per class: a data set that reads them batch by batch."""
 
 import copy
 import hashlib
@@ -6,9 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +14,15 @@ import numpy.typing as npt
 import torch
 
 from convia import config
-from convia.errors import explain, nearest
+from convia.errors import explain
 from convia.images.decode import decode, decode_bilinear
 from convia.images.files import UNREADABLE
+from convia.images.listing import FORMATS, Listing, list_images
+from convia.images.names import Names
 from convia.images.reading import in_turn
 from convia.images.resizing import check_interpolation, resize, resize_cropped, resize_with_pad
 from convia.pipeline import Dataset, made_of
 
-FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 ON_ERROR = ("skip", "replace", "raise")  # what may be done about files that cannot be read
 _WHO = "image_dataset_from_directory"
 _READ_AT_ONCE = 32  # images, where there are no batches
@@ -35,134 +34,6 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "format": ("tf", "grain"),
     "on_error": ON_ERROR,
 }
-
-
-@dataclass(frozen=True)
-class Listing:
-    """Image files with the numbers of their classes, if they have any."""
-
-    paths: list[str]
-    labels: npt.NDArray[Any] | None
-    class_names: list[str] | None
-
-    def take(self, chosen: Any) -> "Listing":
-        """Return the files of a list of positions or a slice."""
-        paths = self.paths[chosen] if isinstance(chosen, slice) else [self.paths[i] for i in chosen]
-        return replace(self, paths=paths, labels=None if self.labels is None else self.labels[chosen])
-
-    def shuffled(self, seed: int) -> "Listing":
-        """Return the files in the order that Keras gives them for a seed."""
-        order = list(range(len(self.paths)))
-        np.random.RandomState(seed).shuffle(order)
-        return self.take(order)
-
-    def split(self, fraction: float) -> tuple["Listing", "Listing"]:
-        """Return the files for training, and the last ⌊fraction · N⌋ for validation."""
-        count = len(self.paths) - int(fraction * len(self.paths))
-        return self.take(slice(count)), self.take(slice(count, None))
-
-
-def list_images(
-    directory: str | os.PathLike[str],
-    labels: Any = "inferred",
-    class_names: Sequence[str] | None = None,
-    follow_links: bool = False,
-    formats: tuple[str, ...] = FORMATS,
-) -> Listing:
-    """List the images below a folder: classes sorted by name, within them folders and files sorted by name.
-
-    As in Keras, hidden folders are no classes. Links that lead out of the folder are left out, with a warning.
-
-    Args:
-        directory: with a subfolder per class if the labels are inferred.
-        labels: "inferred", None, or one number per file in the order of the listing.
-        class_names: subfolders to use, in this order.
-        follow_links: go wherever links lead.
-        formats: extensions, in small letters.
-
-    Raises:
-        NotADirectoryError: no such folder.
-        ValueError: class_names that are no subfolders, or another number of labels than of files.
-    """
-    root = os.fspath(directory)
-    if not Path(root).is_dir():
-        raise NotADirectoryError(explain(_WHO, repr(root), "a folder of images"))
-    folders = [""]
-    if labels == "inferred":
-        folders = sorted(entry.name for entry in Path(root).iterdir() if entry.is_dir() and entry.name[0] != ".")
-        folders = _chosen(folders, class_names)
-    found = walk(root, folders, follow_links, formats)
-    paths = [os.path.join(root, name) for files in found for name in files]  # noqa: PTH118
-    if labels is None:
-        return Listing(paths, None, None)
-    if labels == "inferred":
-        return Listing(paths, np.repeat(np.arange(len(folders), dtype="int32"), [*map(len, found)]), folders)
-    if len(labels) != len(paths):
-        received = f"{len(labels)} labels for {len(paths)} files in {root}"
-        raise ValueError(explain(f"{_WHO}, argument 'labels'", received, "one label per file, in sorted order"))
-    return Listing(paths, np.asarray(labels), [str(label) for label in sorted(set(labels))])
-
-
-def _chosen(folders: list[str], class_names: Sequence[str] | None) -> list[str]:
-    unknown = [name for name in class_names or () if name not in folders]
-    if unknown:
-        remedy = nearest(str(unknown[0]), folders)
-        raise ValueError(explain(f"{_WHO}, argument 'class_names'", repr(unknown[0]), "names of subfolders", remedy))
-    return folders if class_names is None else list(class_names)
-
-
-def walk(root: str, folders: Sequence[str], follow_links: bool, formats: tuple[str, ...]) -> list[list[str]]:
-    """List the files with some endings below each of a root's folders, relative to the root, in Keras's order.
-
-    Links that lead out of the root are left out with a warning, unless they are to be followed.
-    """
-    found, outside = scan(root, folders, follow_links, formats)
-    if outside:
-        remedy = "They are left out; pass follow_links=True if you trust them."
-        named = ", ".join(outside[:3]) + ", …" * (len(outside) > 3)
-        received = f"{len(outside)} links that lead out of the folder ({named})"
-        warnings.warn(explain(root, received, "files inside it", remedy), stacklevel=4)
-    return found
-
-
-def scan(
-    root: str, folders: Sequence[str], follow_links: bool, formats: tuple[str, ...]
-) -> tuple[list[list[str]], list[str]]:
-    """List as :func:`walk` does; return the links that lead out as well, instead of a warning."""
-    home = Path(root).resolve()
-    outside: list[str] = []
-
-    def is_refused(path: str) -> bool:
-        refused = not follow_links and Path(path).is_symlink() and not Path(path).resolve().is_relative_to(home)
-        if refused:
-            outside.append(path)
-        return refused
-
-    found: list[list[str]] = []
-    for folder in folders:
-        top = os.path.join(root, folder)  # noqa: PTH118 - the paths are Keras's to the letter
-        found.append([])
-        if folder and is_refused(top.rstrip(os.sep)):
-            continue
-        for place, below, names in sorted(_places(top, follow_links)):
-            for name in sorted(below):
-                is_refused(os.path.join(place, name))  # noqa: PTH118 - not gone into, but told of
-            inner = os.path.join(folder, os.path.relpath(place, top)) if place != top else folder  # noqa: PTH118
-            for name in sorted(names):
-                if name.lower().endswith(formats) and not is_refused(os.path.join(place, name)):  # noqa: PTH118
-                    found[-1].append(os.path.join(inner, name))  # noqa: PTH118
-    return found, outside
-
-
-def _places(top: str, follow_links: bool) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield folders, the names of theirs and of files; a link back to where the walk comes from is not followed."""
-    above = {top: {os.path.realpath(top)}}
-    for place, below, names in os.walk(top, followlinks=follow_links):
-        yield place, below, names
-        if follow_links:
-            inner = {name: os.path.join(place, name) for name in below}  # noqa: PTH118
-            below[:] = [name for name, path in inner.items() if os.path.realpath(path) not in above[place]]
-            above |= {inner[name]: above[place] | {os.path.realpath(inner[name])} for name in below}
 
 
 class ImageDataset(Dataset):
@@ -211,7 +82,9 @@ class ImageDataset(Dataset):
     def part(self, chosen: Sequence[int]) -> "ImageDataset":
         """Return a data set of the files at some positions in ``file_paths``, read, shuffled and batched as here."""
         made = copy.copy(self)
-        made.file_paths, made.unreadable, made._make = [self.file_paths[k] for k in chosen], {}, made._batches
+        paths, order = self.file_paths, np.asarray(chosen)
+        made.file_paths = paths.take(order) if isinstance(paths, Names) else [paths[k] for k in chosen]
+        made.unreadable, made._make = {}, made._batches
         made._labels = None if self._labels is None else self._labels[list(chosen)]
         made._keys = None if self._keys is None else self._keys[list(chosen)]
         return made
@@ -294,11 +167,13 @@ class ImageDataset(Dataset):
         warnings.warn(explain("ImageDataset", received, "image files", remedy), stacklevel=3)
 
 
-def _digests(paths: list[str], root: str) -> npt.NDArray[np.uint64]:
-    """Return 64 bits of the hash of each path relative to the root."""
-    names = (os.path.relpath(path, root) if root else path for path in paths)
-    hashes = b"".join(hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest() for name in names)
-    return np.frombuffer(hashes, "<u8")
+def _digests(paths: Sequence[str], root: str) -> npt.NDArray[np.uint64]:
+    """Return 64 bits of the hash of each path relative to the root, below which all are."""
+    start = len(os.path.join(root, "")) if root else 0  # noqa: PTH118 - as in the listing
+    if isinstance(paths, Names):
+        return paths.digests(start)
+    names = (path[start:].encode(errors="surrogateescape") for path in paths)
+    return np.frombuffer(b"".join(hashlib.blake2b(name, digest_size=8).digest() for name in names), "<u8")
 
 
 def _mixed(keys: npt.NDArray[np.uint64], seed: int, epoch: int) -> npt.NDArray[np.uint64]:

@@ -14,8 +14,8 @@ import numpy as np
 
 from convia.errors import explain
 from convia.images import examine_alike
-from convia.images.directory import FORMATS, scan
 from convia.images.examine_files import Facts, look, threads
+from convia.images.listing import FORMATS, scan
 
 ENDINGS = (*FORMATS, ".tif", ".tiff", ".webp")
 PARTS = {
@@ -203,7 +203,8 @@ def examine(
     root = os.fspath(folder)
     if not Path(root).is_dir():
         raise NotADirectoryError(explain("examine", repr(root), "a folder of images"))
-    (listed,), outside = scan(root, [""], follow_links, ("",))
+    found = scan(root, [""], follow_links, ("",))
+    listed, outside = [*found.names()], found.outside
     names = [name for name in listed if name.lower().endswith(ENDINGS)]
     if not names:
         raise ValueError(explain("examine", f"no images in {root}", f"files ending in {', '.join(ENDINGS)}"))

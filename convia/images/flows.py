@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Generator, Sequence
-from itertools import islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from convia.images.ahead import Batch
 from convia.images.cache import CACHES, Cache
 from convia.images.decode import DECODINGS, decode
 from convia.images.device import check as check_device
-from convia.images.directory import ON_ERROR, walk
+from convia.images.directory import ON_ERROR
 from convia.images.files import img_to_array
 from convia.images.iterators import AHEAD, FORMATS, ImagesIterator, check_mixing, check_subset
+from convia.images.listing import below, walk
+from convia.images.names import Names
 
 Array = npt.NDArray[Any]
 MEMORY = 2**30  # bytes of decoded images that an iterator keeps
@@ -45,8 +47,8 @@ class FilesIterator(ImagesIterator):
     class_mode: str | None
     classes: Any
     class_indices: dict[str, int]
-    filenames: list[str]
-    filepaths: list[str]
+    filenames: Sequence[str]
+    filepaths: Sequence[str]
     on_error: str
     subset: str | None
     color_mode: str
@@ -98,8 +100,8 @@ class FilesIterator(ImagesIterator):
         """The classes of all files, by number."""
         return self.classes
 
-    def _part(self, files: list[Any]) -> list[Any]:
-        """Return those of a list that belong to the subset."""
+    def _part(self, files: Any) -> Any:
+        """Return those of a sequence that belong to the subset."""
         return files[slice(*(int(border * len(files)) for border in self.split))] if self.split else files
 
     def _read(self, index: int) -> Any:
@@ -299,10 +301,13 @@ class DirectoryIterator(FilesIterator):
         names = [*classes] if classes else known
         _check_names(names, known)
         self.num_classes, self.class_indices = len(names), {name: k for k, name in enumerate(names)}
-        found = [self._part(files) for files in walk(root, names, follow_links, FORMATS)]
-        self.filenames = [name for files in found for name in files]
-        self.classes = np.repeat(np.arange(len(found), dtype="int32"), [*map(len, found)])
-        self.filepaths = [os.path.join(root, name) for name in self.filenames]  # noqa: PTH118 - Keras's to the letter
+        found, counts = walk(root, names, follow_links, FORMATS)
+        ends = np.cumsum([0, *counts])
+        parts = [self._part(range(first, end)) for first, end in pairwise(ends.tolist())]
+        chosen = [*chain(*parts)]
+        self.filenames = found.take(np.array(chosen, int)) if isinstance(found, Names) else [found[k] for k in chosen]
+        self.filepaths = below(root, self.filenames)
+        self.classes = np.repeat(np.arange(len(parts), dtype="int32"), [*map(len, parts)])
         self.samples = len(self.filenames)
         say(f"Found {self.samples} images belonging to {self.num_classes} classes.")
         super().__init__(self.samples, batch_size, shuffle, seed)
