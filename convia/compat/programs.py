@@ -60,9 +60,8 @@ def read(file: Path) -> str:
 
 def _report_python2(file: Path, source: str) -> None:
     found = python2.leftovers(source)
-    fatal = [str(item) for item in found if item.is_fatal]
-    if fatal:
-        lines = "\n  ".join(fatal)
+    if any(item.is_fatal for item in found):
+        lines = "\n  ".join(map(str, found))
         remedy = f"These lines are of Python 2:\n  {lines}\nThe tool 2to3 rewrites a whole file."
         raise ValueError(explain("convia run", f"{file.name} in Python 2", "a program that Python 3 can read", remedy))
     for item in found:

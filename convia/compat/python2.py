@@ -73,7 +73,23 @@ def _of_lines(source: str) -> list[Leftover]:
             if match and not _reads(code):
                 found.append(Leftover(number, code.strip(), fix.format(**match.groupdict()), True))
                 break
+        found += _of_words(number, code, source)
     return found
+
+
+def _of_words(number: int, code: str, source: str) -> list[Leftover]:
+    """What is left in a line of names, methods and modules, where the program as a whole cannot be read."""
+    calls = [name for name in re.findall(r"(?<![.\w])(\w+)\s*\(", code) if name in _NAMES]
+    own = [
+        name for name in calls if not re.search(rf"\b(import|def)\b.*\b{name}\b|^\s*{name}\s*=", source, re.MULTILINE)
+    ]
+    methods = [name for name in re.findall(r"\.(\w+)\s*\(", code) if name in _METHODS]
+    modules = [name for name in re.findall(r"^\s*(?:import|from)\s+(\w+)", code) if name in _MODULES]
+    return [
+        *(Leftover(number, name, _NAMES[name], False) for name in own),
+        *(Leftover(number, f".{name}", f".{_METHODS[name]}", False) for name in methods),
+        *(Leftover(number, f"import {name}", f"import {_MODULES[name]}", False) for name in modules),
+    ]
 
 
 def _reads(line: str) -> bool:

@@ -29,6 +29,7 @@ def era(request):
         ("from keras.layers import Dense\nmodel.fit(x, y, nb_epoch=2)", "keras1"),
         ("from keras.layers import Convolution2D\nConvolution2D(3, 3, 3, border_mode='same')", "keras1"),
         ("from keras.layers import merge", "keras1"),
+        ("import tensorflow as tf\nfrom keras.layers.core import Lambda\ntf.mul(x, y)", "keras1"),
         ("import keras\nK.set_image_dim_ordering('th')", "keras1"),
         ("from keras.models import Sequential\nmodel.fit_generator(g, epochs=2)", "keras2"),
         ("from keras.optimizers import Adam\nAdam(lr=1e-3)", "keras2"),
@@ -194,6 +195,8 @@ def test_the_report_says_what_was_translated_and_is_silent_otherwise():
         ("name = raw_input()", ["input"]),
         ("d.iteritems()", [".items"]),
         ("print('fine')", []),
+        ("import cPickle\nprint d.has_key(raw_input())", ["import pickle", "print(d.has_key(raw_input()))", "input", ".in"]),
+        ("from functools import reduce\nprint 'a'\nreduce(f, x)", ["print('a')"]),
     ],
 )
 def test_leftovers_of_python_2_are_found_with_the_fix(source, fixes):
