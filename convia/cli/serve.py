@@ -1,5 +1,6 @@
 """``convia serve``: a model over HTTP, and a page to try it out."""
 
+import socket
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +23,7 @@ Needs FastAPI and Uvicorn: pip install 'convia\\[serve]'. Whoever reaches the ad
 users, so that by default only this machine reaches it.
 
 
-[bold]Exit codes[/bold]  0: told to end (Ctrl-C, SIGTERM), what was begun is finished. 1: an error. 2: wrong usage.
+[bold]Exit codes[/bold]  130, 143: ended by Ctrl-C, by SIGTERM, after what was begun. 1: an error. 2: wrong usage.
 """
 
 
@@ -62,13 +63,27 @@ def listen(app: Any, host: str, port: int, limits: Limits) -> None:
 
     Raises:
         ImportError: Uvicorn is not installed.
+        OSError: nobody can listen at that address, or somebody else does.
     """
     try:
         import uvicorn
     except ImportError as error:
         remedy = "Install them: pip install 'convia[serve]'."
         raise ImportError(explain("convia serve", "no Uvicorn", "FastAPI and Uvicorn", remedy)) from error
-    typer.echo(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}   (Ctrl-C ends)")
+    door = _bound(host, port)
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    typer.echo(f"http://{shown}:{door.getsockname()[1]}   (Ctrl-C ends)")
     ending = max(1, int(limits.seconds))
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
-                timeout_graceful_shutdown=ending, **protocol.settings(limits))  # fmt: skip
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False,
+                            timeout_graceful_shutdown=ending, **protocol.settings(limits))  # fmt: skip
+    uvicorn.Server(config).run(sockets=[door])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+        )
+    except OSError as error:
+        received = f"{host}, port {port} ({error.strerror})"
+        raise OSError(explain("convia serve", received, "an address to listen at", "Pass another --port.")) from error

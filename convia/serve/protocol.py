@@ -18,7 +18,7 @@ else:
 
 
 def settings(limits: Limits) -> dict[str, Any]:
-    """Return the arguments of ``uvicorn.run`` that choose the protocol."""
+    """Return the arguments of ``uvicorn.Config`` that choose the protocol."""
     try:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
     except ImportError:  # the slower parser, which has a limit of its own
