@@ -45,6 +45,7 @@ _FIRST_OR_LATER: _Evidence = (
     ("first", 1, "modules", r"keras\.layers\.[mM]erge$"),
     ("first", 4, "modules", r"keras\.(initializations|layers\.containers|legacy\.models)\b|keras\.models\.Graph$"),
     ("first", 1, "modules", r"keras\.objectives\b"),
+    ("first", 4, "modules", r"(tf|tensorflow)\.(mul|sub|neg|pack|unpack|batch_matmul)$"),  # gone before Keras 2
     ("later", 1, "keywords", r"epochs"),
     ("later", 3, "keywords", r"steps_per_epoch|validation_steps"),
     ("later", 3, "keywords", r"kernel_(initializer|regularizer|constraint)|bias_(initializer|regularizer)|use_bias"),

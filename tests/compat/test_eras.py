@@ -195,7 +195,10 @@ def test_the_report_says_what_was_translated_and_is_silent_otherwise():
         ("name = raw_input()", ["input"]),
         ("d.iteritems()", [".items"]),
         ("print('fine')", []),
-        ("import cPickle\nprint d.has_key(raw_input())", ["import pickle", "print(d.has_key(raw_input()))", "input", ".in"]),
+        (
+            "import cPickle\nprint d.has_key(raw_input())",
+            ["import pickle", "print(d.has_key(raw_input()))", "input", ".in"],
+        ),
         ("from functools import reduce\nprint 'a'\nreduce(f, x)", ["print('a')"]),
     ],
 )
@@ -336,3 +339,14 @@ def test_a_program_of_the_first_keras_says_the_inputs_of_its_layers(tmp_path, ca
     )
     programs.run(tmp_path / "old.py")
     assert "(3, 2)" in capfd.readouterr().out
+
+
+def test_the_traceback_of_a_program_begins_with_its_own_line(tmp_path):
+    program = tmp_path / "p.py"
+    program.write_text("import keras\nkeras.layers.Denze(3)\n")
+    done = subprocess.run([sys.executable, "-m", "convia", "run", str(program)], capture_output=True, text=True)
+    assert done.returncode == 1 and "Did you mean 'Dense'" in done.stderr
+    assert done.stderr.splitlines()[:2] == [
+        "Traceback (most recent call last):",
+        f'  File "{program}", line 2, in <module>',
+    ]

@@ -309,3 +309,19 @@ def test_sequential_models_name_their_inputs_after_their_first_layer():
         built.build((None, 3))
         assert built.input_names == ["dense_input"]
         assert keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).input_names == ["input_2"]
+
+
+def test_a_sequential_model_goes_on_from_the_graph_of_a_model():
+    with programs.using("keras1"):
+        layers, models = importlib.import_module("keras.layers"), importlib.import_module("keras.models")
+        k = importlib.import_module("keras.backend")
+        inputs = layers.Input(shape=(4, 4, 1))
+        features = layers.Convolution2D(2, 3, 3, init="one")(inputs)
+        network = models.Model(input=inputs, output=layers.Flatten()(features))
+        model = models.Sequential()
+        model.add(network)
+        model.add(layers.Lambda(lambda x: x * x))
+        slope = k.gradients(k.sum(model.layers[-1].output), features)[0]
+        found, slopes = k.function([model.layers[0].input], [features, slope])([np.ones((1, 4, 4, 1))])
+        assert np.allclose(slopes, 2 * found) and model.layers[0] is network
+        assert model.predict(np.ones((2, 4, 4, 1))).shape == (2, 8) and len(model.trainable_weights) == 2

@@ -386,19 +386,28 @@ def _ends(name: str) -> property:
     return property(get, put, doc=original.__doc__)
 
 
+def _goes_on_from(first: Any) -> bool:
+    functional = isinstance(first, Model) and not isinstance(first, Sequential) and first.graph is not None
+    return functional and len(first.inputs) == len(first.outputs) == 1
+
+
 def _rebuild(original: Callable[[Any], None]) -> Callable[[Any], None]:
-    """A Sequential of Keras 1 may begin with a Merge of several models, and has their inputs then."""
+    """A Sequential of Keras 1 may begin with a Merge of several models, or goes on from a model; it has their inputs."""
 
     @functools.wraps(original)
     def rebuild(self: Any) -> None:
         first: Any = self._stack[0] if self._stack else None
-        if not getattr(first, "branches", None):
+        if getattr(first, "branches", None):
+            inputs, x = first.merged_inputs, first.merged
+        elif eras.current() == "keras1" and _goes_on_from(first):
+            inputs, x = first.inputs[0], first.outputs[0]
+            object.__setattr__(self, "_input", inputs)
+        else:
             original(self)
             return
-        x = first.merged
         for layer in self._stack[1:]:
             x = layer(x)
-        self._set_graph(Graph(first.merged_inputs, x, who=f"Sequential {self.name!r}"))
+        self._set_graph(Graph(inputs, x, who=f"Sequential {self.name!r}"))
         self._forget_compiled_functions()
 
     return rebuild
