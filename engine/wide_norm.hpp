@@ -47,20 +47,34 @@ static inline void each_row_of(const Tensor& x, Int c, F f) {
         for (Int row = 0; row < x.h; row++) f(at(x, c, z, row), grad_at(x, c, z, row));
 }
 
+// The sum of f(i) over a row in single precision, in four parts; rows are added up in double precision.
+template <class F>
+static inline VD row_sum(Int n, F f) {
+    V parts[4] = {};
+    Int i = 0;
+    for (; i + 4 <= n; i += 4)
+        UNROLL for (int k = 0; k < 4; k++) parts[k] += f(i + k);
+    for (; i < n; i++) parts[0] += f(i);
+    return wide((parts[0] + parts[1]) + (parts[2] + parts[3]));
+}
+
 static void wide_norm_stats(const Plan& plan, const Step& s, Block& b) {
     const Tensor& x = plan.tensors[s.ins[0]];
+    double pixels = double(x.d * x.h * x.w);
     for (Int c = 0; c < x.c; c++) {
-        VD mean{}, squares{};
-        auto each = [&](auto f) {
+        auto total = [&](auto f) {
+            VD sum{};
             each_row_of(x, c, [&](Int start, Int) {
-                for (Int i = 0; i < x.w; i++) f(wide(load(b.act + start + i * L)));
+                sum += row_sum(x.w, [&](Int i) { return f(load(b.act + start + i * L)); });
             });
+            return sum;
         };
-        each([&](VD v) { mean += v; });
-        mean /= double(x.d * x.h * x.w);
-        each([&](VD v) { squares += (v - mean) * (v - mean); });
+        VD mean = total([](V v) { return v; }) / pixels;
+        V center = narrow(mean);
+        VD off = wide(center) - mean;
+        VD squares = total([&](V v) { return (v - center) * (v - center); }) - off * off * pixels;
         stored(record(s, b, x, b.index, c, MEAN), mean);
-        stored(record(s, b, x, b.index, c, SQUARES), squares);
+        stored(record(s, b, x, b.index, c, SQUARES), squares > 0.0 ? squares : VD{});
     }
 }
 
@@ -129,17 +143,15 @@ static void wide_norm_sums(const Plan& plan, const Step& s, Block& b) {
                 for (Int row = 0; row < x.h; row++) {
                     const float *p = b.act + at(x, c, z, row), *q = b.act + at(y, c, z, row);
                     float* g = b.grad + grad_at(y, c, z, row);
-                    for (Int i = 0; i < x.w; i++) {
-                        V v = load(p + i * L), slope = load(g + i * L);
-                        if (A != Act::linear) {
-                            V seen = A >= Act::silu ? (v - mean) * scale + beta : load(q + i * L);
-                            slope = slope * derivative<A>(seen, s.alpha);
-                            store(g + i * L, slope);
+                    if (A != Act::linear)
+                        for (Int i = 0; i < x.w; i++) {
+                            V seen = A >= Act::silu ? (load(p + i * L) - mean) * scale + beta : load(q + i * L);
+                            store(g + i * L, load(g + i * L) * derivative<A>(seen, s.alpha));
                         }
-                        sum += wide(slope);
-                        product += wide(slope) * (wide(v) - center);
-                    }
+                    sum += row_sum(x.w, [&](Int i) { return load(g + i * L); });
+                    product += row_sum(x.w, [&](Int i) { return load(g + i * L) * (load(p + i * L) - mean); });
                 }
+            product -= sum * (center - wide(mean));
             stored(record(s, b, x, b.index, c, SUM), sum);
             stored(record(s, b, x, b.index, c, PRODUCT), product * inverse);
         }
