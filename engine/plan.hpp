@@ -82,6 +82,7 @@ struct Wide {
     struct Run { std::int32_t from, to, count; };
     bool depthwise = false;
     bool in_bytes = false;   // reads bytes, or makes them of numbers
+    bool resident = false;  // all of a thread's share of the kernel's gradient stays in the cache
     Sweep forward;
     std::vector<Sweep> back;
     Int shift = 0, scale = 0;

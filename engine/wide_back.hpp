@@ -6,6 +6,7 @@ namespace convia::CONVIA_ISA {
 
 constexpr int WEIGHT_INS = L < 8 ? L : 8, WIDE_WEIGHT_BLOCKS = (WIDE_REGISTERS - 1) / (WEIGHT_INS + 1) < WIDE_BLOCKS
                                                                    ? (WIDE_REGISTERS - 1) / (WEIGHT_INS + 1) : WIDE_BLOCKS;
+constexpr Int AHEAD = 24;  // pixels that are fetched before their time
 constexpr Int WEIGHT_CHUNK = 1 << 20;  // bytes of the samples that tiles of weights go over again and again
 
 // Pixels of several samples: how many there are, and how far they are apart.
@@ -26,7 +27,11 @@ static void wide_weights(const float* x, Strides xs, const float* g, Strides gs,
                 const float* q = g + s * gs.sample + z * gs.plane + y * gs.row;
                 for (Int i = 0; i < n.columns; i++, p += xs.column, q += L) {
                     V each[O];
-                    UNROLL for (int o = 0; o < O; o++) each[o] = pinned(load(q + o * g_block));
+                    __builtin_prefetch(p + AHEAD * xs.column);
+                    UNROLL for (int o = 0; o < O; o++) {
+                        __builtin_prefetch(q + o * g_block + AHEAD * L);
+                        each[o] = pinned(load(q + o * g_block));
+                    }
                     UNROLL for (int k = 0; k < K; k++) {
                         V v = all(p[k]);
                         if (O > 1) v = pinned(v);
@@ -51,21 +56,22 @@ static inline Range seen_by(const Step& s, int axis, Int tap, Int ins, Int outs)
     return {from, largest(from, smallest(to, outs))};
 }
 
-// Where a tap meets the results: f(x, its strides, g, its strides, pixels), of the blocks of channels i and o.
+// Where a tap meets the results of some rows: f(x, its strides, g, its strides, pixels), of the blocks of channels i and o.
 template <class F>
-static inline void with_tap(const Plan& plan, const Step& s, const Block& b, Int tap, Int i, Int o, F f) {
+static inline void with_tap(const Plan& plan, const Step& s, const Block& b, Range rows, Int tap, Int i, Int o, F f) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     Int number[3] = {tap / (s.k[1] * s.k[2]), tap / s.k[2] % s.k[1], tap % s.k[2]};
     Range z = seen_by(s, 0, number[0], x.d, y.d), r = seen_by(s, 1, number[1], x.h, y.h), c = seen_by(s, 2, number[2], x.w, y.w);
+    r.from = largest(r.from, rows.from), r.to = smallest(r.to, rows.to);
     auto start = [&](int axis, const Range& range) { return range.from * s.s[axis] - s.pad[axis] + number[axis] * s.dil[axis]; };
     const float* p = b.act + at(x, i, start(0, z), start(1, r)) + start(2, c) * L;
     const float* g = b.grad + grad_at(y, o, z.from, r.from) + c.from * L;
     Strides xs{b.apart, s.s[0] * x.ds * L, s.s[1] * x.hs * L, s.s[2] * L}, gs{b.grad_apart, y.gds * L, y.ghs * L, L};
     Pixels n{b.group, z.to - z.from, r.to - r.from, c.to - c.from};
-    bool whole = n.planes == y.d && n.rows == y.h && n.columns == y.w && s.s[0] * s.s[1] * s.s[2] == 1 && x.hs == x.w && y.hs == y.w &&
-                 x.ds == x.h * x.w && y.ds == y.h * y.w && x.h * x.w == y.h * y.w;
-    if (whole) n = {b.group, 1, 1, y.d * y.h * y.w};
-    if (n.planes * n.rows * n.columns > 0) f(p, xs, g, gs, n);
+    bool follow = n.columns == y.w && s.s[1] * s.s[2] == 1 && x.w == y.w && x.hs == x.w && y.ghs == y.w;  // one row the other
+    if (follow) n = {b.group, n.planes, 1, n.rows * y.w};
+    if (follow && n.columns == y.h * y.w && s.s[0] == 1 && x.h == y.h && x.ds == x.h * x.w && y.gds == y.h * y.w) n = {b.group, 1, 1, n.planes * n.columns};
+    if (n.planes > 0 && n.rows > 0 && n.columns > 0) f(p, xs, g, gs, n);
 }
 
 // What has been gathered as (input, tap) by vectors of outputs, to the gradient, which is (outs, ins, taps).
@@ -85,41 +91,52 @@ static void spread_weights(const float* acc, Int step, Int run, float* target, I
     }
 }
 
-// Samples from `first` on, so many that they stay in the cache.
+// Parts of the samples whose pixels stay in the cache: some samples or, where one has too many, some rows of one.
 template <class F>
-static inline void each_group(const Block& b, Int most, F f) {
-    Int groups = tiles_of(b.group, largest(1, most));
+static inline void each_part(const Block& b, Int bytes_of_row, Int rows, F f) {
+    Int most = largest(1, WEIGHT_CHUNK / bytes_of_row), groups = tiles_of(b.group, largest(1, most / rows)), chunks = tiles_of(rows, most);
     for (Int k = 0; k < groups; k++) {
         Block part = b;
         Int from = cut(b.group, groups, k);
         part.group = int(cut(b.group, groups, k + 1) - from);
         part.act = b.act + from * b.apart;
         part.grad = b.grad + from * b.grad_apart;
-        f(part);
+        for (Int q = 0; q < chunks; q++) f(part, Range{cut(rows, chunks, q), cut(rows, chunks, q + 1)});
     }
 }
 
+// A unit is a block of inputs by some blocks of outputs. Either one follows the other through all samples or, where all that are
+// this thread's stay in the cache (`resident`), all of them go through the samples part by part.
 static void conv_weights(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     Int ins = plan.channels[s.ins[0]], outs = plan.channels[s.out], spatial = s.k[0] * s.k[1] * s.k[2];
-    Int groups = tiles_of(y.c, WIDE_WEIGHT_BLOCKS), units = groups * x.c;
+    Int groups = tiles_of(y.c, WIDE_WEIGHT_BLOCKS), size = spatial * L * L * smallest(y.c, WIDE_WEIGHT_BLOCKS);
+    Int from = cut(groups * x.c, b.parts, b.part), to = cut(groups * x.c, b.parts, b.part + 1);
     float* gradient = b.wgrad + plan.params[s.params[0]].grad;
-    for (Int unit = cut(units, b.parts, b.part); unit < cut(units, b.parts, b.part + 1); unit++) {
-        Int i0 = unit % x.c, o0 = cut(y.c, groups, unit / x.c), o = cut(y.c, groups, unit / x.c + 1) - o0;
-        Int n = smallest(L, ins - i0 * L), step = o * L;
-        __builtin_memset(b.scratch, 0, n * spatial * step * sizeof(float));
-        each_group(b, WEIGHT_CHUNK / ((x.size() / x.c + o * y.size() / y.c) * L * 4), [&](Block& part) {
-            for (Int t = 0; t < spatial; t++)
-                with_tap(plan, s, part, t, i0, o0, [&](const float* p, Strides xs, const float* g, Strides gs, Pixels pixels) {
-                    for (Int i = 0; i < n; i += WEIGHT_INS)
-                        choose_wide_weights(o, smallest(WEIGHT_INS, n - i), std::make_integer_sequence<int, WIDE_WEIGHT_BLOCKS * WEIGHT_INS>())(
-                            p + i, xs, g, gs, y.gcs * L, pixels, b.scratch + (i * spatial + t) * step, spatial * step);
-                });
+    auto pass = [&](Int first, Int last, Int blocks_in, Int blocks_out) {
+        __builtin_memset(b.scratch, 0, (last - first) * size * sizeof(float));
+        Int bytes_of_row = (blocks_in * x.d * x.w * s.s[1] + blocks_out * y.d * y.w) * L * 4;
+        each_part(b, bytes_of_row, y.h, [&](const Block& part, Range rows) {
+            for (Int unit = first; unit < last; unit++) {
+                Int i0 = unit % x.c, o0 = cut(y.c, groups, unit / x.c), o = cut(y.c, groups, unit / x.c + 1) - o0, n = smallest(L, ins - i0 * L);
+                float* acc = b.scratch + (unit - first) * size;
+                for (Int t = 0; t < spatial; t++)
+                    with_tap(plan, s, part, rows, t, i0, o0, [&](const float* p, Strides xs, const float* g, Strides gs, Pixels pixels) {
+                        for (Int i = 0; i < n; i += WEIGHT_INS)
+                            choose_wide_weights(o, smallest(WEIGHT_INS, n - i), std::make_integer_sequence<int, WIDE_WEIGHT_BLOCKS * WEIGHT_INS>())(
+                                p + i, xs, g, gs, y.gcs * L, pixels, acc + (i * spatial + t) * o * L, spatial * o * L);
+                    });
+            }
         });
-        for (Int k = 0; k < o; k++)
-            spread_weights(b.scratch + k * L, step, n * spatial, gradient + ((o0 + k) * L * ins + i0 * L) * spatial, ins * spatial,
-                           outs - (o0 + k) * L, s.stores);
-    }
+        for (Int unit = first; unit < last; unit++) {
+            Int i0 = unit % x.c, o0 = cut(y.c, groups, unit / x.c), o = cut(y.c, groups, unit / x.c + 1) - o0;
+            for (Int k = 0; k < o; k++)
+                spread_weights(b.scratch + (unit - first) * size + k * L, o * L, smallest(L, ins - i0 * L) * spatial,
+                               gradient + ((o0 + k) * L * ins + i0 * L) * spatial, ins * spatial, outs - (o0 + k) * L, s.stores);
+        }
+    };
+    if (s.wide.resident) return pass(from, to, x.c, y.c);
+    for (Int unit = from; unit < to; unit++) pass(unit, unit + 1, 1, WIDE_WEIGHT_BLOCKS);
 }
 
 static void depthwise_weights(const Plan& plan, const Step& s, Block& b) {
@@ -129,7 +146,7 @@ static void depthwise_weights(const Plan& plan, const Step& s, Block& b) {
     for (Int c = cut(y.c, b.parts, b.part); c < cut(y.c, b.parts, b.part + 1); c++)
         for (Int t = 0; t < spatial; t++) {
             V sums[4] = {};
-            with_tap(plan, s, b, t, c, c, [&](const float* x, Strides xs, const float* g, Strides gs, Pixels n) {
+            with_tap(plan, s, b, {0, y.h}, t, c, c, [&](const float* x, Strides xs, const float* g, Strides gs, Pixels n) {
                 for (Int k = 0; k < n.samples; k++)
                     for (Int z = 0; z < n.planes; z++)
                         for (Int row = 0; row < n.rows; row++) {

@@ -6,6 +6,12 @@
 
 namespace convia {
 
+namespace {
+
+constexpr Int RESIDENT = 1 << 19;  // bytes of a kernel's gradient that stay in a second-level cache beside samples
+
+}  // namespace
+
 // A normalization applies the activation that follows; its derivative is taken where the sums of the gradient are. A join does
 // so where the derivative follows from the result.
 void WideTraining::join_activations() {
@@ -193,7 +199,14 @@ void WideTraining::place_statistics() {
 
 void WideTraining::reserve(bool training) {
     Int lanes = kernels->lanes, scratch = winograd_size_;
-    for (const Step& s : plan.steps) scratch = std::max(scratch, s.k[0] * s.k[1] * s.k[2] * lanes * lanes * kernels->wide->weight_blocks);
+    for (Step& s : plan.steps) {
+        if (s.kind != Kind::conv || !training) continue;
+        const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+        Int blocks = kernels->wide->weight_blocks, unit = s.k[0] * s.k[1] * s.k[2] * lanes * lanes * std::min(blocks, y.c);
+        Int share = tiles_of(tiles_of(y.c, blocks) * x.c, threads) * unit;
+        s.wide.resident = share * Int(sizeof(float)) <= RESIDENT;
+        scratch = std::max(scratch, s.wide.resident ? share : unit);
+    }
     act_ = allocate(capacity_ * plan.act_size * lanes, bytes_);
     packed_ = allocate(plan.packed_size, bytes_);
     if (training) {
