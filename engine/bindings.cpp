@@ -190,8 +190,8 @@ using Result = std::pair<std::vector<std::pair<double, double>>, double>;  // (l
 
 template <class N>
 Result run(N& n, int mode, const Inputs& inputs, const Targets& targets, const std::vector<Address>& outputs,
-           Address order, Int samples, Int batch, std::vector<double> rates, Int t, std::vector<std::uint64_t> keys) {
-    Job job{Job::Mode(mode), {}, batch, std::move(rates), t, std::move(keys)};
+           Address order, Int samples, Int batch, std::vector<double> rates, Int t, std::vector<std::uint64_t> keys, bool guarded) {
+    Job job{Job::Mode(mode), {}, batch, std::move(rates), t, std::move(keys), guarded};
     for (auto [data, bytes] : inputs) job.data.inputs.push_back({reinterpret_cast<void*>(data), bytes});
     for (auto [dense, labels, weight] : targets)
         job.data.targets.push_back({reinterpret_cast<float*>(dense), reinterpret_cast<std::int32_t*>(labels),
@@ -214,7 +214,8 @@ void describe_training(nb::class_<N>& c) {
     c.def("loss", &add_loss<N>)
         .def("optimizer", &set_optimizer<N>)
         .def("finish", &N::finish)
-        .def("run", &run<N>)
+        .def("run", &run<N>, nb::arg("mode"), nb::arg("inputs"), nb::arg("targets"), nb::arg("outputs"), nb::arg("order"), nb::arg("samples"),
+             nb::arg("batch"), nb::arg("rates"), nb::arg("t"), nb::arg("keys"), nb::arg("guarded") = false)
         .def("gradient", &N::gradient);
 }
 

@@ -1,5 +1,6 @@
 // A plan with its memory and its threads. Threads share the blocks of a batch; each runs the whole network on its own.
 #pragma once
+#include <cmath>
 #include <map>
 #include <memory>
 #include <new>
@@ -25,6 +26,7 @@ struct Job {
     std::vector<double> rates;        // learning rate of each step
     Int t = 1;                        // number of the first update, from 1
     std::vector<std::uint64_t> keys;  // of the random numbers
+    bool guarded = false;             // a step whose loss is not finite changes no learned weight
 };
 
 std::vector<std::uint64_t> keys_of(const Job& job, Int step);  // of the random numbers of a step
@@ -32,6 +34,15 @@ std::vector<std::uint64_t> keys_of(const Job& job, Int step);  // of the random 
 // Where the time goes: seconds of all threads in one pass ("forward", "backward", …) of one step of the plan, and for
 // convolutions the floating-point operations if each tap were multiplied and added.
 struct Timing { std::string pass; int step; double seconds, operations; };
+
+// Whether the losses that the threads have counted so far are finite.
+template <class Memories>
+bool finite(const Memories& memories) {
+    double sum = 0;
+    for (const auto& m : memories)
+        for (const Tally& tally : m.tallies) sum += tally.loss;
+    return std::isfinite(sum);
+}
 
 // What the threads have counted, added up.
 template <class Memories>

@@ -131,6 +131,11 @@ class Plan:
     _named: dict[str, int] = field(default_factory=dict)  # how many tensors of a layer more than one
     _costs: dict[tuple[int, int], float] = field(default_factory=dict)  # by steps and channels as lanes
 
+    def statistics(self) -> list[Tensor]:
+        """Return the moving statistics that a step of training moves on."""
+        steps = [step for step in self.steps if step["kind"] == KINDS.index("norm_batch")]
+        return [self.parameters[number].tensor for step in steps for number in step["params"][2:]]
+
     def tensor(self, shape: Shape) -> int:
         """Add a tensor and return its number."""
         self.shapes.append(tuple(shape))

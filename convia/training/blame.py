@@ -1,6 +1,6 @@
 """A step whose loss is no finite number: where that comes from, which files were in the batch, what is put back."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -97,10 +97,9 @@ def _broken_rows(leaf: Tensor) -> list[int]:
 
 
 class Kept:
-    """The weights of a model and what its optimizer notes, as they are before a step."""
+    """Tensors as they are before a step."""
 
-    def __init__(self, model: Any) -> None:
-        tensors = [*model.weights, *(each for each in model.optimizer.variables if isinstance(each, Tensor))]
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
         self._pairs = [(tensor, tensor.detach().clone()) for tensor in tensors]
 
     def restore(self) -> None:

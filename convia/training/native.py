@@ -70,7 +70,11 @@ def _run(model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: A
 
 
 class _Run:
-    """Steps of training or measuring over arrays (x, y, sample_weight), ``size`` samples in each."""
+    """Steps of training or measuring over arrays (x, y, sample_weight), ``size`` samples in each.
+
+    A loss that is not finite stops the first step of a fit, and any where training stops at such losses, before it changes
+    the weights; what else a step notes is put back.
+    """
 
     def __init__(self, model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: Any = None) -> None:
         plans.require(model)
@@ -90,16 +94,18 @@ class _Run:
         weights = [] if self.training else model._penalized_weights()
         self.penalty = float(sum((v.regularizer(v).detach() for v in weights), torch.zeros(())))
         self.seeds = _seeds(ready.plan) if self.training else []
-        if self.training:
-            _check_first_loss(model, ready, self.arrays, size, parts[0])
 
     def __call__(self, first: int, last: int) -> None:
         """Take the steps from ``first`` to ``last``; weights with constraints are looked after between any two."""
         model = self.model
-        each = 1 if self.training and (self.ready.plan.constrained or model._stops_at_nan) else last - first
+        each = 1 if self.training and (self.ready.plan.constrained or self._guarded()) else last - first
         for start in range(first, last, each):
             model._reading.number = self.before + start
             self._take(start, min(start + each, last))
+
+    def _guarded(self) -> bool:
+        """Whether the next step may only change the weights where its loss is finite."""
+        return self.training and (self.model._first_step or self.model._stops_at_nan)
 
     def stops(self, hooks: Any) -> Callable[[], bool]:
         """Return what says after a portion of steps whether to stop."""
@@ -112,12 +118,16 @@ class _Run:
         shapes = [tensor.shape[1:] for tensor in model.graph.outputs] if plan.watched else []
         outputs = [torch.empty(samples, *shape) for shape in shapes]
         batch = self.size if self.training else samples
-        kept = blame.Kept(model) if self.training and model._stops_at_nan else None
+        kept = blame.Kept(plan.statistics()) if self._guarded() else None
+        update["guarded"] = kept is not None
         tallies, penalties = _call(self.ready, self.arrays, self.mode, start, samples, batch, outputs, **update)
         if kept is not None and not _is_finite(tallies, penalties):
             kept.restore()
+            if model._first_step:
+                _check_first_loss(model, tallies, self._inputs(start, samples), samples)
             model._note_nan(self._inputs(start, samples))
         elif self.training:
+            object.__setattr__(model, "_first_step", False)
             model.optimizer._iterations.number += last - first
             with torch.no_grad():
                 for variable in plan.constrained:
@@ -144,6 +154,13 @@ class _SharedRun(_Run):
     """The same by several processes, each of which computes its own rows of the batches."""
 
     _stop = False  # as agreed within the last step
+
+    def __init__(self, model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: Any = None) -> None:
+        super().__init__(model, parts, size, mode, order)
+        if self.training and model._first_step:  # measured by each process, before any learns from it
+            count = min(size, self.count)
+            tallies, _ = _call(self.ready, self.arrays, plans.TEST, 0, count, count)
+            _check_first_loss(model, tallies, self._inputs(0, count), count)
 
     def stops(self, hooks: Any) -> Callable[[], bool]:
         """Return what asks all processes, where callbacks may have stopped one; else the last step has asked them."""
@@ -207,14 +224,9 @@ def _build_objective(model: Any, x: Any, y: Any, weight: Any, size: int) -> None
             variable.copy_(before.get(id(variable), torch.zeros(())))
 
 
-def _check_first_loss(model: Any, ready: plans.Ready, arrays: plans.Arrays, size: int, x: Any) -> None:
-    """Measure the first batch of a fit before learning from it: its loss must be finite."""
-    if not model._first_step:
-        return
-    size = min(size, len(arrays.order))
-    tallies, _ = _call(ready, arrays, plans.TEST, 0, size, size)
-    first = tree.map_structure(lambda leaf: leaf.index_select(0, arrays.order[:size]), x)
-    model._check_first_step(torch.tensor(sum(loss for loss, _ in tallies) / size), first, None)
+def _check_first_loss(model: Any, tallies: list[tuple[float, float]], x: Any, samples: int) -> None:
+    """Complain about the first batch of a fit whose loss is not finite."""
+    model._check_first_step(torch.tensor(sum(loss for loss, _ in tallies) / samples), x, None)
 
 
 def _is_finite(tallies: list[tuple[float, float]], penalties: float) -> bool:
@@ -322,6 +334,7 @@ def _call(
             update.get("rates", []),
             update.get("t", 1),
             update.get("keys", [0] * len(ready.plan.random_layers)),
+            update.get("guarded", False),
         )
         return results
 
