@@ -392,7 +392,7 @@ def _goes_on_from(first: Any) -> bool:
 
 
 def _rebuild(original: Callable[[Any], None]) -> Callable[[Any], None]:
-    """A Sequential of Keras 1 may begin with a Merge of several models, or goes on from a model; it has their inputs."""
+    """A Sequential of Keras 1 may begin with a Merge of models, or go on from one: it has their inputs."""
 
     @functools.wraps(original)
     def rebuild(self: Any) -> None:
