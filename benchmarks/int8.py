@@ -5,6 +5,7 @@ output channel, from the same images. WORK is ``ResNet50/16``, predicting a batc
 its own; they take turns. Printed as by wide.py; ``convia-float32`` is the same network before ``quantize``.
 
 Usage: python benchmarks/int8.py [WORK ...] [--contenders convia openvino] [--rounds 3]
+Quick: MobileNetV2/1 --contenders convia convia-float32 --rounds 1
 """
 
 import tempfile
@@ -17,7 +18,8 @@ import race
 from published import INSTALLED, SIDES
 
 IMAGES = 16  # that show the ranges
-TITLES = {f"{title}/{batch}": f"{title}/{batch}, predict" for title in ("ResNet50", "MobileNetV2") for batch in (1, 16)}
+NETWORKS = ("ResNet50", "MobileNetV2")
+WORKS = {f"{title}/{batch}": race.Work(f"{title}/{batch}, predict") for title in NETWORKS for batch in (1, 16)}
 CONTENDERS = ("convia", "convia-float32", *INSTALLED)
 
 
@@ -37,8 +39,8 @@ def by_convia(name: str, title: str, batch: int) -> Callable[[], Any]:
     return lambda: model.predict(x[:batch], batch_size=batch, verbose=0)
 
 
-def quantized_file(title: str, folder: Path) -> str:
-    """Write the network in ONNX's 8 bits."""
+def quantized_file(title: str, batch: int, folder: Path) -> str:
+    """Write the network, for so many images at once, in ONNX's 8 bits."""
     import torch
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -47,7 +49,7 @@ def quantized_file(title: str, folder: Path) -> str:
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self, name: str) -> None:
-            self._all: Iterator[dict[str, np.ndarray]] = ({name: x[i : i + 1]} for i in range(IMAGES))
+            self._all: Iterator[dict[str, np.ndarray]] = ({name: x[i : i + batch]} for i in range(0, IMAGES, batch))
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self._all, None)
@@ -57,8 +59,7 @@ def quantized_file(title: str, folder: Path) -> str:
     x = np.ascontiguousarray(np.moveaxis(images(title), -1, 1))
     model = getattr(convia.applications, title)(weights=None)
     paths = [str(folder / name) for name in ("float32.onnx", "prepared.onnx", "int8.onnx")]
-    example = (torch.from_numpy(x[:1]),)
-    torch.onnx.export(model, example, paths[0], dynamo=False, input_names=["x"], dynamic_axes={"x": {0: "n"}})
+    torch.onnx.export(model, (torch.from_numpy(x[:batch]),), paths[0], dynamo=False, input_names=["x"])
     quant_pre_process(paths[0], paths[1])
     quantize_static(paths[1], paths[2], Reader("x"), per_channel=True)
     return paths[2]
@@ -68,13 +69,11 @@ def by_others(name: str, title: str, batch: int) -> Callable[[], Any]:
     """Return a run of the file."""
     x = np.ascontiguousarray(np.moveaxis(images(title)[:batch], -1, 1))
     with tempfile.TemporaryDirectory() as folder:
-        path = quantized_file(title, Path(folder))
+        path = quantized_file(title, batch, Path(folder))
         if name == "openvino":
             import openvino
 
-            network = openvino.Core().read_model(path)
-            network.reshape(list(x.shape))
-            compiled = openvino.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            compiled = openvino.compile_model(openvino.Core().read_model(path), "CPU")
             return lambda: compiled(x)
         import onnxruntime
 
@@ -91,4 +90,4 @@ def make(name: str, work: str) -> Callable[[], Any]:
 
 
 if __name__ == "__main__":
-    race.main(__file__, __doc__, TITLES, make, lambda work: CONTENDERS)
+    race.main(__file__, __doc__, WORKS, make, lambda work: CONTENDERS)

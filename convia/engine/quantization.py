@@ -5,6 +5,7 @@ Kernels get a scale for each output channel from their own largest weight; tenso
 samples are rounded and cut off with the least squared error (Nagel et al., 2021, arXiv:2106.08295, section 3.1).
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ Ranges = dict[str, tuple[float, float]]  # of tensors by name
 _BINS = 2048
 _SHARES = np.linspace(0.2, 1.0, 81)  # of the largest range, of which one is chosen
 _LEVELS = 255
+_MOST = 1 << 24  # numbers that are looked at together
 
 
 def measured(plan: Plan, native: Any, isa: str, threads: int, batches: Iterable[list[Tensor]]) -> Ranges:
@@ -53,13 +55,16 @@ def measured(plan: Plan, native: Any, isa: str, threads: int, batches: Iterable[
 
 
 def _each(network: Any, plan: Plan, kept: list[int], batches: Iterable[list[Tensor]]) -> Iterable[list[Tensor]]:
-    """Yield the numbers of all kept tensors, batch by batch."""
-    for inputs in batches:
-        count = len(inputs[0])
-        outputs = [torch.empty(count, *plan.shapes[tensor]) for tensor in kept]
-        addresses = [(x.data_ptr(), x.dtype is torch.uint8) for x in inputs]
-        network.run(addresses, [out.data_ptr() for out in outputs], 0, count, 1)
-        yield outputs
+    """Yield the numbers of all kept tensors, of a few samples at a time."""
+    few = max(1, _MOST // sum(math.prod(plan.shapes[tensor]) for tensor in kept))
+    for batch in batches:
+        for start in range(0, len(batch[0]), few):
+            inputs = [x[start : start + few] for x in batch]
+            count = len(inputs[0])
+            outputs = [torch.empty(count, *plan.shapes[tensor]) for tensor in kept]
+            addresses = [(x.data_ptr(), x.dtype is torch.uint8) for x in inputs]
+            network.run(addresses, [out.data_ptr() for out in outputs], 0, count, 1)
+            yield outputs
 
 
 def _best(low: float, high: float, counts: np.ndarray) -> tuple[float, float]:
