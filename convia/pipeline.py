@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convia import distributed, tree
+from convia import distributed, random, tree
 from convia.errors import explain
 
 AUTOTUNE = -1  # as a number of threads, or of elements ahead: choose for me
@@ -378,7 +378,18 @@ def _at_least(method: str, name: str, value: Any, least: int) -> int:
 
 
 def _in_threads(function: Callable[[Any], Any], elements: Iterable[Any], threads: int) -> Iterator[Any]:
-    """Apply a function in threads, ``threads`` elements ahead; the order stays."""
+    """Apply a function in threads, ``threads`` elements ahead; the order stays.
+
+    Where a seed was set, a function that draws at random is applied to one element after the other.
+    """
+    elements = iter(elements)
+    for element in islice(elements, 1):
+        before = random.marks()
+        made, draws = function(element), before != random.marks()
+        yield made
+        if draws:
+            yield from map(function, elements)
+            return
     pool = ThreadPoolExecutor(threads)
     waiting: deque[Any] = deque()
     try:
@@ -393,7 +404,16 @@ def _in_threads(function: Callable[[Any], Any], elements: Iterable[Any], threads
 
 
 def _ahead(elements: Iterable[Any], size: int) -> Iterator[Any]:
-    """Let a thread go through the elements, up to ``size`` ahead; it ends with this generator."""
+    """Let a thread go through the elements, up to ``size`` ahead; it ends with this generator.
+
+    Where a seed was set, elements that are drawn at random are made when they are asked for: a thread would draw in
+    between what the training draws.
+    """
+    elements, before = iter(elements), random.marks()
+    first = next(elements, _END)
+    if first is _END or before != random.marks():
+        yield from chain([] if first is _END else [first], elements)
+        return
     queue: Queue[tuple[Any, BaseException | None]] = Queue(size)
     stopped = threading.Event()
 
@@ -416,6 +436,7 @@ def _ahead(elements: Iterable[Any], size: int) -> Iterator[Any]:
     thread = threading.Thread(target=work, name="convia-prefetch", daemon=True)
     thread.start()
     try:
+        yield first
         while True:
             element, error = queue.get()
             if error is not None:

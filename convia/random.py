@@ -71,17 +71,23 @@ class SeedGenerator(Configured):
 
     def next(self, ordered: bool = True) -> Tensor:
         """Return the state, shape (2,), and advance: by counting, or for ``ordered=False`` by scrambling."""
+        global _draws
+        _draws += 1
         state = self.state
         start, count = self._state
         self._state = [start, count + 1] if ordered else [(part + 1) * 5387 % 933199 for part in (start, count)]
         return state
 
     def _next_seed(self) -> int:
+        global _draws
+        _draws += 1
         start, count = self._state
         self._state = [start, count + 1]
         return start + count + _offset
 
 
+_is_seeded = False
+_draws = 0  # from generators of layers
 _offset = 0  # added to the seeds of generators
 
 
@@ -138,9 +144,23 @@ def set_random_seed(seed: int) -> None:
     """
     if not isinstance(seed, Integral) or not 0 <= seed < 1 << 32:
         raise ValueError(explain("set_random_seed", repr(seed), "a whole number from 0 to 2³² − 1"))
+    global _is_seeded
+    _is_seeded = True
     python_random.seed(int(seed))
     np.random.seed(int(seed))
     torch.manual_seed(int(seed))
+
+
+def marks() -> Any:
+    """Return what changes with every number that is drawn at random, where a seed was set; None where none was.
+
+    What draws has to be called in order, and not by threads that come to it sooner or later, for a seed to repeat it.
+    """
+    if not _is_seeded:
+        return None
+    state: Any = np.random.get_state()
+    _, keys, *place = state
+    return torch.get_rng_state().numpy().tobytes(), keys.tobytes(), place, python_random.getstate(), _draws
 
 
 def _setting(dtype: Any, seed: SeedLike) -> dict[str, Any]:

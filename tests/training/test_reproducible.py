@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,56 @@ def test_a_seed_repeats_a_training_whatever_the_threads_that_load(kind, engine, 
     for workers in (1, 2, 4):
         np.testing.assert_array_equal(weights(kind, photos, workers, engine=engine), first)
     assert not np.array_equal(weights(kind, photos, seed=2, engine=engine), first)
+
+
+def _rotated():
+    turn = layers.RandomRotation(0.3)
+    return lambda image: turn(_slow(image)[None], training=True)[0]
+
+
+def _slow(image):
+    """Take longer for some images than for others."""
+    torch.arange(int(abs(float(image.sum())) * 1e4) % 100000).sum()
+    return image
+
+
+DRAWING = {
+    "layer": _rotated,
+    "torch": lambda: lambda image: _slow(image) + torch.rand(1),
+    "numpy": lambda: lambda image: _slow(image) + float(np.random.rand()),
+    "python": lambda: lambda image: _slow(image) + random.random(),
+}
+
+
+@pytest.mark.parametrize("kind", DRAWING)
+def test_a_seed_repeats_what_threads_of_a_pipeline_draw(kind):
+    """Functions that draw in threads, elements made ahead, and masks of the network drawn meanwhile."""
+
+    def train(threads, ahead):
+        keras.utils.set_random_seed(4)
+        data = keras.pipeline.Dataset.from_tensor_slices((X, Y))
+        change = DRAWING[kind]()
+        data = data.map(lambda x, y: (change(x), y), num_parallel_calls=threads).batch(4)
+        model = keras.Sequential([layers.Input((8, 8, 3)), layers.Flatten(), layers.Dropout(0.5), layers.Dense(1)])
+        model.compile("sgd", "mse", engine="torch")
+        model.fit(data.prefetch(3) if ahead else data, epochs=2, verbose=0)
+        return np.concatenate([weight.ravel() for weight in model.get_weights()])
+
+    first = train(None, False)
+    for threads, ahead in ((4, False), (None, True), (8, True)):
+        np.testing.assert_array_equal(train(threads, ahead), first)
+
+
+def test_without_a_seed_threads_draw_as_they_come(monkeypatch):
+    monkeypatch.setattr(keras.random, "_is_seeded", False)
+    places = set()
+
+    def change(x):
+        places.add(threading.current_thread())
+        return x + torch.rand(1)
+
+    [*keras.pipeline.Dataset.from_tensor_slices(X).map(change, num_parallel_calls=2)]
+    assert threading.main_thread() in places and len(places) > 1
 
 
 def test_all_generators_are_seeded():

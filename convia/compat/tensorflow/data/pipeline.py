@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from convia import random
+
 AUTOTUNE = -1
 INFINITE = -1
 UNKNOWN = -2
@@ -19,21 +21,21 @@ _WORTHWHILE = 3e-4  # … which they are for functions that take so many seconds
 _END = object()
 
 
-def through_buffer(source: Iterable[Any], size: int, random: np.random.Generator) -> Iterator[Any]:
+def through_buffer(source: Iterable[Any], size: int, chance: np.random.Generator) -> Iterator[Any]:
     """Yield what the source yields in another order: each from a buffer of the next ``size`` elements."""
     iterator = iter(source)
     buffer = list(itertools.islice(iterator, size))
     for item in iterator:
-        place = int(random.integers(len(buffer)))
+        place = int(chance.integers(len(buffer)))
         ready, buffer[place] = buffer[place], item
         yield ready
-    random.shuffle(buffer)
+    chance.shuffle(buffer)
     yield from buffer
 
 
-def permuted(count: int, random: np.random.Generator) -> Iterator[int]:
+def permuted(count: int, chance: np.random.Generator) -> Iterator[int]:
     """Yield 0 to count − 1 in random order: what a buffer for all of them amounts to."""
-    return iter(random.permutation(count).tolist())
+    return iter(chance.permutation(count).tolist())
 
 
 def mapped(function: Callable[[Any], Any], source: Iterable[Any], calls: Any) -> Iterator[Any]:
@@ -43,15 +45,16 @@ def mapped(function: Callable[[Any], Any], source: Iterable[Any], calls: Any) ->
     if threads < 2:
         yield from map(_without_gradient(function), iterator)
         return
-    work, start, count = _without_gradient(function), 0.0, 0
+    work, start, count, draws = _without_gradient(function), 0.0, 0, False
     for count, item in enumerate(itertools.islice(iterator, _TRIED), 1):  # noqa: B007
-        begin = time.perf_counter()
+        begin, marks = time.perf_counter(), random.marks()
         result = work(item)
         start += time.perf_counter() - begin
+        draws |= marks != random.marks()
         yield result
     if count < _TRIED:
         return
-    if start / count < _WORTHWHILE:
+    if draws or start / count < _WORTHWHILE:  # a seed repeats what is drawn in order
         yield from map(work, iterator)
         return
     yield from _ahead(lambda pool: (pool.submit(work, item) for item in iterator), threads, 2 * threads)
@@ -66,10 +69,20 @@ def _without_gradient(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def fetched(source: Callable[[], Iterator[Any]], size: int) -> Iterator[Any]:
-    """Yield what the source yields; a thread computes the next elements meanwhile."""
-    iterator = source()
+    """Yield what the source yields; a thread computes the next elements meanwhile.
+
+    Not where a seed was set and elements are drawn at random: it would draw in between what the training draws.
+    """
+    iterator, marks = source(), random.marks()
+    first = next(iterator, _END)
+    if first is _END or marks != random.marks():
+        yield from itertools.chain([] if first is _END else [first], iterator)
+        return
 
     def submit(pool: ThreadPoolExecutor) -> Iterator[Future[Any]]:
+        known: Future[Any] = Future()
+        known.set_result(first)
+        yield known
         while True:
             yield pool.submit(next, iterator, _END)
 
