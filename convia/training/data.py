@@ -352,6 +352,11 @@ def _is_array_like(x: Any) -> bool:
     )
 
 
+def whole(x: Any) -> Any:
+    """Return what yields whole batches, where something yields this process's rows of them."""
+    return x.whole_batches() if hasattr(type(x), "whole_batches") else x
+
+
 def adapt(
     x: Any,
     y: Any = None,
@@ -369,6 +374,7 @@ def adapt(
     """
     if isinstance(x, Batches):
         return x
+    x = whole(x)
     if _is_array_like(x):
         batches = ArrayBatches(x, y, sample_weight, batch_size, shuffle, class_weight)
         return _trial(_limited(batches, steps) if steps is not None else batches)

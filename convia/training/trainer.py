@@ -27,7 +27,7 @@ from convia.training import (
     sharing,
 )
 from convia.training.compiled import Compiled
-from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack
+from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack, whole
 
 Logs = dict[str, float]
 
@@ -169,6 +169,7 @@ class Trainer(Compiled):
         epochs = _at_most(epochs, config.max_epochs())
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
+        x = whole(x)
         if steps_per_epoch is not None and hasattr(x, "endless"):  # a pipeline goes on where the last epoch stopped
             x = x.endless()
         batches = adapt(

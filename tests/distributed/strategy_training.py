@@ -86,6 +86,25 @@ def replica_batches(context):
 turns = [batch.numpy() for batch in strategy.distribute_datasets_from_function(replica_batches)]
 found["turns"] = np.concatenate(turns)
 found["steps"] = len(turns)
+
+
+def fitted(make):
+    """Train by ``fit`` on batches that a strategy has divided."""
+    tf.random.set_seed(1)
+    with strategy.scope():
+        network = tf.keras.Sequential([tf.keras.layers.Flatten(input_shape=(8, 8, 1)), tf.keras.layers.Dense(3)])
+        loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        network.compile(tf.keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
+    history = network.fit(make(), epochs=2, verbose=0)
+    return np.concatenate([*(w.ravel() for w in network.get_weights()), *history.history.values()])
+
+
+def own_batches(context):
+    return tf.data.Dataset.from_tensor_slices((x, y)).batch(context.get_per_replica_batch_size(BATCH))
+
+
+found["fitted"] = fitted(lambda: strategy.experimental_distribute_dataset(train))
+found["fitted by function"] = fitted(lambda: strategy.distribute_datasets_from_function(own_batches))
 found["replicas"] = strategy.num_replicas_in_sync
 with strategy.scope():
     found["scope"] = tf.distribute.get_strategy().num_replicas_in_sync

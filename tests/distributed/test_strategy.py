@@ -27,7 +27,18 @@ def found(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name", ["losses", "labels", "accuracy", "mean", "rows", "average", *map("weight{}".format, range(4))]
+    "name",
+    [
+        "losses",
+        "labels",
+        "accuracy",
+        "mean",
+        "rows",
+        "average",
+        "fitted",
+        "fitted by function",
+        *map("weight{}".format, range(4)),
+    ],
 )
 def test_losses_metrics_and_weights_are_those_of_one_process(found, name):
     for own in found[1:]:

@@ -6,6 +6,7 @@ sums, moving statistics means over the replicas.
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from functools import wraps
 from itertools import islice
@@ -42,10 +43,22 @@ def replicas() -> int:
 
 
 class DistributedDataset:
-    """This process's rows of every batch of a dataset, in all processes together each row once."""
+    """This process's rows of every batch of a dataset, in all processes together each row once.
 
-    def __init__(self, dataset: Any, own: Callable[[Any], Iterator[Any]]) -> None:
-        self._dataset, self._own = dataset, own
+    Args:
+        dataset: that all processes go through.
+        own: yields this process's part of it.
+        whole: makes a dataset of all replicas' batches together, which ``fit`` divides by itself.
+    """
+
+    def __init__(
+        self, dataset: Any, own: Callable[[Any], Iterator[Any]], whole: Callable[[Any], Any] = lambda dataset: dataset
+    ) -> None:
+        self._dataset, self._own, self._whole = dataset, own, whole
+
+    def whole_batches(self) -> Any:
+        """Return what yields the batches of all replicas together."""
+        return self._whole(self._dataset)
 
     def __iter__(self) -> Iterator[Any]:
         return self._own(self._dataset)
@@ -68,6 +81,21 @@ def _turns(dataset: Any) -> Iterator[Any]:
     elements, own = iter(dataset), distributed.rank()
     while turn := [*islice(elements, distributed.size())]:
         yield turn[own] if own < len(turn) else tree.map_structure(lambda leaf: leaf[:0], turn[0])
+
+
+class _Joined:
+    """Batches of replicas, joined turn by turn."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+
+    def __iter__(self) -> Iterator[Any]:
+        elements = iter(self._dataset)
+        while turn := [*islice(elements, distributed.size())]:
+            yield tree.map_structure(lambda *leaves: torch.cat([*map(torch.as_tensor, leaves)]), *turn)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._dataset) / distributed.size())
 
 
 class Strategy:
@@ -148,7 +176,7 @@ class Strategy:
             num_replicas_in_sync=count, num_input_pipelines=1, input_pipeline_id=0,
         )  # fmt: skip
         dataset = dataset_fn(share)
-        return dataset if count < 2 else DistributedDataset(dataset, _turns)
+        return dataset if count < 2 else DistributedDataset(dataset, _turns, _Joined)
 
     experimental_distribute_datasets_from_function = distribute_datasets_from_function
 
