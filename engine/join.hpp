@@ -62,7 +62,7 @@ static void join_forward(const Plan& plan, const Step& s, Block& b) {
 static void join_backward(const Plan& plan, const Step& s, Block& b) {
     const Tensor& y = plan.tensors[s.out];
     for (std::size_t k = 0; k < s.ins.size(); k++) {
-        if (!s.wanted[k]) continue;
+        if (!s.wanted[k] || int(k) == s.wide.heir) continue;
         const Tensor& x = plan.tensors[s.ins[k]];
         bool stretched = !same_sizes(x, y), fresh = s.fresh[k] && !stretched;
         if (s.fresh[k] && stretched) zero_gradient(x, b);

@@ -94,6 +94,25 @@ void WideTraining::plan_way_back(std::vector<Phase>& phases) {
     if (!waiting.empty()) meet();
 }
 
+// A sum's gradient is that of its inputs: one that nobody else reads has it in the same place. Returns where each tensor's lies.
+std::vector<int> WideTraining::inherit_gradients() {
+    std::vector<int> place(plan.tensors.size());
+    for (std::size_t i = 0; i < place.size(); i++) place[i] = int(i);
+    for (std::size_t i = plan.steps.size(); i-- > 0;) {
+        Step& s = plan.steps[i];
+        if (s.kind != Kind::join || s.join != Join::add || !graded_[i]) continue;
+        const Tensor& y = plan.tensors[s.out];
+        for (std::size_t k = 0; k < s.ins.size() && s.wide.heir < 0; k++) {
+            const Tensor& x = plan.tensors[s.ins[k]];
+            bool alike = x.size() == y.size() && x.w == y.w && x.hs == y.hs && x.ds == y.ds && x.cs == y.cs && origin(s.ins[k]) == origin(s.out);
+            if (!alike || !s.wanted[k] || !s.fresh[k] || only_reader(s.ins[k]) != int(i)) continue;
+            s.wide.heir = int(k);
+            place[s.ins[k]] = place[s.out];
+        }
+    }
+    return place;
+}
+
 // Activations stay until the end; gradients share memory, by the phases in which they are needed.
 void WideTraining::lay_out() {
     set_strides();
@@ -104,7 +123,9 @@ void WideTraining::lay_out() {
     }
     std::vector<Int> first(plan.tensors.size(), -1), last(plan.tensors.size(), -1);
     Int now = 0;
+    const std::vector<int> place = inherit_gradients();
     auto use = [&](int tensor) {
+        tensor = place[tensor];
         if (first[tensor] < 0) first[tensor] = now;
         last[tensor] = now;
     };
@@ -129,6 +150,7 @@ void WideTraining::lay_out() {
     for (std::size_t i = 0; i < plan.tensors.size(); i++)
         if (first[i] >= 0) lives.push_back({int(i), first[i], last[i]});
     plan.grad_size = share_memory(lives, &Tensor::gat);
+    for (std::size_t i = 0; i < place.size(); i++) plan.tensors[i].gat = plan.tensors[place[i]].gat;
 }
 
 void WideTraining::plan_losses() {

@@ -28,6 +28,7 @@ private:
     void plan_zeros();
     void plan_phases(std::vector<Phase>& phases, bool training);
     void plan_way_back(std::vector<Phase>& phases);
+    std::vector<int> inherit_gradients();
     void lay_out();
     void plan_losses();
     void place_statistics();
