@@ -1,6 +1,9 @@
 """``convia run``: a program of any era of Keras, unchanged."""
 
 import importlib
+import traceback
+from pathlib import Path
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -33,8 +36,20 @@ def run_command(
     programs = importlib.import_module("convia.compat.programs")
     try:
         programs.run(program, arguments or (), era)
-    except (FileNotFoundError, ValueError) as error:
-        if not str(error).startswith("convia run:"):
-            raise
-        typer.echo(f"Error: {error}", err=True)
+    except Exception as error:
+        if isinstance(error, (FileNotFoundError, ValueError)) and str(error).startswith(("convia run:", "set_era:")):
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(1) from None
+        traceback.print_exception(error.with_traceback(_of_program(error.__traceback__, program)))
         raise typer.Exit(1) from None
+
+
+def _of_program(trace: TracebackType | None, program: str) -> TracebackType | None:
+    """What a traceback says from the program's own first line on; all of it where no line is the program's."""
+    own, name = trace, Path(program).name
+    while own is not None:
+        file = own.tb_frame.f_code.co_filename
+        if file == program or Path(file).name == name or file.startswith(f"{name}, cell"):
+            return own
+        own = own.tb_next
+    return trace

@@ -1,6 +1,8 @@
 """Constructs of Keras's eras that break on the Keras of today, row by row as in ``eras.md``: training."""
 
 import importlib
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -216,3 +218,11 @@ def test_wrappers_old_preprocessing_and_scopes_of_tf_keras():
         found = wrappers.KerasClassifier(build_fn=build, epochs=1, verbose=0)
         found.fit(X, Y.argmax(-1))
         assert found.predict(X).shape == (16,)
+
+
+def test_every_test_of_the_table_exists():
+    folder = Path(__file__).parent
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (folder / "eras.md").read_text())
+    assert len(named) > 25
+    for file, test in named:
+        assert f"def {test}(" in (folder / file).read_text(), f"{file}::{test}"
