@@ -314,13 +314,18 @@ static void byte_add(const Plan& plan, const Step& s, Block& b) {
     }, x, other, y);
 }
 
+// Threads share the blocks of channels that are filled.
 static void byte_copy(const Plan& plan, const Step& s, Block& b) {
     const Tensor& y = plan.tensors[s.out];
     Byte* bytes = bytes_of(b.act);
-    for (Int c = 0; s.wide.clears && c < y.c; c++)
+    Int first = cut(y.c, b.parts, b.part), last = cut(y.c, b.parts, b.part + 1), from = at(y, first, 0, 0), to = at(y, last, 0, 0);
+    for (Int c = first; s.wide.clears && c < last; c++)
         for (Int z = 0; z < y.d; z++)
             for (Int row = 0; row < y.h; row++) __builtin_memset(bytes + at(y, c, z, row), plan.quanta[s.out].zero, y.w * L);
-    for (const Wide::Run& run : s.wide.runs) __builtin_memcpy(bytes + run.to, bytes + run.from, run.count);
+    for (const Wide::Run& run : s.wide.runs) {
+        Int start = largest(run.to, from), count = smallest(run.to + run.count, to) - start;
+        if (count > 0) __builtin_memcpy(bytes + start, bytes + run.from + start - run.to, count);
+    }
 }
 
 static void convert(const Plan& plan, const Step& s, Block& b) {
@@ -343,19 +348,20 @@ static void byte_forward(const Plan& plan, const Step& s, Block& b) {
             case Kind::pool_max:
             case Kind::pool_average: return byte_pool(*b.share, s, b);
             case Kind::join: return byte_add(*b.share, s, b);
-            case Kind::copy: return b.part ? void() : byte_copy(plan, s, b);
+            case Kind::copy: return byte_copy(plan, s, b);
             default: return convert(*b.share, s, b);
         }
     });
 }
 
-// An input of memory order (…, channels) to bytes.
+// An input of memory order (…, channels) to bytes; threads share its pixels.
 static void byte_load(const Plan& plan, int input, Block& b) {
     const Tensor& t = plan.tensors[plan.inputs[input]];
     Int channels = plan.channels[plan.inputs[input]], size = channels * t.d * t.h * t.w;
     const Data::Input& from = b.data->inputs[input];
     Quantum q = plan.quanta[plan.inputs[input]];
-    for (Int pixel = 0; pixel < t.d * t.h * t.w; pixel++) {
+    Int pixels = t.d * t.h * t.w;
+    for (Int pixel = cut(pixels, b.parts, b.part); pixel < cut(pixels, b.parts, b.part + 1); pixel++) {
         Int start = b.rows[0] * size + pixel * channels, row = pixel / t.w;
         Byte* to = bytes_of(b.act) + at(t, 0, row / t.h, row % t.h) + pixel % t.w * L;
         for (Int c0 = 0; c0 < channels; c0 += L, to += t.cs * L) {

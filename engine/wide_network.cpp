@@ -116,8 +116,8 @@ void WideNetwork::predict(int thread, const Data& data, Int first, Int samples, 
     b.part = together ? thread : 0;
     b.parts = together ? threads : 1;
     b.share = together ? &shares_[thread] : &plan;
-    auto each = [&](auto f) {  // samples in turn, of which this thread has its share
-        for (int g = b.part; g < samples; g += b.parts) {
+    auto each = [&](bool whole, auto f) {  // the samples in turn, of which this thread has its share, or a part of each
+        for (int g = whole ? b.part : 0; g < samples; g += whole ? b.parts : 1) {
             Block one = b;
             one.act = b.act + g * b.apart;
             one.place = first + g;
@@ -126,10 +126,10 @@ void WideNetwork::predict(int thread, const Data& data, Int first, Int samples, 
         }
     };
     for (int in : plan.inputs) clear_halo(b, in, false);
-    each([&](Block& one) {
-        for (int i = 0; i < int(plan.inputs.size()); i++)
-            is_bytes(plan.inputs[i]) ? byte_kernels->load(plan, i, one) : kernels->wide->load(plan, i, one);
-    });
+    for (int i = 0; i < int(plan.inputs.size()); i++) {
+        bool bytes = is_bytes(plan.inputs[i]);
+        each(!bytes, [&](Block& one) { (bytes ? byte_kernels->load : kernels->wide->load)(plan, i, one); });
+    }
     if (together) barrier_.wait();
     for (int g = 0; g < samples; g++) {
         Block one = b;
@@ -138,7 +138,7 @@ void WideNetwork::predict(int thread, const Data& data, Int first, Int samples, 
         take_steps(thread, one, 0, early_, together);
     }
     take_steps(thread, b, early_, plan.steps.size(), together);
-    each([&](Block& one) { kernels->wide->store(plan, one); });
+    each(true, [&](Block& one) { kernels->wide->store(plan, one); });
     if (together) barrier_.wait();
 }
 
