@@ -74,11 +74,11 @@ def _first(original: Callable[..., None]) -> Callable[..., None]:
     """The input of a Sequential model was named after its first layer: ``conv2d_input``."""
 
     @functools.wraps(original)
-    def call(self: Any, *args: Any) -> None:
+    def call(self: Any, *args: Any, **kwargs: Any) -> None:
         layers = [*self._stack, *args]
         _firsts.append(layers[0].name if layers and isinstance(layers[0], Layer) else "")
         try:
-            original(self, *args)
+            original(self, *args, **kwargs)
         finally:
             _firsts.pop()
 
