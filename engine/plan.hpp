@@ -68,10 +68,11 @@ struct WideWinograd {
 
 // Sums over taps where channels are the lanes: a convolution's way forward, or one of its ways back (where it has strides, each
 // of the places within a stride has other taps). Results, how they are cut into tiles of blocks of channels by pixels, where
-// the packed kernel lies, the taps' offsets (block of channels by block) and their numbers in the kernel.
+// the packed kernel lies, the taps' offsets (block of channels by block) and their numbers in the kernel. Results of a part read
+// channels of their own, so far from those of the part before.
 struct Sweep {
     Walk in, out;
-    Int blocks = 0, d = 1, h = 1, w = 1, channels = 0, tiles = 1, columns = 1, packed = 0;
+    Int blocks = 0, d = 1, h = 1, w = 1, channels = 0, tiles = 1, columns = 1, packed = 0, parts = 1, part_step = 0;
     std::vector<std::int32_t> taps, numbers;
     WideWinograd winograd;
 };
@@ -83,6 +84,7 @@ struct Wide {
     bool depthwise = false;
     bool in_bytes = false;   // reads bytes, or makes them of numbers
     bool resident = false;  // all of a thread's share of the kernel's gradient stays in the cache
+    Int parts = 1;           // of a convolution of groups: as many groups are taken together as fill vectors
     Sweep forward;
     std::vector<Sweep> back;
     Int shift = 0, scale = 0;
@@ -285,5 +287,11 @@ inline Int spread(Int plane) {
 inline Int tiles_of(Int n, Int most) { return (n + most - 1) / most; }
 
 inline Int cut(Int n, Int parts, Int i) { return n / parts * i + (i < n % parts ? i : n % parts); }  // start of part i
+
+// The first of the blocks of results of a tile; no tile has those of two parts.
+inline Int first_block(const Sweep& s, Int tile) {
+    Int tiles = s.tiles / s.parts, blocks = s.blocks / s.parts;
+    return tile / tiles * blocks + cut(blocks, tiles, tile % tiles);
+}
 
 }  // namespace convia

@@ -90,7 +90,7 @@ static void run_sweep(const Sweep& s, const Block& b, const float* packed, const
     Int from = by_blocks ? 0 : cut(places, b.parts, b.part), to = by_blocks ? places : cut(places, b.parts, b.part + 1);
     Int numbers = s.numbers.size(), whole = s.channels / L * numbers, rest = s.channels % L;
     for (Int k = first; k < last; k++) {
-        Int o0 = cut(s.blocks, s.tiles, k), o = cut(s.blocks, s.tiles, k + 1) - o0;
+        Int o0 = first_block(s, k), o = first_block(s, k + 1) - o0, start = s.in.at + k / (s.tiles / s.parts) * s.part_step;
         const float* w = packed + s.packed + o0 * s.channels * numbers * L;
         Int chunks = tiles_of(whole, largest(1, WIDE_CHUNK / (o * L * L * 4))), parts = largest(1, chunks + (rest > 0));
         for (Int q = 0; q < parts; q++) {
@@ -107,7 +107,7 @@ static void run_sweep(const Sweep& s, const Block& b, const float* packed, const
                     WideEnds ends{q || !on.first ? nullptr : on.first + o0 * on.first_step * L, added, s.out.block, s.out.column,
                                   added ? on.added->block : 0, end && on.act == Act::relu};
                     choose_wide_tile(o, many, s.in.column == 2 * L, std::make_integer_sequence<int, WIDE_BLOCKS * WIDE_COLUMNS>())(
-                        base + s.in.at + z * s.in.plane + y * s.in.row + x0 * s.in.column, s.taps.data() + t0, n,
+                        base + start + z * s.in.plane + y * s.in.row + x0 * s.in.column, s.taps.data() + t0, n,
                         partial ? rest : L, w + t0 * L * o * L, out, ends);
                     if (end && on.act != Act::linear && on.act != Act::relu) activate_tile(s, on, out, o, many);
                 }
@@ -154,7 +154,7 @@ static void run_depthwise(const Sweep& s, const Block& b, const float* packed, c
 // Kernels as [tile of results][block that is summed][tap][channel of the block][result of the tile], a vector of results by
 // vector; the kernel itself is (outs, ins, taps). The way forward takes each output's factor into it.
 static void pack_forward(const Sweep& s, const float* kernel, Int outs, const float* factors, float* to, Int k) {
-    Int spatial = s.numbers.size(), first = cut(s.blocks, s.tiles, k), many = cut(s.blocks, s.tiles, k + 1) - first;
+    Int spatial = s.numbers.size(), first = first_block(s, k), many = first_block(s, k + 1) - first;
     for (Int o = 0; o < many; o++)
         for (Int i0 = 0; i0 < s.channels; i0 += L) {
             Int n = smallest(L, s.channels - i0), run = n * spatial;
@@ -175,9 +175,22 @@ static void pack_forward(const Sweep& s, const float* kernel, Int outs, const fl
         }
 }
 
+// The same with groups, from value(result, channel that is summed, tap).
+template <class F>
+static void pack_groups(const Sweep& s, float* to, Int k, F value) {
+    Int first = first_block(s, k), many = first_block(s, k + 1) - first, taps = s.numbers.size(), part = k / (s.tiles / s.parts);
+    for (Int i0 = 0; i0 < s.channels; i0 += L) {
+        Int n = smallest(L, s.channels - i0);
+        for (Int t = 0; t < taps; t++)
+            for (Int i = i0; i < i0 + n; i++)
+                for (Int o = 0; o < many; o++, to += L)
+                    for (Int l = 0; l < L; l++) to[l] = value((first + o) * L + l, part * s.channels + i, s.numbers[t]);
+    }
+}
+
 // Results are the inputs here; of a depthwise convolution nothing is summed but taps.
 static void pack_back(const Sweep& s, const float* kernel, Int ins, Int spatial, float* to, Int k) {
-    Int first = cut(s.blocks, s.tiles, k), many = cut(s.blocks, s.tiles, k + 1) - first, taps = s.numbers.size();
+    Int first = first_block(s, k), many = first_block(s, k + 1) - first, taps = s.numbers.size();
     for (Int o0 = 0; o0 < s.channels; o0 += L) {
         Int n = smallest(L, s.channels - o0);
         for (Int o = o0; o < o0 + n; o++)

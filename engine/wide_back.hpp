@@ -105,20 +105,40 @@ static inline void each_part(const Block& b, Int bytes_of_row, Int rows, F f) {
     }
 }
 
+// The same of the channels of some groups, outputs and inputs from o and i on; others do not belong together.
+static void spread_groups(const Step& s, const float* acc, Int step, Int o0, Int i0, Int n, Int outs, Int ins, float* gradient) {
+    Int spatial = s.k[0] * s.k[1] * s.k[2], each = ins / s.groups;
+    for (Int o = o0; o < smallest(o0 + L, outs); o++)
+        for (Int i = i0; i < i0 + n; i++) {
+            if (o / (outs / s.groups) != i / each) continue;
+            for (Int t = 0; t < spatial; t++) {
+                float &to = gradient[(o * each + i % each) * spatial + t], sum = acc[((i - i0) * spatial + t) * step + o - o0];
+                to = s.stores ? sum : to + sum;
+            }
+        }
+}
+
 // A unit is a block of inputs by some blocks of outputs. Either one follows the other through all samples or, where all that are
 // this thread's stay in the cache (`resident`), all of them go through the samples part by part.
 static void conv_weights(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     Int ins = plan.channels[s.ins[0]], outs = plan.channels[s.out], spatial = s.k[0] * s.k[1] * s.k[2];
-    Int groups = tiles_of(y.c, WIDE_WEIGHT_BLOCKS), size = spatial * L * L * smallest(y.c, WIDE_WEIGHT_BLOCKS);
-    Int from = cut(groups * x.c, b.parts, b.part), to = cut(groups * x.c, b.parts, b.part + 1);
+    Int parts = s.wide.parts, blocks = y.c / parts, each = x.c / parts, groups = tiles_of(blocks, WIDE_WEIGHT_BLOCKS);
+    Int size = spatial * L * L * smallest(blocks, WIDE_WEIGHT_BLOCKS), units = parts * groups * each;
+    Int from = cut(units, b.parts, b.part), to = cut(units, b.parts, b.part + 1);
+    struct Unit { Int i0, o0, o; };
+    auto of = [&](Int unit) {
+        Int number = unit / each, part = number / groups, first = cut(blocks, groups, number % groups);
+        return Unit{part * each + unit % each, part * blocks + first, cut(blocks, groups, number % groups + 1) - first};
+    };
     float* gradient = b.wgrad + plan.params[s.params[0]].grad;
     auto pass = [&](Int first, Int last, Int blocks_in, Int blocks_out) {
         __builtin_memset(b.scratch, 0, (last - first) * size * sizeof(float));
         Int bytes_of_row = (blocks_in * x.d * x.w * s.s[1] + blocks_out * y.d * y.w) * L * 4;
         each_part(b, bytes_of_row, y.h, [&](const Block& part, Range rows) {
             for (Int unit = first; unit < last; unit++) {
-                Int i0 = unit % x.c, o0 = cut(y.c, groups, unit / x.c), o = cut(y.c, groups, unit / x.c + 1) - o0, n = smallest(L, ins - i0 * L);
+                Unit u = of(unit);
+                Int i0 = u.i0, o0 = u.o0, o = u.o, n = smallest(L, ins - i0 * L);
                 float* acc = b.scratch + (unit - first) * size;
                 for (Int t = 0; t < spatial; t++)
                     with_tap(plan, s, part, rows, t, i0, o0, [&](const float* p, Strides xs, const float* g, Strides gs, Pixels pixels) {
@@ -129,8 +149,11 @@ static void conv_weights(const Plan& plan, const Step& s, Block& b) {
             }
         });
         for (Int unit = first; unit < last; unit++) {
-            Int i0 = unit % x.c, o0 = cut(y.c, groups, unit / x.c), o = cut(y.c, groups, unit / x.c + 1) - o0;
-            for (Int k = 0; k < o; k++)
+            Unit u = of(unit);
+            Int i0 = u.i0, o0 = u.o0, o = u.o;
+            for (Int k = 0; k < o && s.groups > 1; k++)
+                spread_groups(s, b.scratch + (unit - first) * size + k * L, o * L, (o0 + k) * L, i0 * L, smallest(L, ins - i0 * L), outs, ins, gradient);
+            for (Int k = 0; k < o && s.groups == 1; k++)
                 spread_weights(b.scratch + (unit - first) * size + k * L, o * L, smallest(L, ins - i0 * L) * spatial,
                                gradient + ((o0 + k) * L * ins + i0 * L) * spatial, ins * spatial, outs - (o0 + k) * L, s.stores);
         }
@@ -182,6 +205,7 @@ static void bias_weights(const Plan& plan, const Step& s, Block& b) {
 
 // Of all samples; threads share the weights.
 static void wide_weights_of(const Plan& plan, const Step& s, Block& b) {
+    if (s.kind == Kind::norm_group) return wide_pixel_weights(plan, s, b);
     auto learns = [&](int p) { return p >= 0 && plan.params[p].grad >= 0; };
     if (learns(s.params[0])) (s.wide.depthwise ? depthwise_weights : conv_weights)(plan, s, b);
     if (learns(s.params[1])) bias_weights(plan, s, b);
@@ -235,6 +259,7 @@ static void wide_backward(const Plan& plan, const Step& s, Block& b) {
         switch (s.kind) {
             case Kind::norm_frozen:
             case Kind::norm_batch: return s.wanted[0] ? wide_norm_backward(plan, s, b) : void();
+            case Kind::norm_group: return s.wanted[0] ? wide_pixel_backward(plan, s, b) : void();
             case Kind::softmax: return wide_softmax_backward(plan, s, b);
             case Kind::copy: return wide_copy_backward(plan, s, b);
             case Kind::pool_max:

@@ -17,7 +17,7 @@ std::vector<int> WideNetwork::kept() const {
 // Whether there is a kernel for bytes.
 bool WideNetwork::can_take_bytes(const Step& s) const {
     bool known = std::all_of(s.ins.begin(), s.ins.end(), [&](int in) { return is_bytes(in); });
-    if (s.kind == Kind::conv) return known && (!s.wide.depthwise || s.dil[2] == 1);
+    if (s.kind == Kind::conv) return known && (s.wide.depthwise ? s.dil[2] == 1 : s.groups == 1);
     if (!known || !is_bytes(s.out)) return false;
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     bool alike = s.ins.size() == 2 && x.c == y.c && x.size() == y.size() && plan.tensors[s.ins[1]].c == y.c && plan.tensors[s.ins[1]].size() == y.size();

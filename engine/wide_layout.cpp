@@ -77,8 +77,17 @@ int WideLayout::only_reader(int tensor) const {
     return readers == 1 ? last : -1;
 }
 
-void WideLayout::find_depthwise() {
-    for (Step& s : plan.steps) s.wide.depthwise = s.kind == Kind::conv && s.groups > 1;
+// Groups of channels that do not fill vectors are taken together with others, and what does not belong together is multiplied
+// by zero.
+void WideLayout::find_groups() {
+    for (Step& s : plan.steps) {
+        if (s.kind != Kind::conv || s.groups == 1) continue;
+        Int ins = plan.channels[s.ins[0]], outs = plan.channels[s.out], lanes = kernels->lanes;
+        s.wide.depthwise = s.groups == ins && s.groups == outs;
+        auto fits = [&](Int n) { return s.groups % n == 0 && ins / n % lanes == 0 && outs / n % lanes == 0; };
+        for (Int n = s.groups; n > 1 && s.wide.parts == 1 && !s.wide.depthwise; n--)
+            if (fits(n)) s.wide.parts = n;
+    }
 }
 
 // How one walks through a tensor's activations, or its gradients.
@@ -102,7 +111,7 @@ void WideLayout::choose_tile(Sweep& sweep, Int width, Int registers) {
         columns = std::min(columns, (registers - 1) / blocks - 1);
     }
     sweep.columns = columns;
-    sweep.tiles = tiles_of(sweep.blocks, blocks);
+    sweep.tiles = sweep.parts * tiles_of(sweep.blocks / sweep.parts, blocks);
 }
 
 void WideLayout::cut_sweep(Sweep& sweep, bool depthwise) {
@@ -121,7 +130,7 @@ void WideLayout::cut_sweep(Sweep& sweep, bool depthwise) {
 // Multiplications per result and channel: of the products; of the transforms, and of kernels that come from far, in proportion.
 void WideLayout::choose_winograd(Sweep& sweep, const Step& s) {
     Int lanes = kernels->lanes, blocks = sweep.channels / lanes;
-    bool fits = !s.wide.depthwise && s.k[0] == 1 && s.k[1] == 3 && s.k[2] == 3 && s.s[0] * s.s[1] * s.s[2] * s.dil[1] * s.dil[2] == 1 &&
+    bool fits = !s.wide.depthwise && s.wide.parts == 1 && s.k[0] == 1 && s.k[1] == 3 && s.k[2] == 3 && s.s[0] * s.s[1] * s.s[2] * s.dil[1] * s.dil[2] == 1 &&
                 sweep.channels % lanes == 0 && sweep.numbers.size() == 9;
     if (!fits) return;
     auto cost = [&](Int side, Int frequencies, Int tiles) {
@@ -151,9 +160,10 @@ void WideLayout::cut_convolution(Step& s) {
     sweep.in = through(s.ins[0], false);
     sweep.out = through(s.out, false);
     sweep.blocks = y.c, sweep.d = y.d, sweep.h = y.h, sweep.w = y.w;
-    sweep.channels = s.wide.depthwise ? 1 : plan.channels[s.ins[0]];
+    sweep.channels = s.wide.depthwise ? 1 : plan.channels[s.ins[0]] / s.wide.parts;
     Walk step = sweep.in;
-    for (Int i = 0; i < (s.wide.depthwise ? 1 : x.c); i++)
+    sweep.parts = s.wide.parts, sweep.part_step = x.c / s.wide.parts * step.block;
+    for (Int i = 0; i < (s.wide.depthwise ? 1 : x.c / s.wide.parts); i++)
         for (Int z = 0, number = 0; z < s.k[0]; z++)
             for (Int ky = 0; ky < s.k[1]; ky++)
                 for (Int kx = 0; kx < s.k[2]; kx++, number++) {
@@ -193,8 +203,9 @@ void WideLayout::cut_back(Step& s) {
                 sweep.out.plane *= s.s[0], sweep.out.row *= s.s[1], sweep.out.column *= s.s[2];
                 sweep.blocks = x.c;
                 sweep.d = tiles_of(x.d - pz, s.s[0]), sweep.h = tiles_of(x.h - py, s.s[1]), sweep.w = tiles_of(x.w - px, s.s[2]);
-                sweep.channels = s.wide.depthwise ? 1 : plan.channels[s.out];
-                for (Int o = 0; o < (s.wide.depthwise ? 1 : y.c); o++)
+                sweep.channels = s.wide.depthwise ? 1 : plan.channels[s.out] / s.wide.parts;
+                sweep.parts = s.wide.parts, sweep.part_step = y.c / s.wide.parts * step.block;
+                for (Int o = 0; o < (s.wide.depthwise ? 1 : y.c / s.wide.parts); o++)
                     for (BackTap z : back_taps(s, 0, pz))
                         for (BackTap r : back_taps(s, 1, py))
                             for (BackTap c : back_taps(s, 2, px)) {
@@ -226,6 +237,14 @@ bool WideLayout::is_flat(const Step& s) const {  // all pixels lie in one row
     return s.k[0] * s.k[1] * s.k[2] == 1 && s.s[0] * s.s[1] * s.s[2] == 1 && is_even(s.ins[0]) && is_even(s.out);
 }
 
+// A scale and a shift of each channel.
+void WideLayout::place_factors(Step& s) {
+    Int size = plan.tensors[s.out].c * kernels->lanes;
+    s.wide.scale = plan.packed_size;
+    s.wide.shift = plan.packed_size + size;
+    plan.packed_size += 2 * size;
+}
+
 // What a copy moves, as runs of floats that follow one another on both sides.
 void WideLayout::find_runs(Step& s) {
     Int lanes = kernels->lanes;
@@ -236,12 +255,13 @@ void WideLayout::find_runs(Step& s) {
     };
     std::vector<std::pair<std::int32_t, std::int32_t>> moves;  // to, from
     for (std::size_t i = 0; i < s.from.size(); i++) moves.emplace_back(offset(s.out, s.to[i]), offset(s.ins[0], s.from[i]));
-    std::sort(moves.begin(), moves.end());
+    if (!std::is_sorted(moves.begin(), moves.end())) std::sort(moves.begin(), moves.end());
     for (auto [to, from] : moves) {
         auto& runs = s.wide.runs;
         if (!runs.empty() && runs.back().to + runs.back().count == to && runs.back().from + runs.back().count == from) runs.back().count++;
         else runs.push_back({from, to, 1});
     }
+    s.from = {}, s.to = {};
 }
 
 // Several copies may fill a tensor; where they leave elements out, the first one clears it.

@@ -26,11 +26,12 @@ protected:
     void set_strides();
     Int share_memory(std::vector<Life> lives, Int Tensor::*place);  // returns the vectors that all need together
     int only_reader(int tensor) const;  // the step; -1 where there are others, or outputs or losses
-    void find_depthwise();
+    void find_groups();
     void cut_convolution(Step& s);
     void cut_back(Step& s);
     void widen_for_back(const Step& s);
     void find_runs(Step& s);
+    void place_factors(Step& s);
     void find_gaps();
     void clear_halo(const Block& b, int tensor, bool gradient) const;
     Int origin(int tensor) const;  // vectors of the halo before the first element

@@ -43,7 +43,7 @@ void WideNetwork::join_steps() {
     std::erase_if(plan.steps, [](const Step& s) { return s.kind == Kind::norm_stats; });
     for (Step& s : plan.steps)
         if (s.kind == Kind::norm_batch) s.kind = Kind::norm_frozen;
-    find_depthwise();
+    find_groups();
     for (std::size_t i = 0; i < plan.steps.size(); i++)
         while (plan.steps[i].kind == Kind::conv && join_next(plan.steps[i], i)) {}
 }
@@ -74,12 +74,7 @@ void WideNetwork::finish() {
     for (Step& s : plan.steps) {
         if (s.kind == Kind::conv) cut_convolution(s);
         if (s.kind == Kind::copy) find_runs(s);
-        if (s.kind == Kind::norm_frozen) {
-            Int blocks = plan.tensors[s.out].c;
-            s.wide.scale = plan.packed_size;
-            s.wide.shift = plan.packed_size + blocks * kernels->lanes;
-            plan.packed_size += 2 * blocks * kernels->lanes;
-        }
+        if (s.kind == Kind::norm_frozen || s.kind == Kind::norm_group) place_factors(s);
     }
     auto larger_kernel = [&](const Step& s) {
         const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];

@@ -89,7 +89,7 @@ void WideTraining::plan_way_back(std::vector<Phase>& phases) {
             else if (learns(plan, s)) waiting.push_back({Pass::join, index});
         }
         phases.back().each.push_back({Pass::backward, index});
-        if (s.kind == Kind::conv && learns(plan, s)) waiting.push_back({Pass::weights, index});
+        if ((s.kind == Kind::conv || s.kind == Kind::norm_group) && learns(plan, s)) waiting.push_back({Pass::weights, index});
     }
     if (!waiting.empty()) meet();
 }
@@ -113,14 +113,10 @@ std::vector<int> WideTraining::inherit_gradients() {
     return place;
 }
 
-// Activations stay until the end; gradients share memory, by the phases in which they are needed.
+// Gradients share memory by the phases in which they are needed.
 void WideTraining::lay_out() {
     set_strides();
-    for (std::size_t i = 0; i < plan.tensors.size(); i++) {
-        Tensor& t = plan.tensors[i];
-        t.at = plan.act_size + origin(int(i));
-        plan.act_size += t.c * t.cs;
-    }
+    place_activations();
     std::vector<Int> first(plan.tensors.size(), -1), last(plan.tensors.size(), -1);
     Int now = 0;
     const std::vector<int> place = inherit_gradients();
@@ -175,7 +171,7 @@ void WideTraining::plan_losses() {
 void WideTraining::finish(Int largest_batch, bool training) {
     capacity_ = largest_batch;
     join_activations();
-    find_depthwise();
+    find_groups();
     find_gaps();
     graded_ = plan_gradients(plan);
     plan_zeros();
@@ -190,6 +186,7 @@ void WideTraining::finish(Int largest_batch, bool training) {
         if (s.kind == Kind::conv) cut_convolution(s);
         if (training && goes_back(s)) cut_back(s);
         if (s.kind == Kind::copy) find_runs(s);
+        if (s.kind == Kind::norm_group) place_factors(s);
     }
     place_statistics();
     reserve(training);
@@ -229,6 +226,8 @@ void WideTraining::reserve(bool training) {
         s.wide.resident = share * Int(sizeof(float)) <= RESIDENT;
         scratch = std::max(scratch, s.wide.resident ? share : unit);
     }
+    for (const Step& s : plan.steps)
+        if (s.kind == Kind::norm_group) scratch = std::max(scratch, 4 * plan.tensors[s.out].c * lanes);  // two numbers in double precision
     act_ = allocate(capacity_ * plan.act_size * lanes, bytes_);
     packed_ = allocate(plan.packed_size, bytes_);
     if (training) {
@@ -282,7 +281,7 @@ void WideTraining::work(int thread) {
 // A thread's share of the kernels, of which only those change that learn, and of the gradients that are added to.
 void WideTraining::begin(int thread, bool training, bool first) {
     for (const Step& s : plan.steps)
-        if (s.kind == Kind::conv && (first || (training && learns(plan, s))))
+        if ((s.kind == Kind::conv || s.kind == Kind::norm_group) && (first || (training && learns(plan, s))))
             kernels->wide->pack(plan, s, packed_.get(), thread, threads, true, training);
     for (std::size_t i = thread; training && i < zeros_.size(); i += threads)
         std::memset(wgrad_.get() + zeros_[i].first, 0, sizeof(float) * zeros_[i].second);
@@ -332,11 +331,12 @@ void WideTraining::run_op(Op op, Block& b) {
     const Step* s = plan.steps.data() + op.index;
     switch (op.pass) {
         case Pass::load:
+            for (int in : plan.inputs) clear_halo(b, in, false);
             return each([&](Block& one) {
                 for (int i = 0; i < int(plan.inputs.size()); i++) wide.load(plan, i, one);
             });
         case Pass::store: return b.data->outputs.empty() ? void() : each([&](Block& one) { wide.store(plan, one); });
-        case Pass::forward: return wide.forward(plan, *s, b);
+        case Pass::forward: clear_halo(b, s->out, false); return wide.forward(plan, *s, b);
         case Pass::stats: return each([&](Block& one) { wide.stats(plan, *s, one); });
         case Pass::moments: return wide.moments(plan, *s, b);
         case Pass::sums: return each([&](Block& one) { wide.sums(plan, *s, one); });

@@ -30,6 +30,7 @@ private:
     void plan_way_back(std::vector<Phase>& phases);
     std::vector<int> inherit_gradients();
     void lay_out();
+    void place_activations();
     void plan_losses();
     void place_statistics();
     void reserve(bool training);

@@ -7,11 +7,12 @@ from convia.engine.loading import (
     reason_for_absence,
     threads,
 )
-from convia.engine.lowering import lower
+from convia.engine.lowering import Part, lower, lower_part
 from convia.engine.plan import Plan, Unsupported
 from convia.engine.training import add_losses, add_optimizer, rule
 
 __all__ = [
+    "Part",
     "Plan",
     "Unsupported",
     "add_losses",
@@ -19,6 +20,7 @@ __all__ = [
     "chosen_engine",
     "instruction_set",
     "lower",
+    "lower_part",
     "native",
     "reason_for_absence",
     "rule",

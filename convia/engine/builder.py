@@ -112,7 +112,7 @@ class Builder:
         """Copy elements, by the engine's numbers."""
         count = int(np.prod(self.shape(source)))
         once = numbers.size == count and len(np.unique(numbers)) == count
-        self.plan.step("copy", [source], out, **{"from": _flat(numbers), "to": _flat(places)}, covers=once)
+        self.plan.step("copy", [source], out, runs=runs_of(numbers.ravel(), places.ravel()), covers=once)
 
     def move(self, run: Callable[..., Any], sources: list[int], shapes: list[Shape]) -> list[int]:
         """Copy elements as a function of tensors (batch first) moves them; what it pads with must be 0.
@@ -280,8 +280,12 @@ def three(values: Any, filler: int) -> list[int]:
     return [*[filler] * (3 - len(values)), *map(int, values)]
 
 
-def _flat(numbers: np.ndarray) -> list[int]:
-    return numbers.ravel().tolist()
+def runs_of(numbers: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return what is copied from numbers to places as rows (first number, first place, how many follow)."""
+    breaks = (np.diff(numbers) != 1) | (np.diff(places) != 1)
+    starts = np.flatnonzero(np.concatenate([[True], breaks]))
+    counts = np.diff(np.append(starts, len(numbers)))
+    return np.stack([numbers[starts], places[starts], counts], 1)
 
 
 Rule = Callable[[Builder, Any, list[int], Shape], int]

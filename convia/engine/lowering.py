@@ -1,36 +1,51 @@
 """Lowering: a graph of layers becomes a plan for the engine, or the reason why it cannot."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from convia import layers
 from convia.engine.builder import Builder
 from convia.engine.functions import name_of
 from convia.engine.plan import Plan, Shape, Unsupported
-from convia.engine.rules import FUNCTIONS, RULES
+from convia.engine.rules import FUNCTIONS, rule_of
 from convia.engine.rules.functions import Call
 from convia.graph import Graph
-from convia.symbolic import FunctionCall
+from convia.symbolic import FunctionCall, KerasTensor
+
+
+class Part(NamedTuple):
+    """A call, by numbers of tensors, and whether it is called with training=False."""
+
+    operation: Any
+    node: Any
+    reads: list[int]
+    makes: list[int]
+    frozen: bool
 
 
 class Lowering(Builder):
-    """One run over a graph. ``plan`` is the result.
+    """One run over calls. ``plan`` is the result.
 
     Args:
-        graph: the model's.
+        inputs, outputs: of the calls.
         learned: the variables that learn.
 
     Raises:
         Unsupported: a layer, or a way of using it, that the engine does not know.
     """
 
-    def __init__(self, graph: Graph, learned: list[Any]) -> None:
+    def __init__(self, inputs: list[KerasTensor], outputs: list[KerasTensor], learned: list[Any]) -> None:
         super().__init__(learned)
-        for tensor in graph.inputs:
+        for tensor in inputs:
             if tensor.dtype != "float32":
                 raise Unsupported(f"input {tensor.name!r} of type {tensor.dtype} is not supported by the engine")
             self.plan.inputs.append(self.plan.tensor(_known(tensor.shape, f"input {tensor.name!r}")))
-        self._ends = {id(tensor) for tensor in graph.outputs}
-        self.plan.outputs = [self.laid_out(tensor, False) for tensor in self.run(graph, self.plan.inputs, False)]
+        self._ends = {id(tensor) for tensor in outputs}
+
+    def end(self, outputs: list[int]) -> Plan:
+        """Return the plan, given the tensors that are its outputs."""
+        self.plan.outputs = [self.laid_out(tensor, False) for tensor in outputs]
+        return self.plan
 
     def run(self, graph: Graph, inputs: list[int], frozen: bool) -> list[int]:
         """Lower the calls of a graph on given tensors, ``frozen`` where it is called with training=False."""
@@ -38,24 +53,27 @@ class Lowering(Builder):
         for step in graph.steps:
             node, layer = step.node, step.operation
             inner = getattr(layer, "graph", None)
-            ins = [values[id(tensor)] for tensor in node.inputs]
-            if isinstance(layer, FunctionCall):
-                self.plan.layer = layer.name
-                outs = self.function(layer, node, ins)
-            elif isinstance(inner, Graph) and type(layer).__module__.startswith("convia.models"):
+            ins, quiet = [values[id(tensor)] for tensor in node.inputs], node.kwargs.get("training") is False
+            if isinstance(inner, Graph) and type(layer).__module__.startswith("convia.models"):
                 _check_call(layer, node, inner)
-                outs = self.run(inner, ins, frozen or node.kwargs.get("training") is False)
+                outs = self.run(inner, ins, frozen or quiet)
             else:
-                self.frozen = frozen or node.kwargs.get("training") is False
-                self.plan.layer = layer.name
-                outs = [self.layer(layer, node, ins)]
+                outs = self.call(layer, node, ins, frozen or quiet)
             values |= {id(tensor): number for tensor, number in zip(node.outputs, outs, strict=True)}
         return [values[id(tensor)] for tensor in graph.outputs]
+
+    def call(self, operation: Any, node: Any, ins: list[int], frozen: bool) -> list[int]:
+        """Lower one call of a function or a layer; return its outputs."""
+        self.plan.layer = operation.name
+        if isinstance(operation, FunctionCall):
+            return self.function(operation, node, ins)
+        self.frozen = frozen
+        return [self.layer(operation, node, ins)]
 
     def layer(self, layer: Any, node: Any, ins: list[int]) -> int:
         """Lower the call of one layer; return the number of its output."""
         who = f"layer {layer.name!r} ({type(layer).__name__})"
-        rule = RULES.get(type(layer))
+        rule = rule_of(layer)
         if rule is None:
             raise Unsupported(f"{who} is not supported by the engine")
         _check_call(layer, node)
@@ -128,4 +146,15 @@ def _known(shape: Any, who: str) -> Shape:
 
 def lower(graph: Graph, learned: list[Any]) -> Plan:
     """Return the plan of a graph; raises Unsupported, which says why, where the engine cannot run it."""
-    return Lowering(graph, learned).plan
+    to = Lowering(graph.inputs, graph.outputs, learned)
+    return to.end(to.run(graph, to.plan.inputs, False))
+
+
+def lower_part(inputs: dict[int, KerasTensor], parts: Iterable[Part], outputs: list[int]) -> Plan:
+    """Return the plan of some calls in their order, for predictions; inputs and outputs by the numbers of tensors."""
+    to = Lowering(list(inputs.values()), [], [])
+    values = dict(zip(inputs, to.plan.inputs, strict=True))
+    for part in parts:
+        outs = to.call(part.operation, part.node, [values[number] for number in part.reads], part.frozen)
+        values |= zip(part.makes, outs, strict=True)
+    return to.end([values[number] for number in outputs])

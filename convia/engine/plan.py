@@ -82,8 +82,8 @@ LOSSES = (
     "poisson",
 )
 RULES = ("sgd", "adam", "rmsprop", "adagrad")
-_WIDE = frozenset((*KINDS[: KINDS.index("conv_transpose")],))  # what there is with channels as lanes
-_MOST_COPIED = 8_000_000  # elements, which a plan lists one by one
+_WIDE = frozenset((*KINDS[: KINDS.index("conv_transpose")], "norm_group"))  # what there is with channels as lanes
+_MOST_COPIED = 64_000_000  # elements, which are listed one by one for the engine
 _DEPTHWISE = 4  # times as long as other multiplications, for each sample is used only once
 
 Shape = tuple[int, ...]
@@ -184,21 +184,47 @@ class Plan:
         return self._counted(lanes, lambda: self._wide_cost(lanes))
 
     def _wide_cost(self, lanes: int) -> float:
-        total, copied = 0.0, 0
+        if self.beyond_wide() is not None:
+            return float("inf")
+        total = 0.0
         for step in self.steps:
-            kind, sources = KINDS[step["kind"]], [self.shapes[tensor] for tensor in step["ins"]]
-            copied += len(step["from"]) if kind == "copy" else 0
-            channels = self.shapes[step["out"]][-1]
-            groups = step.get("groups", 1)
-            odd = kind == "conv" and groups > 1 and not groups == sources[0][-1] == channels
-            stretched = kind == "join" and any(source[-1] != channels for source in sources)
-            if kind not in _WIDE or odd or stretched or copied > _MOST_COPIED:
-                self.narrow = self.names[step["out"]].partition(":")[0]
-                return float("inf")
-            if kind == "conv":
-                size = self.parameters[step["params"][0]].tensor.numel() * self._pixels(step["out"])
-                total += size * (-(-channels // lanes) * lanes / channels) * (1 if groups == 1 else _DEPTHWISE)
+            if KINDS[step["kind"]] != "conv":
+                continue
+            channels, groups = self.shapes[step["out"]][-1], step.get("groups", 1)
+            size = self.parameters[step["params"][0]].tensor.numel() * self._pixels(step["out"])
+            waste = -(-channels // lanes) * lanes / channels
+            total += size * waste * self._grouped(groups, self.shapes[step["ins"][0]][-1], channels, lanes)
         return total
+
+    def _grouped(self, groups: int, ins: int, outs: int, lanes: int) -> float:
+        """How many times as long multiplications take: groups that do not fill vectors are multiplied by each other."""
+        if groups in (1, ins) and groups in (1, outs):
+            return 1 if groups == 1 else _DEPTHWISE
+        fits = (n for n in range(groups, 0, -1) if groups % n == 0 and not (ins // n % lanes or outs // n % lanes))
+        return groups / next(fits, 1)
+
+    def beyond_wide(self) -> str | None:
+        """Return what there is not with channels as lanes, None where all is there; note its layer in ``narrow``."""
+        copied = 0
+        for step in self.steps:
+            copied += int(step["runs"][:, 2].sum()) if "runs" in step else 0
+            lacking = self._lacking(step)
+            if copied > _MOST_COPIED:
+                lacking = f"copies of more than {_MOST_COPIED} elements"
+            if lacking is not None:
+                self.narrow = self.names[step["out"]].partition(":")[0]
+                return lacking
+        return None
+
+    def _lacking(self, step: dict[str, Any]) -> str | None:
+        kind, sources = KINDS[step["kind"]], [self.shapes[tensor] for tensor in step["ins"]]
+        if kind not in _WIDE:
+            return kind
+        if kind == "join" and any(source[-1] != self.shapes[step["out"]][-1] for source in sources):
+            return "a join that stretches channels"
+        if kind == "norm_group" and not _is_of_pixels(step, sources[0]):
+            return "a normalization over pixels"
+        return None
 
     def assemble(self, native: Any, isa: str, threads: int, batch: int, training: bool) -> Any:
         """Make the native network with samples as lanes, its memory and its threads."""
@@ -249,8 +275,25 @@ class Plan:
             learns, size = training and each.learns, each.tensor.numel()
             network.param(each.tensor.data_ptr(), size, learns, each.l1, each.l2, each.decay, state[:-2], *state[-2:])
         for step in self.steps:
-            network.step(step)
+            network.step(_listed(step) if "runs" in step else step)
         return network
+
+
+def _is_of_pixels(step: dict[str, Any], shape: Shape) -> bool:
+    """Whether a normalization is that of each pixel over its channels, which have a weight each or none."""
+    *spatial, channels = shape
+    pixels = int(np.prod(spatial, dtype=int))
+    numbers = np.repeat(np.arange(channels), pixels)
+    weighed = np.array_equal(step["index"], numbers) or not any(step["index"])
+    return weighed and np.array_equal(step["member"], np.tile(np.arange(pixels), channels))
+
+
+def _listed(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy's step with its elements one by one."""
+    numbers, places, counts = step["runs"].T
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    elements = {"from": np.repeat(numbers, counts) + within, "to": np.repeat(places, counts) + within}
+    return {**step, **{key: each.tolist() for key, each in elements.items()}}
 
 
 def _address(tensor: Tensor | None) -> int:

@@ -193,6 +193,7 @@ class Split:
         self._plain = _pruned(frozen, self.cut)
         self._rest = _pruned(rest, flat.outputs)
         self._folded: list[Call] | None = None
+        self._wide: tuple[Any, Any] = None, None  # what it was made for; the engine's way
         self._is_tried = False
         self.is_random = any(call.is_random for call in self._plain)
         owners = {id(call.operation): call.operation for call in self._plain if isinstance(call.operation, Layer)}
@@ -220,9 +221,40 @@ class Split:
         """Compute what the rest needs, without noting anything for gradients; ``training`` is for random layers."""
         with torch.no_grad():
             values = self._model._arranged(self._model._converted(x))
+            found = None if training and self.is_random else self._by_engine(values)
+            if found is not None:
+                return found
             if not self._is_tried:
                 self._try_folding([value[:2] for value in values])
             return self._run(self._folded or self._plain, values, training)
+
+    def _by_engine(self, values: list[Tensor]) -> list[Tensor] | None:
+        """Compute features with channels as lanes, None where the engine cannot or samples as lanes were better."""
+        if any(value.dtype is not torch.float32 or value.device.type != "cpu" for value in values):
+            return None
+        values = [value.contiguous() for value in values]
+        key = engine.chosen_engine(), engine.instruction_set(), engine.threads(), self._memory()
+        if self._wide[0] != key:
+            self._wide = key, None
+            self._wide = key, self._checked_pass(values)
+        run = self._wide[1]
+        found: list[Tensor] | None = None if run is None else run(values)
+        return found
+
+    def _checked_pass(self, values: list[Tensor]) -> Any:
+        """Return the engine's way, if it is the quicker one and features of some samples are what torch computes."""
+        try:
+            plans.require(self._model)
+            inputs = dict(zip(self._inputs, self._model.graph.inputs, strict=True))
+            parts = [engine.Part(c.operation, c.node, c.needs, c.results, c.training is False) for c in self._plain]
+            plan = engine.lower_part(inputs, parts, self.cut)
+        except engine.Unsupported:
+            return None
+        fits = all(tuple(value.shape[1:]) == plan.shapes[k] for value, k in zip(values, plan.inputs, strict=True))
+        if not fits or not plans.predicts_wide(plan, len(values[0])):
+            return None
+        run, samples = plans.wide_pass(plan), [value[:2].contiguous() for value in values]
+        return run if _agree(self._run(self._plain, samples), run(samples)) else None
 
     def _run(self, calls: list[Call], inputs: list[Tensor], training: bool = False) -> list[Tensor]:
         values = dict(zip(self._inputs, inputs, strict=True))
@@ -236,8 +268,7 @@ class Split:
         folded = fold(self._plain, self.cut)
         if folded is None:
             return
-        pairs = zip(self._run(self._plain, samples), self._run(folded, samples), strict=True)
-        if all(bool((a - b).abs().max() <= _TOLERANCE * a.abs().max()) for a, b in pairs if a.is_floating_point()):
+        if _agree(self._run(self._plain, samples), self._run(folded, samples)):
             self._folded = _pruned(folded, self.cut)
 
     def finish(self, features: list[Tensor]) -> Any:
@@ -247,6 +278,11 @@ class Split:
             call.run(values)
         outputs, form = [values[slot] for slot in self._outputs], self._model.graph.output_tree
         return outputs[0] if len(outputs) == 1 and not isinstance(form, dict) else tree.pack(form, outputs)
+
+
+def _agree(features: list[Tensor], others: list[Tensor]) -> bool:
+    pairs = [(a, b) for a, b in zip(features, others, strict=True) if a.is_floating_point()]
+    return all(bool((a - b).abs().max() <= _TOLERANCE * a.abs().max()) for a, b in pairs)
 
 
 def _pruned(calls: list[Call], wanted: Iterable[int]) -> list[Call]:

@@ -51,9 +51,12 @@ def _step(model: Any, x: Any, y: Any, weight: Any, mode: str) -> bool:
     return True
 
 
-def _run(model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: Any = None) -> "_Run":
+def _run(model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: Any = None) -> "_Run | _PredictedRun":
     if distributed.size() < 2:
-        return _Run(model, parts, size, mode, order)
+        plans.require(model)
+        leaves = [leaf for leaf in tree.flatten(parts[0]) if isinstance(leaf, Tensor)]
+        by_predictions = mode == "test" and leaves and plans.measures_wide(model, len(leaves[0]))
+        return (_PredictedRun if by_predictions else _Run)(model, parts, size, mode, order)
     is_first = model._first_step
     if mode == "train" and is_first:
         first = (
@@ -72,8 +75,8 @@ def _run(model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: A
 class _Run:
     """Steps of training or measuring over arrays (x, y, sample_weight), ``size`` samples in each.
 
-    A loss that is not finite stops the first step of a fit, and any where training stops at such losses, before it changes
-    the weights; what else a step notes is put back.
+    A loss that is not finite stops the first step of a fit, and any where training stops at such losses, before it
+    changes the weights; what else a step notes is put back.
     """
 
     def __init__(self, model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: Any = None) -> None:
@@ -148,6 +151,38 @@ class _Run:
         inside = [metric for entry in self.ready.plan.losses for metric in entry["inside"]]
         with torch.no_grad():
             self.model.objective.update(y, [out[place : place + len(rows)] for out in outputs], weight, inside)
+
+
+class _PredictedRun:
+    """Steps of measuring where channels are the lanes: predictions, of which torch makes losses and metrics."""
+
+    def __init__(self, model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: Any = None) -> None:
+        if len(model.metrics) > len(model.objective.metrics):
+            raise Unsupported("metrics of layers are not supported by the engine")
+        self.model, self.parts, self.size = model, parts, size
+        inputs = plans.inputs(model, parts[0])
+        self.count = len(inputs[0])
+        self.ready = plans.to_predict(model, self.count)
+        drawn = None if order is None else order(self.count)
+        self.arrays = plans.Arrays(inputs, [], torch.arange(self.count) if drawn is None else drawn.contiguous())
+
+    def __call__(self, first: int, last: int) -> None:
+        """Take the steps from ``first`` to ``last``."""
+        model, start = self.model, first * self.size
+        samples = min(last * self.size, self.count) - start
+        found = [torch.empty(samples, *tensor.shape[1:]) for tensor in model.graph.outputs]
+        _call_wide(self.ready, self.arrays, start, samples, found)
+        for place in range(0, samples, self.size):
+            rows = self.arrays.order[start + place : start + min(place + self.size, samples)]
+            x, y, weight = tree.map_structure(lambda leaf, rows=rows: None if leaf is None else leaf[rows], self.parts)
+            outputs = _packed(model, [out[place : place + len(rows)] for out in found])
+            with torch.no_grad():
+                model._note_loss(model._compute_loss(x, y, outputs, weight, training=False), outputs)
+                model._update_metrics(x, y, outputs, weight)
+
+    def stops(self, hooks: Any) -> Callable[[], bool]:
+        """Measuring is not stopped."""
+        return lambda: False
 
 
 class _SharedRun(_Run):
@@ -391,6 +426,12 @@ def _predict(model: Any, batches: ArrayBatches, hooks: Any) -> Any:
     return tree.map_structure(lambda out: out.numpy(), whole)
 
 
+def _packed(model: Any, outputs: list[Tensor]) -> Any:
+    """Return outputs in the structure of the model's."""
+    form = model.graph.output_tree
+    return outputs[0] if len(outputs) == 1 and not isinstance(form, dict) else tree.pack(form, outputs)
+
+
 def _outputs(model: Any, x: Any) -> Any:
     run, whole = shared.agreed(lambda: _prediction(model, x))
     run(0, len(tree.flatten(x)[0]))
@@ -407,8 +448,7 @@ def _prediction(model: Any, x: Any) -> tuple[Callable[[int, int], Any], Any]:
     ready = plans.to_predict(model, count)
     found = [torch.empty(count, *tensor.shape[1:]) for tensor in model.graph.outputs]
     arrays = plans.Arrays(inputs, [], torch.arange(count))
-    form = model.graph.output_tree
-    whole = found[0] if len(found) == 1 and not isinstance(form, dict) else tree.pack(form, found)
+    whole = _packed(model, found)
 
     def run(first: int, last: int) -> None:
         samples = min(last, count) - first

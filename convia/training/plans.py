@@ -239,11 +239,11 @@ def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode
     found = ranges(model)
     if mode == INT8 and found is not None:
         plan = _plan_to_predict(model, key)
-        return Ready(key, batch, plan, partial(_in_bytes(plan, found), native, isa, threads), _wide_cost, held, True)
+        return Ready(key, batch, plan, partial(_in_bytes(plan, found), native, isa, threads), wide_cost, held, True)
     if mode in (PREDICT, WIDE):
         plan, wide = _plan_to_predict(model, key), mode == WIDE
         assemble = plan.assemble_wide if wide else partial(plan.assemble, batch=batch, training=False)
-        cost = _wide_cost if wide else _narrow_cost
+        cost = wide_cost if wide else narrow_cost
         return Ready(key, batch, plan, partial(assemble, native, isa, threads), cost, held, wide)
     plan = engine.lower(model.graph, learned)
     engine.add_losses(plan, model.objective)
@@ -254,7 +254,7 @@ def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode
         engine.add_optimizer(plan, model.optimizer, learned)
     wide = mode == TRAIN and _trains_wide(plan, batch)
     assemble = partial(plan.assemble_wide_training if wide else plan.assemble, batch=batch, training=mode == TRAIN)
-    cost = _wide_step_cost if wide else _narrow_cost
+    cost = wide_step_cost if wide else narrow_cost
     return Ready(key, batch, plan, partial(assemble, native, isa, threads), cost, held, wide, gradients)
 
 
@@ -298,13 +298,39 @@ def to_predict(model: Any, samples: int) -> Ready:
     learned, key = _key(model, PREDICT)
     if ranges(model) is not None:
         return _prepared(model, 1, INT8, learned, key)
-    plan: Plan = _unless_refused(model, PREDICT, key, lambda: _plan_to_predict(model, key))
-    threads, lanes = engine.threads(), _lanes()
-    wide = _wide_cost(plan, samples, lanes, threads)
-    mode = WIDE if wide < _narrow_cost(plan, samples, lanes, threads) else PREDICT
-    ready = _prepared(model, 1, mode, learned, key)
+    ready = _prepared(model, 1, _mode_to_predict(model, samples, key), learned, key)
     require_gain(model, ready, samples)
     return ready
+
+
+def measures_wide(model: Any, samples: int) -> bool:
+    """Return whether so many samples are measured by their predictions, for which channels are the lanes."""
+    return _mode_to_predict(model, samples, _key(model, PREDICT)[1]) == WIDE
+
+
+def _mode_to_predict(model: Any, samples: int, key: tuple[Any, ...]) -> int:
+    plan: Plan = _unless_refused(model, PREDICT, key, lambda: _plan_to_predict(model, key))
+    return WIDE if predicts_wide(plan, samples) else PREDICT
+
+
+def predicts_wide(plan: Plan, samples: int) -> bool:
+    """Return whether so many samples are predicted faster with channels as lanes."""
+    threads, lanes = engine.threads(), _lanes()
+    return wide_cost(plan, samples, lanes, threads) < narrow_cost(plan, samples, lanes, threads)
+
+
+def wide_pass(plan: Plan) -> Callable[[list[Tensor]], list[Tensor]]:
+    """Return what computes a plan's outputs with channels as lanes, from float32 inputs that lie in order."""
+    network, lock = plan.assemble_wide(engine.native(), engine.instruction_set(), engine.threads()), threading.Lock()
+
+    def run(xs: list[Tensor]) -> list[Tensor]:
+        outs = [torch.empty(len(xs[0]), *plan.shapes[tensor]) for tensor in plan.outputs]
+        with lock:
+            addresses = [(x.data_ptr(), False) for x in xs], [out.data_ptr() for out in outs]
+            network.run(*addresses, 0, len(xs[0]), version(plan))
+        return outs
+
+    return run
 
 
 def _lanes() -> int:
@@ -314,10 +340,10 @@ def _lanes() -> int:
 def _trains_wide(plan: Plan, batch: int) -> bool:
     """Return whether a step of so many samples is quicker with channels as lanes."""
     threads, lanes = engine.threads(), _lanes()
-    return _wide_step_cost(plan, batch, lanes, threads) < _narrow_cost(plan, batch, lanes, threads)
+    return wide_step_cost(plan, batch, lanes, threads) < narrow_cost(plan, batch, lanes, threads)
 
 
-def _narrow_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
+def narrow_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
     """Multiplications that take as long as a pass with samples as lanes: each thread has blocks of its own."""
     blocks = -(-samples // lanes)
     size = 4 * lanes * sum(math.prod(shape) for shape in plan.shapes)
@@ -325,13 +351,13 @@ def _narrow_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
     return -(-blocks // threads) * lanes * plan.cost() * slower
 
 
-def _wide_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
+def wide_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
     """The same with channels as lanes: threads share the samples that are left over."""
     apart, left = divmod(samples, threads)
     return (apart + _TOGETHER * left / threads) * plan.wide_cost(lanes)
 
 
-def _wide_step_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
+def wide_step_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
     """The same in training, where each thread has samples of its own."""
     learned = sum(each.tensor.numel() for each in plan.parameters if each.learns)
     return -(-samples // threads) * plan.wide_cost(lanes) * _STEP + _PACKED * learned

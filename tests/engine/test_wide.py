@@ -9,6 +9,7 @@ from engine_harness import by_torch as gradients_by_torch
 import convia as keras
 from convia import engine
 from convia.training import plans
+from convia.training.frozen import split
 
 pytestmark = needs_engine
 L = keras.layers
@@ -101,6 +102,13 @@ CASES = {
     "projected": ((12, 12, 16), projected),
     "added to itself": ((6, 6, 20), lambda x: L.add([y := L.Conv2D(20, 1)(x), y])),
     "depthwise": ((12, 33, 33), L.DepthwiseConv2D(3, strides=2, padding="same", activation="relu6")),
+    "groups": ((9, 30, 64), L.Conv2D(96, 3, groups=2, padding="same", activation="relu")),
+    "many groups": ((9, 13, 64), lambda x: L.BatchNormalization()(L.Conv2D(64, 3, strides=2, groups=16)(x))),
+    "odd groups": ((6, 7, 15), L.Conv2D(9, 3, groups=3, padding="same", activation="gelu")),
+    "multiplied depthwise": ((6, 7, 20), L.DepthwiseConv2D(3, depth_multiplier=3, padding="same")),
+    "residual of groups": ((6, 7, 128), lambda x: L.add([L.Conv2D(128, 3, groups=4, padding="same")(x), x])),
+    "normalized pixels": ((6, 7, 37), lambda x: L.Conv2D(20, 1)(L.LayerNormalization()(L.ReLU()(x)))),
+    "root mean squares": ((6, 7, 16), lambda x: L.UnitNormalization()(L.RMSNormalization()(L.Conv2D(20, 1)(x)))),
     "separable": ((12, 13, 17), L.SeparableConv2D(33, 3, padding="same")),
     "pools": ((12, 13, 17), lambda x: L.AveragePooling2D(3, 2, padding="same")(L.Conv2D(20, 3, activation="silu")(x))),
     "global": ((12, 13, 17), lambda x: L.Dense(10)(L.GlobalMaxPooling2D()(L.Dropout(0.5)(x)))),
@@ -240,10 +248,9 @@ def test_small_networks_keep_samples_as_lanes():
 @pytest.mark.parametrize(
     "layers",
     [
-        L.Conv2D(16, 3, groups=2),
         L.Conv2DTranspose(16, 3),
         lambda x: L.multiply([x, L.Conv2D(1, 1)(x)]),
-        L.LayerNormalization(),
+        L.LayerNormalization(axis=(1, 2)),
     ],
 )
 def test_what_the_layout_lacks(layers):
@@ -286,6 +293,60 @@ def test_training_equals_torchs():
     assert plans.networks[model][plans.TRAIN].wide
     for mine, theirs in zip(weights["native"], weights["torch"], strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_measuring_follows_predictions():
+    x, y = np.random.default_rng(0).random((11, 32, 32, 3), np.float32), np.arange(11) % 7
+    weight, found = np.linspace(0.5, 2, 11, dtype=np.float32), {}
+    model = large()
+    for chosen in ("torch", "native"):
+        metrics = ["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(3)]
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+        model.compile("sgd", loss, metrics=metrics, weighted_metrics=["accuracy"], engine=chosen)
+        found[chosen] = [
+            model.evaluate(x, y, 4, verbose=0, sample_weight=weight),
+            model.test_on_batch(x[:3], y[:3]),
+        ]
+    assert uses_wide(model) and plans.TEST not in plans.networks[model]
+    for mine, theirs in zip(found["native"], found["torch"], strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=2e-4)
+
+
+def test_validation_follows_predictions():
+    model, x = large(), np.random.default_rng(0).random((6, 32, 32, 3), np.float32)
+    model.compile(keras.optimizers.SGD(0.0), "mse", engine="native")
+    y = np.ones((6, 7), np.float32)
+    history = model.fit(x, y, validation_data=(x, y), verbose=0).history
+    assert history["val_loss"][0] == pytest.approx(((model.predict(x, verbose=0) - y) ** 2).mean(), rel=1e-5)
+    assert plans.TEST not in plans.networks[model] or "network" not in vars(plans.networks[model][plans.TEST])
+
+
+def test_frozen_features_have_channels_as_lanes():
+    found, x = {}, np.random.default_rng(0).random((20, 32, 32, 3), np.float32)
+    base = large()
+    base.trainable = False
+    for chosen in ("torch", "auto"):
+        keras.config.set_engine(chosen)
+        inputs = keras.Input((32, 32, 3))
+        model = keras.Model(inputs, L.Dense(2, "softmax", kernel_initializer="ones")(base(inputs, training=False)))
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        parts = split(model)
+        found[chosen] = parts.features(x)[0]
+        assert (parts._wide[1] is not None) == (chosen == "auto")
+        base.layers[1].kernel.assign(base.layers[1].kernel * 1.0)
+    torch.testing.assert_close(found["auto"], found["torch"], rtol=2e-4, atol=2e-4)
+    base.layers[1].kernel.data = base.layers[1].kernel.data.clone() * 0.5  # elsewhere in memory
+    assert (parts.features(x)[0] - found["auto"]).abs().max() > 1e-2
+
+
+def test_training_keeps_only_what_the_way_back_reads():
+    model, sizes = large(), []
+    for learns in (True, False):
+        for layer in model.layers[:-1]:
+            layer.trainable = learns
+        plan, _ = planned(model, "mse", torch.zeros(8, 7))
+        sizes.append(plan.assemble_wide_training(engine.native(), ISAS[0], 2, 8).bytes)
+    assert sizes[1] < sizes[0] / 2
 
 
 def test_what_is_left_to_torch_takes_no_memory():

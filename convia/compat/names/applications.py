@@ -54,7 +54,6 @@ def correct_pad(inputs: Any, kernel_size: Any) -> Any:
     return tuple((kernel // 2 - fewer, kernel // 2) for kernel, fewer in zip(kernels, less, strict=True))
 
 
-
 _KERAS_BACKEND = _KERAS_LAYERS = _KERAS_MODELS = _KERAS_UTILS = None  # nothing injected: the modules of keras
 
 

@@ -9,7 +9,7 @@ from convia.engine.plan import Shape
 from convia.engine.rules import elements
 
 
-def _convolution(
+def convolution(
     to: Builder, source: int, shape: Shape, params: list[int], groups: int, activation: Any, spatial: Any
 ) -> int:
     """Add a convolution; ``shape`` is before the activation, ``spatial`` windows (size, stride, dilation) and sides."""
@@ -43,32 +43,32 @@ def _geometry(layer: Any, shape: Shape) -> Any:
     return windows, [table[size % len(table)] for table, size in zip(layer._sides, shape[:-1], strict=True)]
 
 
-def _point(rank: int) -> Any:
+def point(rank: int) -> Any:
     return [(1, 1, 1)] * rank, [(0, 0)] * rank
 
 
 def _conv(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     params, shape = [to.parameter(layer.kernel, layer._order), to.parameter(layer.bias)], (*shape[:-1], layer.filters)
-    return _convolution(to, ins[0], shape, params, layer.groups, layer.activation, _geometry(layer, to.shape(ins[0])))
+    return convolution(to, ins[0], shape, params, layer.groups, layer.activation, _geometry(layer, to.shape(ins[0])))
 
 
 def _depthwise(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     params = [to.parameter(layer.kernel, layer._depthwise_order), to.parameter(layer.bias)]
     shape = (*shape[:-1], layer._groups * layer.depth_multiplier)
-    return _convolution(to, ins[0], shape, params, layer._groups, layer.activation, _geometry(layer, to.shape(ins[0])))
+    return convolution(to, ins[0], shape, params, layer._groups, layer.activation, _geometry(layer, to.shape(ins[0])))
 
 
 def _separable(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     first = [to.parameter(layer.depthwise_kernel, layer._depthwise_order), -1]
     second = [to.parameter(layer.pointwise_kernel, layer._order), to.parameter(layer.bias)]
     spatial, middle = _geometry(layer, to.shape(ins[0])), (*shape[:-1], layer._groups * layer.depth_multiplier)
-    between = _convolution(to, ins[0], middle, first, layer._groups, activations.linear, spatial)
-    return _convolution(to, between, (*shape[:-1], layer.filters), second, 1, layer.activation, _point(layer.rank))
+    between = convolution(to, ins[0], middle, first, layer._groups, activations.linear, spatial)
+    return convolution(to, between, (*shape[:-1], layer.filters), second, 1, layer.activation, point(layer.rank))
 
 
 def _dense(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     params = [to.parameter(layer.kernel, (1, 0)), to.parameter(layer.bias)]
-    return _convolution(to, ins[0], (*shape[:-1], layer.units), params, 1, layer.activation, _point(len(shape) - 1))
+    return convolution(to, ins[0], (*shape[:-1], layer.units), params, 1, layer.activation, point(len(shape) - 1))
 
 
 def _transposed(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:

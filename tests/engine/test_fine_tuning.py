@@ -1,0 +1,93 @@
+"""Fine-tuning of published networks: ten steps with channels as lanes lead where torch's executor leads.
+
+The oracle is torch in double precision. A deep network whose normalizations see a batch passes rounding errors on enlarged:
+already the first gradients of torch in single precision are some per cent away from those in double precision. So the
+network starts as trained ones are (what is added to shortcuts is small; Goyal et al. 2017, arXiv:1706.02677), rates are
+small, and what the steps have changed must not be farther from the oracle's than what torch's single precision changes.
+
+``CONVIA_EXAMPLES=1`` in the environment takes all networks and optimizers.
+"""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from engine_harness import needs_engine
+
+import convia as keras
+from convia.training import plans
+
+pytestmark = needs_engine
+STEPS, BATCH, SIDE, CLASSES = 10, 8, 64, 5
+THOROUGH = os.environ.get("CONVIA_EXAMPLES")
+NETWORKS = ["MobileNetV2", "EfficientNetB0", "ResNet50"] if THOROUGH else ["MobileNetV2"]
+OPTIMIZERS = {
+    "Adam": lambda: keras.optimizers.Adam(1e-5, epsilon=1e-3),
+    "SGD": lambda: keras.optimizers.SGD(1e-6, momentum=0.9),
+}
+
+
+@pytest.fixture(autouse=True)
+def single_precision():
+    yield
+    keras.config.set_floatx("float32")
+
+
+def network(name, frozen):
+    """A network of which a part is frozen, whose random layers draw nothing: the masks of the two are not the same."""
+    keras.utils.set_random_seed(7)
+    model = getattr(keras.applications, name)(weights=None, input_shape=(SIDE, SIDE, 3), classes=CLASSES)
+    for layer in model.layers[: int(frozen * len(model.layers))]:
+        layer.trainable = False
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+        if layer.name.lower().endswith(("project_bn", "_3_bn")):
+            layer.gamma.assign(0.1 * layer.gamma)
+    return model
+
+
+def tuned(name, frozen, optimizer, chosen, precision, start=None):
+    """Return the weights before and after, the loss of each step, and predictions."""
+    keras.config.set_floatx(precision)
+    model = network(name, frozen)
+    model.set_weights(start or model.get_weights())
+    before = model.get_weights()
+    generator = np.random.default_rng(0)
+    x = generator.random((BATCH * STEPS, SIDE, SIDE, 3), np.float32)
+    y = generator.integers(0, CLASSES, len(x))
+    model.compile(OPTIMIZERS[optimizer](), "sparse_categorical_crossentropy", engine=chosen)
+    losses = [model.train_on_batch(x[k : k + BATCH], y[k : k + BATCH]) for k in range(0, len(x), BATCH)]
+    assert chosen == "torch" or plans.networks[model][plans.TRAIN].wide
+    keras.config.set_engine("torch")
+    with torch.no_grad():
+        outputs = model(x[:BATCH].astype(precision), training=False).numpy()
+    keras.config.set_engine("auto")
+    return before, model.get_weights(), np.asarray(losses), outputs, [weight.path for weight in model.weights]
+
+
+def apart(mine, theirs, least=0.0):
+    """The largest difference, relative to the largest number, or to ``least``."""
+    return np.abs(mine - theirs).max() / max(np.abs(theirs).max(), least)
+
+
+def change_apart(run, oracle):
+    """How far all changes are from the oracle's, as lengths of vectors."""
+    rows = list(zip(run[1], oracle[1], oracle[0], strict=True))
+    return (sum(((a - b) ** 2).sum() for a, b, _ in rows) / sum(((b - c) ** 2).sum() for _, b, c in rows)) ** 0.5
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS if THOROUGH else ["Adam"])
+@pytest.mark.parametrize("frozen", [0, 0.7], ids=["all", "frozen base"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_ten_steps_equal_torchs(name, frozen, optimizer):
+    mine = tuned(name, frozen, optimizer, "native", "float32")
+    single = tuned(name, frozen, optimizer, "torch", "float32", mine[0])
+    oracle = tuned(name, frozen, optimizer, "torch", "float64", mine[0])
+    for a, b, path in zip(mine[1], oracle[1], oracle[4], strict=True):
+        # scales and shifts belong to normalized numbers: their unit is 1
+        assert apart(a, b, 0.0 if path.endswith("kernel") else 1.0) <= 1e-3, path
+    assert apart(mine[2], oracle[2]) <= 1e-3
+    assert apart(mine[3], oracle[3]) <= 1e-3
+    assert change_apart(mine, oracle) <= max(1.5 * change_apart(single, oracle), 1e-3)
