@@ -346,7 +346,7 @@ def _asks_for_numbers(error: BaseException | None) -> bool:
 
 
 def _infer_from_sources(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-    """Give unknown sizes those that follow from the graph's inputs, as they may depend on one another; None: in vain."""
+    """Give unknown sizes those that follow from the graph's inputs, as they may depend on each other; None: in vain."""
     global _following
     if not any(None in one.shape[1:] and one.node and not one.node.is_input for one in symbolic_leaves(args, kwargs)):
         return None
