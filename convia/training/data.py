@@ -128,7 +128,7 @@ def class_weights(y: Any, class_weight: Any, sample_weight: Any = None) -> Any:
     For several outputs it takes as many dicts, None for those whose classes all count alike, and returns a list.
 
     Raises:
-        ValueError: several outputs but one dict, or a class without a weight.
+        ValueError: several outputs but one dict, or what is no dict.
     """
     if isinstance(y, (list, tuple)) and isinstance(class_weight, (list, tuple)) and len(y) == len(class_weight):
         given = sample_weight if isinstance(sample_weight, (list, tuple)) else [sample_weight] * len(y)
@@ -138,6 +138,11 @@ def class_weights(y: Any, class_weight: Any, sample_weight: Any = None) -> Any:
             explain(
                 "fit", "class_weight with several outputs", "a dict for each", "Give a list of dicts, or sample_weight."
             )
+        )
+    if not isinstance(class_weight, dict):
+        remedy = "Write dict(enumerate(weights)) for weights in the order of the classes."
+        raise ValueError(
+            explain("fit", f"class_weight of type {type(class_weight).__name__}", "a dict of weights", remedy)
         )
     classes = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y)).long()
     size = max([int(classes.max()) if len(classes) else 0, *map(int, class_weight)]) + 1

@@ -34,6 +34,12 @@ def test_weights_of_classes_and_samples_are_multiplied():
     assert weights.dtype is torch.float32 and weights.tolist() == [1.0, 6.0, 1.5, 0.0]
 
 
+@pytest.mark.parametrize("given", [[1.0, 5.0], np.ones(2)])
+def test_weights_of_classes_are_a_dict(given):
+    with pytest.raises(ValueError, match=rf"fit.*class_weight of type {type(given).__name__}.*a dict.*enumerate"):
+        data.class_weights(torch.tensor([1, 0]), given)
+
+
 def test_a_class_without_a_weight_counts_once():
     assert data.class_weights(torch.tensor([4, 0]), {0: 2.0}).tolist() == [1.0, 2.0]
     assert data.class_weights(torch.tensor([], dtype=torch.int64), {0: 2.0}).tolist() == []

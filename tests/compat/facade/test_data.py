@@ -134,11 +134,11 @@ def test_generators_and_signatures():
 
 def test_threads_work_in_order_and_end():
     before = threading.active_count()
-    seen = set()
+    seen, matrix = set(), np.random.rand(60, 60)
 
     def slow(x):
         seen.add(threading.get_ident())
-        np.linalg.svd(np.random.rand(60, 60))
+        np.linalg.svd(matrix)
         return x
 
     mapped = Dataset.range(40).map(slow, num_parallel_calls=3).prefetch(4)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from convia import tree
 from convia.compat.tensorflow.door import given
 from convia.compat.tensorflow.dtypes import as_dtype
 from convia.compat.tensorflow.shapes import TensorShape, TensorSpec
@@ -184,3 +185,19 @@ def signature_of(types: Any, shapes: Any = None) -> Any:
     if isinstance(types, dict):
         return {key: signature_of(types[key], shapes[key]) for key in types}
     return tuple(signature_of(kind, shape) for kind, shape in zip(types, shapes, strict=True))
+
+
+class Described:
+    """What has an ``element_spec`` tells it in the words of TensorFlow 1, too."""
+
+    element_spec: Any
+
+    @property
+    def output_types(self) -> Any:
+        """The types of the elements."""
+        return tree.map_structure(lambda spec: spec.dtype, self.element_spec)
+
+    @property
+    def output_shapes(self) -> Any:
+        """The shapes of the elements."""
+        return tree.map_structure(lambda spec: spec.shape, self.element_spec)

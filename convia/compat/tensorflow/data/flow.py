@@ -7,7 +7,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from convia import tree
 from convia.compat.tensorflow.checks import OutOfRangeError
 from convia.compat.tensorflow.data import elements, pipeline
 from convia.compat.tensorflow.data.pipeline import INFINITE, UNKNOWN
@@ -27,7 +26,7 @@ class Options:
         return made
 
 
-class Flow:
+class Flow(elements.Described):
     """Elements that can be iterated over as often as one likes; each method makes another dataset.
 
     Args:
@@ -210,16 +209,6 @@ class Flow:
                 raise ValueError(explain("Dataset.element_spec", "a dataset without elements", "at least one"))
             self._spec = elements.spec_of(first, self._batched)
         return self._spec
-
-    @property
-    def output_types(self) -> Any:
-        """The types of the elements."""
-        return tree.map_structure(lambda spec: spec.dtype, self.element_spec)
-
-    @property
-    def output_shapes(self) -> Any:
-        """The shapes of the elements."""
-        return tree.map_structure(lambda spec: spec.shape, self.element_spec)
 
     def __len__(self) -> int:
         if self._count < 0:

@@ -8,7 +8,7 @@ import torch
 from convia import config, tree
 from convia.compat.tensorflow import graphs
 from convia.compat.tensorflow.checks import OutOfRangeError
-from convia.compat.tensorflow.data.elements import signature_of
+from convia.compat.tensorflow.data.elements import Described, signature_of
 from convia.compat.tensorflow.dtypes import torch_dtype
 from convia.errors import explain
 from convia.graph import Input
@@ -17,7 +17,7 @@ from convia.symbolic import KerasTensor, substitute, symbolic_leaves
 _ROWS, _OTHERS = 512, 32  # sizes that stand in for unknown ones while the shapes of elements are found out
 
 
-class Pending:
+class Pending(Described):
     """A dataset of symbolic tensors: it is made when an iterator is initialized with what is fed for them.
 
     Args:
@@ -37,16 +37,6 @@ class Pending:
     def element_spec(self) -> Any:
         """The shapes and types of the elements, found out with zeros."""
         return self.build({id(symbol): _zeros(symbol) for symbol in self.symbols}).element_spec
-
-    @property
-    def output_types(self) -> Any:
-        """The types of the elements."""
-        return tree.map_structure(lambda spec: spec.dtype, self.element_spec)
-
-    @property
-    def output_shapes(self) -> Any:
-        """The shapes of the elements."""
-        return tree.map_structure(lambda spec: spec.shape, self.element_spec)
 
     def make_initializable_iterator(self, shared_name: Any = None) -> "GraphIterator":
         """Return an iterator whose ``initializer`` is run with what is fed."""
