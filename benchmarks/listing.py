@@ -1,6 +1,7 @@
 """Seconds and bytes of memory per file that a folder of many files takes, listed for the first time and again.
 
 Usage: python benchmarks/listing.py [--files 200000] [--folder FOLDER]
+Quick: --files 2000
 """
 
 import argparse

@@ -5,6 +5,7 @@ seeds. Printed per seed: test accuracy of both; then their means, the time of an
 where weights that learned in float32 predict in bfloat16.
 
 Usage: python benchmarks/precision.py [--seeds 5] [--epochs 12] [--mnist]
+Quick: --seeds 1 --epochs 1
 """
 
 import argparse

@@ -56,6 +56,15 @@ class History(Callback):
         made.__dict__ = self.__dict__
         return made
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_model": None if self._model is None else self._model()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        model = state.pop("_model")
+        self.__dict__.update(state)
+        if model is not None:
+            self.set_model(model)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, History) and self.__dict__ is other.__dict__
 

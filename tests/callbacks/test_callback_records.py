@@ -1,5 +1,6 @@
 import gc
 import json
+import pickle
 import threading
 import urllib.parse
 import weakref
@@ -132,3 +133,12 @@ def test_a_model_goes_as_soon_as_nobody_needs_it_and_its_history_keeps_it(tmp_pa
         assert known() is None
     finally:
         gc.enable()
+
+
+def test_a_history_goes_through_pickle_with_its_model_and_without():
+    model = convia.Sequential([convia.Input((2,)), convia.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    history = model.fit(np.ones((4, 2)), np.ones(4), verbose=0)
+    again = pickle.loads(pickle.dumps(history))
+    assert again.history == history.history and again.model.count_params() == 3
+    assert pickle.loads(pickle.dumps(convia.callbacks.History())).model is None

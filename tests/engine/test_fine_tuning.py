@@ -1,9 +1,10 @@
-"""Fine-tuning of published networks: ten steps with channels as lanes lead where torch's executor leads.
+"""Fine-tuning of published networks: ten steps of the engine (channels as lanes where vectors are long) lead where torch's
+executor leads.
 
 The oracle is torch in double precision. A deep network whose normalizations see a batch passes rounding errors on enlarged:
 already the first gradients of torch in single precision are some per cent away from those in double precision. So the
 network starts as trained ones are (what is added to shortcuts is small; Goyal et al. 2017, arXiv:1706.02677), rates are
-small, and what the steps have changed must not be farther from the oracle's than what torch's single precision changes.
+small, and all must be within 1e-3 of the oracle or, where torch's single precision is not, about as near as that.
 
 ``CONVIA_EXAMPLES=1`` in the environment takes all networks and optimizers.
 """
@@ -16,6 +17,7 @@ import torch
 from engine_harness import needs_engine
 
 import convia as keras
+from convia import engine
 from convia.training import plans
 
 pytestmark = needs_engine
@@ -59,7 +61,7 @@ def tuned(name, frozen, optimizer, chosen, precision, start=None):
     y = generator.integers(0, CLASSES, len(x))
     model.compile(OPTIMIZERS[optimizer](), "sparse_categorical_crossentropy", engine=chosen)
     losses = [model.train_on_batch(x[k : k + BATCH], y[k : k + BATCH]) for k in range(0, len(x), BATCH)]
-    assert chosen == "torch" or plans.networks[model][plans.TRAIN].wide
+    assert chosen == "torch" or plans.networks[model][plans.TRAIN].wide or engine.instruction_set() != "avx512"
     keras.config.set_engine("torch")
     with torch.no_grad():
         outputs = model(x[:BATCH].astype(precision), training=False).numpy()
@@ -85,9 +87,10 @@ def test_ten_steps_equal_torchs(name, frozen, optimizer):
     mine = tuned(name, frozen, optimizer, "native", "float32")
     single = tuned(name, frozen, optimizer, "torch", "float32", mine[0])
     oracle = tuned(name, frozen, optimizer, "torch", "float64", mine[0])
-    for a, b, path in zip(mine[1], oracle[1], oracle[4], strict=True):
+    for a, b, c, path in zip(mine[1], oracle[1], single[1], oracle[4], strict=True):
         # scales and shifts belong to normalized numbers: their unit is 1
-        assert apart(a, b, 0.0 if path.endswith("kernel") else 1.0) <= 1e-3, path
-    assert apart(mine[2], oracle[2]) <= 1e-3
-    assert apart(mine[3], oracle[3]) <= 1e-3
+        unit = 0.0 if path.endswith("kernel") else 1.0
+        assert apart(a, b, unit) <= max(1e-3, 1.5 * apart(c, b, unit)), path
+    for number, what in ((2, "losses"), (3, "predictions")):
+        assert apart(mine[number], oracle[number]) <= max(1e-3, 1.5 * apart(single[number], oracle[number])), what
     assert change_apart(mine, oracle) <= max(1.5 * change_apart(single, oracle), 1e-3)
