@@ -425,7 +425,7 @@ void Network::work(int thread) {
         }
         if (!training) continue;
         meet();
-        if (!job.rates.empty() && !(job.guarded && !finite(memory_))) timed(thread, {Pass::update, -1}, [&] {
+        if (may_learn(job, memory_)) timed(thread, {Pass::update, -1}, [&] {
             update(thread, blocks, job.rates[step], job.t + step, samples);
         });
         meet();

@@ -35,9 +35,10 @@ std::vector<std::uint64_t> keys_of(const Job& job, Int step);  // of the random 
 // convolutions the floating-point operations if each tap were multiplied and added.
 struct Timing { std::string pass; int step; double seconds, operations; };
 
-// Whether the losses that the threads have counted so far are finite.
+// Whether a step may change the weights, by the losses that the threads have counted.
 template <class Memories>
-bool finite(const Memories& memories) {
+bool may_learn(const Job& job, const Memories& memories) {
+    if (job.rates.empty() || !job.guarded) return !job.rates.empty();
     double sum = 0;
     for (const auto& m : memories)
         for (const Tally& tally : m.tallies) sum += tally.loss;

@@ -271,7 +271,7 @@ void WideTraining::work(int thread) {
             take(thread, phase, whole, mine);
         }
         meet();
-        if (training && !job.rates.empty() && !(job.guarded && !finite(memory_))) timed(thread, {Pass::update, -1}, [&] {
+        if (training && may_learn(job, memory_)) timed(thread, {Pass::update, -1}, [&] {
             own.penalty += updates_.apply(thread, {wgrad_.get()}, false, wgrad_.get(), job.rates[step], job.t + step, barrier_) * samples;
         });
         if (training) meet();

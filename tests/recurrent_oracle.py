@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import torch
 from oracle import assert_close, copy_weights, random_inputs
 
@@ -10,6 +11,13 @@ from convia import layers
 SEQUENCE, ROWS, IMAGES, VOLUMES = (3, 5, 4), (2, 3, 7, 2), (2, 3, 6, 5, 2), (2, 2, 4, 5, 3, 2)
 ALL = {"return_sequences": True, "return_state": True}
 MASK = np.array([[1, 1, 0, 1, 0], [1, 1, 1, 1, 1], [0, 0, 1, 0, 1]], dtype=bool)
+
+
+def assert_error(make, error, parts):
+    with pytest.raises(error) as caught:
+        make()
+    for part in parts:
+        assert part in str(caught.value)
 
 
 def both(name, args, options):

@@ -139,7 +139,7 @@ def class_weights(y: Any, class_weight: Any, sample_weight: Any = None) -> Any:
                 "fit", "class_weight with several outputs", "a dict for each", "Give a list of dicts, or sample_weight."
             )
         )
-    if not isinstance(class_weight, dict):
+    if not isinstance(class_weight, Mapping):
         remedy = "Write dict(enumerate(weights)) for weights in the order of the classes."
         raise ValueError(
             explain("fit", f"class_weight of type {type(class_weight).__name__}", "a dict of weights", remedy)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,13 +135,18 @@ def test_cut_weights(model: Any, tmp_path: Path) -> None:
         model.load_weights(path)
 
 
+def with_a_flipped_bit(data: bytes, times: int) -> Iterator[bytearray]:
+    rng = np.random.default_rng(0)
+    for place in rng.integers(0, len(data), size=times):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        yield flipped
+
+
 def test_every_flipped_bit_of_an_archive_is_noticed_or_harmless(model: Any, saved: Path) -> None:
     data = saved.read_bytes()
     before = model.get_weights()
-    rng = np.random.default_rng(0)
-    for place in rng.integers(0, len(data), size=150):
-        flipped = bytearray(data)
-        flipped[place] ^= 1 << int(rng.integers(8))
+    for flipped in with_a_flipped_bit(data, 150):
         saved.write_bytes(flipped)
         try:
             after = load_model(saved).get_weights()
@@ -154,10 +160,7 @@ def test_flipped_bits_of_hdf5_raise_nothing_odd(model: Any, tmp_path: Path) -> N
     path = tmp_path / "m.weights.h5"
     model.save_weights(path)
     data = path.read_bytes()
-    rng = np.random.default_rng(0)
-    for place in rng.integers(0, len(data), size=200):
-        flipped = bytearray(data)
-        flipped[place] ^= 1 << int(rng.integers(8))
+    for flipped in with_a_flipped_bit(data, 200):
         path.write_bytes(flipped)
         with contextlib.suppress(OSError, ValueError):
             model.load_weights(path)
