@@ -102,8 +102,10 @@ class Kept:
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         self._pairs = [(tensor, tensor.detach().clone()) for tensor in tensors]
 
-    def restore(self) -> None:
-        """Put them back."""
-        with torch.no_grad():
-            for tensor, before in self._pairs:
-                tensor.copy_(before)
+    def restored(self, unless: bool) -> bool:
+        """Put them back, unless told not to; return whether that was done."""
+        if not unless:
+            with torch.no_grad():
+                for tensor, before in self._pairs:
+                    tensor.copy_(before)
+        return not unless

@@ -26,7 +26,13 @@ class PyDataset:
         workers: threads that fetch batches ahead when more than one.
         use_multiprocessing: accepted; batches are fetched by threads.
         max_queue_size: how many batches are fetched ahead.
+
+    Attributes:
+        kept: names of attributes that BackupAndRestore backs up and restores, such as an order that ``on_epoch_end``
+            draws: numbers, texts, arrays, or lists and dictionaries of them.
     """
+
+    kept: tuple[str, ...] = ()
 
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
         self.workers, self.use_multiprocessing, self.max_queue_size = workers, use_multiprocessing, max_queue_size
@@ -159,6 +165,11 @@ class Batches:
     steps: int | None = None
     samples: int | None = None
 
+    @property
+    def sources(self) -> Sequence[Any]:
+        """What the batches come from and has ``kept``: names of attributes that say how far it was gone through."""
+        return ()
+
     def epoch(self) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
         raise NotImplementedError
@@ -166,9 +177,6 @@ class Batches:
     def names(self, number: int) -> Sequence[str]:
         """Return the files, or the places in arrays, of the samples of a batch of this epoch; () if not known."""
         return ()
-
-    def go_on_after(self, epochs: int) -> None:
-        """Begin as after so many epochs, where a training goes on."""
 
 
 class ArrayBatches(Batches):
@@ -278,6 +286,10 @@ class IterableBatches(Batches):
         self._shuffle = bool(shuffle) and isinstance(source, PyDataset)
         self._made_of: tuple[str, ...] = ()
 
+    @property
+    def sources(self) -> Sequence[Any]:
+        return [self._source] if getattr(self._source, "kept", ()) else ()
+
     def epoch(self) -> Iterator[Batch]:
         """Yield batches until the steps are done or the data ends."""
         if hasattr(self._source, "on_epoch_begin"):
@@ -297,11 +309,6 @@ class IterableBatches(Batches):
         if hasattr(self._source, "on_epoch_end"):
             with distributed.at_once():
                 self._source.on_epoch_end()
-
-    def go_on_after(self, epochs: int) -> None:
-        """Tell a data set whose order depends on how often it was gone through."""
-        if isinstance(self._source, pipeline.Dataset):
-            self._source.go_on_after(epochs)
 
     def names(self, number: int) -> Sequence[str]:
         """Return the files of a batch, where the data set has noted them or is a flow of files."""
@@ -426,6 +433,10 @@ class _Trial(Batches):
     def __init__(self, batches: Batches, most: int) -> None:
         self._batches, self._most = batches, most
         self.steps, self.samples = None if batches.steps is None else most, batches.samples
+
+    @property
+    def sources(self) -> Sequence[Any]:
+        return self._batches.sources
 
     def names(self, number: int) -> Sequence[str]:
         return self._batches.names(number)

@@ -145,6 +145,10 @@ class FeatureBatches(Batches):
                 batch = self._computed(view, numbers, read())
             yield batch
 
+    @property
+    def sources(self) -> Sequence[Any]:
+        return self._source.sources
+
     def names(self, number: int) -> Sequence[str]:
         """Return what the source says."""
         return self._source.names(number)

@@ -110,6 +110,29 @@ class _Run:
         """Whether the next step may only change the weights where its loss is finite."""
         return self.training and (self.model._first_step or self.model._stops_at_nan)
 
+    def _kept(self) -> blame.Kept | None:
+        """Return what the next step notes and may have to be put back."""
+        return blame.Kept(self.ready.plan.statistics()) if self._guarded() else None
+
+    def _refused(
+        self, kept: blame.Kept | None, tallies: list[tuple[float, float]], penalties: float, start: int, samples: int
+    ) -> bool:
+        """Whether a guarded step has a loss that is not finite, so that nothing may come of it.
+
+        Raises:
+            ValueError: it is the first step of a fit.
+        """
+        model = self.model
+        if kept is not None and kept.restored(unless=math.isfinite(sum(loss for loss, _ in tallies) + penalties)):
+            if model._first_step:
+                loss = torch.tensor(sum(loss for loss, _ in tallies) / samples)
+                model._check_first_step(loss, self._inputs(start, samples), None)
+            model._note_nan(self._inputs(start, samples))
+            return True
+        if self.training:
+            object.__setattr__(model, "_first_step", False)
+        return False
+
     def stops(self, hooks: Any) -> Callable[[], bool]:
         """Return what says after a portion of steps whether to stop."""
         return lambda: self.training and self.model.stop_training
@@ -121,16 +144,10 @@ class _Run:
         shapes = [tensor.shape[1:] for tensor in model.graph.outputs] if plan.watched else []
         outputs = [torch.empty(samples, *shape) for shape in shapes]
         batch = self.size if self.training else samples
-        kept = blame.Kept(plan.statistics()) if self._guarded() else None
+        kept = self._kept()
         update["guarded"] = kept is not None
         tallies, penalties = _call(self.ready, self.arrays, self.mode, start, samples, batch, outputs, **update)
-        if kept is not None and not _is_finite(tallies, penalties):
-            kept.restore()
-            if model._first_step:
-                _check_first_loss(model, tallies, self._inputs(start, samples), samples)
-            model._note_nan(self._inputs(start, samples))
-        elif self.training:
-            object.__setattr__(model, "_first_step", False)
+        if not self._refused(kept, tallies, penalties, start, samples) and self.training:
             model.optimizer._iterations.number += last - first
             with torch.no_grad():
                 for variable in plan.constrained:
@@ -190,13 +207,6 @@ class _SharedRun(_Run):
 
     _stop = False  # as agreed within the last step
 
-    def __init__(self, model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: Any = None) -> None:
-        super().__init__(model, parts, size, mode, order)
-        if self.training and model._first_step:  # measured by each process, before any learns from it
-            count = min(size, self.count)
-            tallies, _ = _call(self.ready, self.arrays, plans.TEST, 0, count, count)
-            _check_first_loss(model, tallies, self._inputs(0, count), count)
-
     def stops(self, hooks: Any) -> Callable[[], bool]:
         """Return what asks all processes, where callbacks may have stopped one; else the last step has asked them."""
         if self.training and distributed.any_of_us(hooks.wants_train_batches):
@@ -207,6 +217,7 @@ class _SharedRun(_Run):
         """Take the steps from ``first`` to ``last``, those of training one by one."""
         each = 1 if self.training else last - first
         for start in range(first, last, each):
+            self.model._reading.number = self.before + start
             self._take(start, min(start + each, last))
 
     def _take(self, first: int, last: int) -> None:
@@ -216,18 +227,22 @@ class _SharedRun(_Run):
         own, plan = rows.stop - rows.start, self.ready.plan
         shapes = [tensor.shape[1:] for tensor in self.model.graph.outputs] if plan.watched else []
         outputs = [torch.empty(samples, *shape) for shape in shapes]
-        update = self._keys() if self.training else {}
+        update, kept = (self._keys() if self.training else {}), self._kept()
+        if self.ready.gradients is not None:
+            self.ready.gradients.bucket.zero_()
         places = [output[rows] for output in outputs]
         found = _call(self.ready, self.arrays, self.mode, start + rows.start, own, own, places, **update)
         for output in outputs if own < samples else ():
             shared.fill(output, rows)
         repeats = own == samples
-        if self.ready.gradients is None:
+        gradients = self.ready.gradients
+        if gradients is None:
             tallies, penalties = shared.sums(*found, weight, repeats)
         else:
             stop = self.model.stop_training
-            tallies, penalties, self._stop = shared.add_up(self.ready.gradients, *found, weight, repeats, stop)
-            self._update(self.ready.gradients)
+            tallies, penalties, self._stop = shared.add_up(gradients, *found, weight, repeats, stop)
+        if not self._refused(kept, tallies, penalties, start, samples) and gradients is not None:
+            self._update(gradients)
         _note(self.model, plan, tallies, penalties + self.penalty * samples, samples)
         for place in range(0, samples if plan.watched else 0, self.size):
             self._show(place, start + place, outputs)
@@ -242,7 +257,6 @@ class _SharedRun(_Run):
         factor = float(optimizer.scale_loss(torch.ones(())))
         parts = gradients.parts if factor == 1 else [part * factor for part in gradients.parts]
         optimizer.apply(parts, self.model._learned_variables())
-        gradients.bucket.zero_()
 
 
 def _build_objective(model: Any, x: Any, y: Any, weight: Any, size: int) -> None:
@@ -257,15 +271,6 @@ def _build_objective(model: Any, x: Any, y: Any, weight: Any, size: int) -> None
         model.compute_loss(first_x, first_y, outputs, first_weight, training=False)
         for variable in (variable for metric in model.metrics for variable in metric.variables):
             variable.copy_(before.get(id(variable), torch.zeros(())))
-
-
-def _check_first_loss(model: Any, tallies: list[tuple[float, float]], x: Any, samples: int) -> None:
-    """Complain about the first batch of a fit whose loss is not finite."""
-    model._check_first_step(torch.tensor(sum(loss for loss, _ in tallies) / samples), x, None)
-
-
-def _is_finite(tallies: list[tuple[float, float]], penalties: float) -> bool:
-    return math.isfinite(sum(loss for loss, _ in tallies) + penalties)
 
 
 def _portions(

@@ -82,11 +82,13 @@ class Trainer(Compiled):
             return
         if self._first_step:
             distributed.agree(self, (x, y, weight))
+        kept = blame.Kept(self.buffers()) if self._first_step or self._stops_at_nan else None
         outputs = self._outputs(x, training=True)
         loss = self._compute_loss(x, y, outputs, weight, training=True)
+        spoiled = kept is not None and kept.restored(unless=bool(torch.isfinite(loss).all()))
         if self._first_step:
             self._check_first_step(loss, x, outputs)
-        if self._stops_at_nan and not bool(torch.isfinite(loss)):
+        if spoiled:
             self._note_nan(x)
             self._note_loss(loss, outputs)
             return
@@ -188,9 +190,8 @@ class Trainer(Compiled):
         for name, value in {"stop_training": False, "_resume_epoch": 0, "_resume_step": 0}.items():
             object.__setattr__(self, name, value)
         self._forget_compiled_functions()
+        hooks.set_sources([*batches.sources, *(validation.sources if validation is not None else ())])
         hooks.on_train_begin()
-        if self._resume_epoch > initial_epoch and self._resume_epoch < epochs:
-            batches.go_on_after(self._resume_epoch - initial_epoch)
         with interruption.patient(self, hooks) as notice:
             logs: Logs = {}
             with sharing.shared_out(self, type(self).train_step is not Trainer.train_step):
@@ -266,10 +267,13 @@ class Trainer(Compiled):
         draw = getattr(progress, f"on_{mode}_batch_end", None)
         every, reading = self.steps_per_execution, self._reading
         result, start = None, reading.number
-        count = start
-        if count:  # a restored run goes on within its epoch
+        count, epoch = start, batches.epoch()
+        if start:  # a restored run goes on within its epoch
             object.__setattr__(self, "_resume_step", 0)
-        for batch in islice(batches.epoch(), count, None):
+            for _ in islice(epoch, start):
+                pass
+            hooks.on_resumption(start)
+        for batch in epoch:
             reading.number, reading.batch = count, batch
             if wants and (count % every == 0 or count == start):
                 begin(count)
@@ -283,7 +287,8 @@ class Trainer(Compiled):
             count += 1
             if mode == "train" and distributed.any_of_us(self.stop_training):
                 object.__setattr__(self, "stop_training", True)
-                break
+                if count != expected:  # else the epoch comes to its end
+                    break
         object.__setattr__(self, "_steps_done", count)
         self._check_count(count, expected, batches)
         return result
@@ -303,7 +308,7 @@ class Trainer(Compiled):
         return _numbers(result if isinstance(result, dict) else self.get_metrics_result())
 
     def _warn_of_nan(self, logs: Logs) -> None:
-        if math.isnan(logs.get("loss", 0.0)):
+        if math.isnan(logs.get("loss", 0.0)) and not self._stops_at_nan:
             warnings.warn(
                 explain(
                     f"fit of {self.name!r}",

@@ -1,5 +1,7 @@
 """What several processes agree upon, as assertions that each of them makes for itself."""
 
+import contextlib
+import io
 import warnings
 
 import numpy as np
@@ -107,6 +109,39 @@ def other_data_is_an_error():
     x, y = data()
     with pytest.raises(ValueError, match=r"the same data in all.*set_random_seed"):
         model.fit(x + distributed.rank(), y, verbose=0, shuffle=False)
+
+
+def a_first_loss_of_nan_is_an_error_in_all_and_changes_nothing():
+    x, y = data()
+    x[3] = np.nan
+    for engine in ("native", "torch"):
+        keras.utils.set_random_seed(0)
+        model = compiled(layers.Input((6, 6, 1)), layers.BatchNormalization(), engine=engine)
+        before = model.get_weights()
+        with pytest.raises(ValueError, match=r"a loss of nan in the first step \(x holds NaN .* row 3 of the batch"):
+            model.fit(x, y, batch_size=10, verbose=0, shuffle=False)
+        for weight, found in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(found, weight)
+        model.fit(*data(), batch_size=10, verbose=0)
+        assert np.isfinite(model.evaluate(*data(), verbose=0)).all()
+
+
+def a_later_loss_of_nan_stops_all_before_they_learn():
+    x, y = data()
+    x[12] = np.nan  # in the rows of one process
+    weights = []
+    for engine, count in (("native", 20), ("torch", 20), ("torch", 10)):
+        keras.utils.set_random_seed(0)
+        model = compiled(layers.Input((6, 6, 1)), engine=engine)
+        how = {"batch_size": 10, "verbose": 0, "shuffle": False}
+        with contextlib.redirect_stdout(io.StringIO()) as told:
+            model.fit(x[:count], y[:count], **how, callbacks=[callbacks.TerminateOnNaN()])
+        assert ("row 2 of the batch: sample 12." in told.getvalue()) == (count == 20 and distributed.is_first())
+        assert int(model.optimizer.iterations) == 1
+        weights.append(model.get_weights()[0])
+        assert same_everywhere(weights[-1])
+    np.testing.assert_allclose(weights[0], weights[1], atol=1e-6)
+    np.testing.assert_array_equal(weights[1], weights[2])
 
 
 def one_process_stops_all():
@@ -253,6 +288,8 @@ RULES = [
     an_engine_that_one_process_lacks_is_used_by_none,
     the_engine_draws_masks_of_each_process_and_applies_any_optimizer,
     other_data_is_an_error,
+    a_first_loss_of_nan_is_an_error_in_all_and_changes_nothing,
+    a_later_loss_of_nan_stops_all_before_they_learn,
     one_process_stops_all,
     a_step_of_ones_own_runs_in_every_process,
     backups_are_written_once_and_read_by_all,

@@ -339,6 +339,20 @@ def test_nan_on_the_engine_stops_and_puts_the_weights_back(optimizer, capsys):
     assert same(before, model)
 
 
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_nan_leaves_no_trace_in_statistics(engine):
+    model = keras.Sequential([layers.Input((6, 6, 1)), layers.BatchNormalization(), layers.Flatten(), layers.Dense(2)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), engine=engine)
+    x = X.copy()
+    x[9, 2, 2] = np.nan
+    model.fit(x, Y, batch_size=4, verbose=0, shuffle=False, callbacks=[TerminateOnNaN()])
+    assert int(model.optimizer.iterations) == 2
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    with pytest.raises(ValueError, match="in the first step"):
+        model.fit(x[8:], Y[8:], batch_size=4, verbose=0, shuffle=False)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
 def test_nan_of_weights_that_an_earlier_batch_has_spoiled(capsys):
     model = network()
     spoil = at(0, 1, lambda: model.layers[-1].kernel.assign(np.full((32, 2), np.nan, "float32")))
