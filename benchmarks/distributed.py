@@ -1,11 +1,14 @@
 """Images per second of the deep network, of processes of one thread each that share a training, and of one.
 
-Usage: python benchmarks/distributed.py [--batch 128] [--steps 10] [--processes 2] [--engines auto,torch]
-Quick: --batch 32 --steps 2 --engines auto
+One process and several are started in turns; the median of the ratios counts.
+
+Usage: python benchmarks/distributed.py [--batch 128] [--steps 10] [--processes 2] [--rounds 5] [--engines auto,torch]
+Quick: --batch 32 --steps 2 --engines auto --rounds 1
 """
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -16,13 +19,13 @@ import torch
 
 import convia
 
-ROUNDS = 6
+FITS = 6
 
 
 def measure(batch: int, steps: int, engine: str) -> tuple[float, str]:
     """Return the images per second of this process, or of all that it shares the work with, and what computed them.
 
-    Of several rounds the best one counts.
+    Of several fits the best one counts.
     """
     torch.set_num_threads(1)
     convia.utils.set_random_seed(0)
@@ -33,7 +36,7 @@ def measure(batch: int, steps: int, engine: str) -> tuple[float, str]:
     y = rng.integers(0, model.output_shape[-1], batch * steps)
     model.fit(x[:batch], y[:batch], batch_size=batch, verbose=0)
     seconds = []
-    for _ in range(ROUNDS):
+    for _ in range(FITS):
         start = time.perf_counter()
         model.fit(x, y, batch_size=batch, verbose=0)
         seconds.append(time.perf_counter() - start)
@@ -58,6 +61,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128, help="images of a step, of all processes together")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--engines", default="auto,torch")
     options = parser.parse_args()
     if "RANK" in os.environ:
@@ -66,10 +70,16 @@ def main() -> None:
             print(speed, computes)
         return
     for engine in options.engines.split(","):
-        (one, _), (some, computes) = start(1, engine, options), start(options.processes, engine, options)
+        one, some, ratios = [], [], []
+        for _ in range(options.rounds):
+            one.append(start(1, engine, options)[0])
+            speed, computes = start(options.processes, engine, options)
+            some.append(speed)
+            ratios.append(some[-1] / one[-1])
         print(
-            f"{computes}: 1 process {one:.0f} images/s, {options.processes} processes {some:.0f} images/s, "
-            f"ratio {some / one:.2f}"
+            f"{computes}: 1 process {statistics.median(one):.0f} images/s, {options.processes} processes "
+            f"{statistics.median(some):.0f} images/s, ratio {statistics.median(ratios):.2f} "
+            f"({min(ratios):.2f}–{max(ratios):.2f} in {options.rounds} rounds)"
         )
 
 
