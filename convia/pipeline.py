@@ -25,7 +25,41 @@ _THREADS, _AHEAD = 4, 2  # what AUTOTUNE chooses
 _END = object()
 
 
-class Dataset:
+class Ordered:
+    """What is gone through in an order that depends on how often that was done, and on a seed.
+
+    Attributes:
+        kept: what BackupAndRestore keeps of it.
+    """
+
+    kept: tuple[str, ...] = ("orders",)
+    _sources: tuple[Any, ...] = ()  # that it is made of
+    _seed: int | None = None
+    _passes = 0
+
+    @property
+    def orders(self) -> list[list[int | None]]:
+        """The seed and the number of passes so far, of this and of all that it is made of."""
+        return [[part._seed, part._passes] for part in self._lineage()]
+
+    @orders.setter
+    def orders(self, known: Sequence[Sequence[Any]]) -> None:
+        parts = self._lineage()
+        if len(parts) == len(known):
+            for part, (seed, passes) in zip(parts, known, strict=True):
+                part._seed, part._passes = seed, passes
+
+    def _lineage(self) -> list["Ordered"]:
+        sources = [source for source in self._sources if isinstance(source, Ordered)]
+        return [self, *(part for source in sources for part in source._lineage())]
+
+    def _next_pass(self) -> int:
+        """Count a pass; return its number."""
+        self._passes += 1
+        return self._passes - 1
+
+
+class Dataset(Ordered):
     """A sequence of elements that can be gone through again and again; each method returns another data set.
 
     An element is a tensor, or a tuple, a list or a dict of them. A tuple (x, y) or (x, y, sample_weight) of batches is
@@ -41,7 +75,6 @@ class Dataset:
         self, make: Callable[[], Iterable[Any]], size: int = UNKNOWN, class_names: Sequence[str] | None = None
     ) -> None:
         self._make, self._size = make, size
-        self._source: Dataset | None = None
         self.divides = False  # whether processes that go through it together share out the work
         self.class_names = None if class_names is None else [*class_names]
 
@@ -78,7 +111,9 @@ class Dataset:
         sizes = [int(part.cardinality()) for part in parts]
         finite = [size for size in sizes if size != INFINITE]
         size = UNKNOWN if UNKNOWN in sizes else min(finite, default=INFINITE)
-        return Dataset(lambda: zip(*parts, strict=False), size)
+        made = Dataset(lambda: zip(*parts, strict=False), size)
+        made._sources = tuple(parts)
+        return made
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._make())
@@ -100,14 +135,9 @@ class Dataset:
         """Return the number of elements as a tensor of rank 0; −1 is infinite, −2 unknown."""
         return torch.tensor(self._size)
 
-    def go_on_after(self, passes: int) -> None:
-        """Count so many more passes as done, of which the orders of the next ones may depend."""
-        if self._source is not None:
-            self._source.go_on_after(passes)
-
-    def _then(self, make: Callable[[], Iterable[Any]], size: int) -> "Dataset":
+    def _then(self, make: Callable[[], Iterable[Any]], size: int, *others: Any) -> "Dataset":
         made = Dataset(make, size, self.class_names)
-        made._source, made.divides = self, self.divides
+        made._sources, made.divides = (self, *others), self.divides
         return made
 
     def _count(self, change: Callable[[int], int]) -> int:
@@ -194,7 +224,7 @@ class Dataset:
                 yield from kept[0]
                 return
             found: list[Any] = []
-            last = _END
+            before, last = self.orders, _END
             for element in self:  # each is held back by one, so that the end is known before the last is given away
                 found.append(element)
                 if last is not _END:
@@ -204,6 +234,7 @@ class Dataset:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 torch.save(found, path)
             kept.append(found)
+            self.orders = before  # what is kept, another program begins with
             if last is not _END:
                 yield last
 
@@ -235,22 +266,14 @@ class Dataset:
             ValueError: a size below 1.
         """
         size = _at_least("shuffle", "buffer_size", buffer_size, 1)
-        seed = int(np.random.randint(2**31)) if seed is None else int(seed)
-        passes = count() if reshuffle_each_iteration is not False else iter(lambda: 0, None)
 
         def make() -> Iterator[Any]:
-            random = np.random.default_rng((seed, next(passes)))
-            buffer: list[Any] = []
-            for element in self:
-                buffer.append(element)
-                if len(buffer) > size:
-                    i = int(random.integers(size))
-                    buffer[i], buffer[-1] = buffer[-1], buffer[i]
-                    yield buffer.pop()
-            random.shuffle(buffer)
-            yield from buffer
+            number = mixed._next_pass() if reshuffle_each_iteration is not False else 0
+            return _mixed(self, size, np.random.default_rng((mixed._seed or 0, number)))
 
-        return self._then(make, self._count(int))
+        mixed = self._then(make, self._count(int))
+        mixed._seed = int(np.random.randint(2**31)) if seed is None else int(seed)
+        return mixed
 
     def take(self, count: Any) -> "Dataset":
         """Return the first elements; all for −1."""
@@ -289,7 +312,7 @@ class Dataset:
     def concatenate(self, dataset: "Dataset") -> "Dataset":
         """Put another data set's elements after these."""
         more = int(dataset.cardinality())
-        return self._then(lambda: chain(self, dataset), self._count(lambda n: more if more < 0 else n + more))
+        return self._then(lambda: chain(self, dataset), self._count(lambda n: more if more < 0 else n + more), dataset)
 
     def enumerate(self, start: int = 0) -> "Dataset":
         """Return (number, element)."""
@@ -375,6 +398,19 @@ def _at_least(method: str, name: str, value: Any, least: int) -> int:
     if int(value) < least:
         raise ValueError(explain(f"Dataset.{method}, argument {name!r}", repr(value), f"a whole number ≥ {least}"))
     return int(value)
+
+
+def _mixed(elements: Iterable[Any], size: int, chance: np.random.Generator) -> Iterator[Any]:
+    """Yield elements that are drawn from the next ``size`` ones."""
+    buffer: list[Any] = []
+    for element in elements:
+        buffer.append(element)
+        if len(buffer) > size:
+            i = int(chance.integers(size))
+            buffer[i], buffer[-1] = buffer[-1], buffer[i]
+            yield buffer.pop()
+    chance.shuffle(buffer)
+    yield from buffer
 
 
 def _in_threads(function: Callable[[Any], Any], elements: Iterable[Any], threads: int) -> Iterator[Any]:

@@ -30,11 +30,11 @@ class BackupAndRestore(Callback):
     """Backs the training up, and restores it when ``fit`` is called again after an interruption.
 
     A backup holds the weights, the optimizer's variables, the epoch and batch, the states of the random generators and
-    of the metrics, and what other callbacks ``kept`` (such as how long a metric has not improved), so that training
-    goes on as if nothing had happened. It is made, and restored, after the other callbacks have been called. It is one
-    file, written under another name, flushed to the disk and then renamed: an interruption at any moment leaves a whole
-    backup. SIGTERM and Ctrl-C wait for the end of the batch, and for a backup; a full disk is a warning. The folder is
-    locked against other processes.
+    of the metrics, and what other callbacks and the data sets ``kept`` (such as how long a metric has not improved, or
+    the order of files), so that training goes on as if nothing had happened. It is made, and restored, after the other
+    callbacks have been called. It is one file, written under another name, flushed to the disk and then renamed: an
+    interruption at any moment leaves a whole backup. SIGTERM and Ctrl-C wait for the end of the batch, and for a
+    backup; a full disk is a warning. The folder is locked against other processes.
 
     ``fit`` finds the epoch and the batch to go on with, both from 0, as ``model._resume_epoch`` and
     ``model._resume_step`` after ``on_train_begin``; both are 0 where there is no backup.
@@ -73,7 +73,9 @@ class BackupAndRestore(Callback):
         self._random_at_epoch: Arrays = {}
         self._random_at_step: Arrays = {}
         self._metrics_at_step: Arrays = {}
+        self._data_at_epoch: Arrays = {}
         self._companions: Sequence[Any] = ()
+        self._sources: Sequence[Any] = ()
 
     @after_others
     def on_train_begin(self, logs: Logs = None) -> None:
@@ -126,6 +128,7 @@ class BackupAndRestore(Callback):
         at_epoch, at_step = _under(arrays, "random at epoch"), _under(arrays, "random")
         steps = (self.params or {}).get("steps")
         set_callbacks_state(self._companions, _under(arrays, "callbacks"))
+        set_callbacks_state(self._sources, _under(arrays, "data"))
         if state.get("stopped"):
             return sys.maxsize, 0
         if state["step"] and None not in (steps, state.get("steps")) and steps != state["steps"]:
@@ -150,13 +153,18 @@ class BackupAndRestore(Callback):
             raise ValueError(explain("BackupAndRestore", received, f"the model's {what}, of shapes {shapes}", remedy))
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Note the epoch and from which random numbers it begins."""
+        """Note the epoch, and from which random numbers and orders of data it begins."""
         self._epoch = epoch
+        self._data_at_epoch = callbacks_state(self._sources)
         if not self._random_at_step:
             self._random_at_epoch = random_state(self.model)
 
     @needed_if(lambda self: self._counter or self._random_at_step)
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Where the batches before were not read again, go on with what followed them."""
+        self.on_resumption(batch)
+
+    def on_resumption(self, batch: int) -> None:
         """Within a resumed epoch, go on with the random numbers that followed, and with its metrics."""
         if self._random_at_step:
             set_random_state(self._random_at_step, self.model)
@@ -225,6 +233,7 @@ class BackupAndRestore(Callback):
             "random at epoch": self._random_at_epoch if step else {},
             "metrics": metrics_state(self.model) if step else {},
             "callbacks": callbacks_state(self._companions),
+            "data": self._data_at_epoch if step else callbacks_state(self._sources),
         }
         arrays = {f"{group}/{name}": array for group, rows in groups.items() for name, array in rows.items()}
         steps = (self.params or {}).get("steps")

@@ -122,6 +122,10 @@ class Callback:
         """Training begins."""
 
     @needed_if(never)
+    def on_resumption(self, batch: int) -> None:
+        """A restored training has passed over the batches of its epoch up to this one, which comes next."""
+
+    @needed_if(never)
     def on_interruption(self, epoch: int, batch: int) -> None:
         """SIGTERM or Ctrl-C ends the training: it would go on with this batch; only ``on_train_end`` follows."""
 

@@ -1,6 +1,6 @@
 """CallbackList: several callbacks as one, and which of them have to be called at every batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,6 +115,18 @@ class CallbackList(Callback):
             item.set_model(model)
         if self.history is not None:
             model.history = self.history.twin()
+
+    def set_sources(self, sources: Sequence[Any]) -> None:
+        """Give the data sets of a training to what backs up how far they have been gone through."""
+        for item in self.callbacks:
+            if hasattr(item, "_sources"):
+                item._sources = sources
+
+    def on_resumption(self, batch: int) -> None:
+        """Tell all callbacks that a restored training goes on within an epoch."""
+        for item in self.callbacks:
+            if hasattr(item, "on_resumption"):
+                item.on_resumption(batch)
 
     def on_interruption(self, epoch: int, batch: int) -> None:
         """Tell all callbacks of a signal."""

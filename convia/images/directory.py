@@ -65,16 +65,12 @@ class ImageDataset(Dataset):
         self._read = read
         self._labels = _encode(listing, label_mode)
         self._keys = _digests(listing.paths, root) if shuffle else None
-        self._seed, self._epoch = seed, 0
+        self._seed = seed
 
     def cardinality(self) -> torch.Tensor:
         """Return the number of batches (of images, where batch_size is None), as far as is known."""
         gone = 0 if self.on_error == "replace" else len(self.unreadable)
         return torch.tensor(math.ceil((len(self.file_paths) - gone) / (self.batch_size or 1)))
-
-    def go_on_after(self, passes: int) -> None:
-        """Count so many more passes as done."""
-        self._epoch += passes
 
     def _unbatched_size(self) -> int:
         return len(self.file_paths)
@@ -95,12 +91,11 @@ class ImageDataset(Dataset):
             yield [self.file_paths[i] for i, _ in part], torch.from_numpy(np.stack([image for _, image in part]))
 
     def _batches(self) -> Iterator[Any]:
-        order = np.arange(len(self.file_paths))
+        order, number = np.arange(len(self.file_paths)), self._next_pass()
         if self._keys is not None:
-            order = np.argsort(_mixed(self._keys, self._seed, self._epoch), kind="stable")
-        self._epoch += 1
-        for part in self._parts(order.tolist(), replaces=self.on_error == "replace"):
-            yield self._batch([i for i, _ in part], [image for _, image in part])
+            order = np.argsort(_mixed(self._keys, self._seed or 0, number), kind="stable")
+        parts = self._parts(order.tolist(), replaces=self.on_error == "replace")
+        return (self._batch([i for i, _ in part], [image for _, image in part]) for part in parts)
 
     def _parts(self, order: Iterable[int], replaces: bool) -> Iterator[list[tuple[int, npt.NDArray[np.float32]]]]:
         """Read files in some order and yield (number, image) in batches; name those that cannot be read at the end."""

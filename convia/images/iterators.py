@@ -72,11 +72,15 @@ class Iterator:
         seed: of NumPy's global generator, to which the number of batches so far is added before each.
         workers, use_multiprocessing, max_queue_size: accepted, as by PyDataset.
 
+    Attributes:
+        kept: what BackupAndRestore keeps of it.
+
     Raises:
         ValueError: batch_size below 1.
     """
 
     white_list_formats = FORMATS
+    kept: tuple[str, ...] = ("index_array", "batch_index", "total_batches_seen")
     data_format: str | None = None
     save_to_dir: Any = None
     save_prefix: str = ""

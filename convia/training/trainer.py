@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -27,7 +28,7 @@ from convia.training import (
     sharing,
 )
 from convia.training.compiled import Compiled
-from convia.training.data import Batches, adapt, as_tensors, class_weights, pack, split, unpack, whole
+from convia.training.data import Batch, Batches, adapt, as_tensors, class_weights, pack, split, unpack, whole
 
 Logs = dict[str, float]
 
@@ -269,9 +270,7 @@ class Trainer(Compiled):
         result, start = None, reading.number
         count, epoch = start, batches.epoch()
         if start:  # a restored run goes on within its epoch
-            object.__setattr__(self, "_resume_step", 0)
-            for _ in islice(epoch, start):
-                pass
+            self._pass_over(islice(epoch, start))
             hooks.on_resumption(start)
         for batch in epoch:
             reading.number, reading.batch = count, batch
@@ -292,6 +291,15 @@ class Trainer(Compiled):
         object.__setattr__(self, "_steps_done", count)
         self._check_count(count, expected, batches)
         return result
+
+    def _pass_over(self, batches: Iterable[Batch]) -> None:
+        """Take no steps on some batches; by the last of them losses and metrics know what they are, and may go on."""
+        object.__setattr__(self, "_resume_step", 0)
+        last = deque(batches, 1)
+        own = any(getattr(type(self), name) is not getattr(Trainer, name) for name in ("train_step", "compute_loss"))
+        for x, y, _ in last if not own and not self.objective.built else ():
+            with torch.no_grad():
+                self.objective.build(y, self._outputs(x, training=False), self._output_names())
 
     def _check_count(self, count: int, expected: int | None, batches: Batches) -> None:
         if count == 0:

@@ -34,6 +34,11 @@ class Dataset(Flow):
     def _new(self, start: Start, count: int, *rest: Any) -> "Dataset":
         return Dataset(start, count, *rest)
 
+    def _then(self, start: Start, count: int = UNKNOWN, batched: bool = False) -> "Dataset":
+        """Make a dataset of this one's elements."""
+        made: Dataset = self._labelled(Dataset(start, count, batched=batched))
+        return made
+
     # -- sources ------------------------------------------------------------------------------------------------
 
     @staticmethod
@@ -125,7 +130,9 @@ class Dataset(Flow):
         counts = [part._count for part in parts]
         known = [count for count in counts if count != INFINITE]
         count = UNKNOWN if UNKNOWN in counts else min(known) if known else INFINITE
-        return Dataset(start, count, batched=all(part._batched for part in parts))
+        zipped = Dataset(start, count, batched=all(part._batched for part in parts))
+        zipped._sources = tuple(parts)
+        return zipped
 
     @staticmethod
     def random(seed: Any = None, rerandomize_each_iteration: bool | None = None, name: str | None = None) -> "Dataset":
@@ -155,7 +162,9 @@ class Dataset(Flow):
             source = np.random.default_rng(seed if seed is not None else draw_seed())
             return pipeline.sampled([iter(d) for d in datasets], shares, source, stop_on_empty_dataset)
 
-        return Dataset(start)
+        sampled = Dataset(start)
+        sampled._sources = tuple(datasets)
+        return sampled
 
     @staticmethod
     def choose_from_datasets(datasets: Any, choice_dataset: Any, stop_on_empty_dataset: bool = True) -> "Dataset":
@@ -170,7 +179,9 @@ class Dataset(Flow):
                 elif stop_on_empty_dataset:
                     return
 
-        return Dataset(start)
+        chosen = Dataset(start)
+        chosen._sources = (*datasets, choice_dataset)
+        return chosen
 
     # -- transformations of elements ----------------------------------------------------------------------------
 
@@ -186,8 +197,7 @@ class Dataset(Flow):
         """Yield map_func(*element), in order; by threads where ``num_parallel_calls`` allows it."""
         calls = None if num_parallel_calls is None else number(num_parallel_calls)
         start = functools.partial(self._mapped, _on_element(map_func), calls)
-        mapped: Dataset = self._labelled(Dataset(start, self._count, batched=self._batched))
-        return mapped
+        return self._then(start, self._count, self._batched)
 
     def _mapped(self, work: Callable[[Any], Any], calls: Any) -> Iterator[Any]:
         return pipeline.mapped(work, iter(self), calls)
@@ -195,17 +205,17 @@ class Dataset(Flow):
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> "Dataset":
         """Yield the elements of which a function is true."""
         holds = _on_element(predicate)
-        return Dataset(lambda: (e for e in self if bool(holds(e))), UNKNOWN, batched=self._batched)
+        return self._then(lambda: (e for e in self if bool(holds(e))), UNKNOWN, self._batched)
 
     def take_while(self, predicate: Callable[..., Any], name: str | None = None) -> "Dataset":
         """Yield elements up to the first of which a function is false."""
         holds = _on_element(predicate)
-        return Dataset(lambda: itertools.takewhile(lambda e: bool(holds(e)), iter(self)), UNKNOWN)
+        return self._then(lambda: itertools.takewhile(lambda e: bool(holds(e)), iter(self)))
 
     def flat_map(self, map_func: Callable[..., Any], name: str | None = None) -> "Dataset":
         """Yield the elements of the datasets that a function returns, one dataset after the other."""
         work = _on_element(map_func)
-        return Dataset(lambda: itertools.chain.from_iterable(work(element) for element in self))
+        return self._then(lambda: itertools.chain.from_iterable(work(element) for element in self))
 
     def interleave(
         self,
@@ -220,7 +230,7 @@ class Dataset(Flow):
         work = _on_element(map_func)
         cycle = 8 if cycle_length is None or number(cycle_length) < 1 else number(cycle_length)
         block = 1 if block_length is None else number(block_length)
-        return Dataset(lambda: pipeline.interleaved((work(e) for e in self), cycle, block))
+        return self._then(lambda: pipeline.interleaved((work(e) for e in self), cycle, block))
 
     def batch(
         self,
@@ -258,8 +268,7 @@ class Dataset(Flow):
 
     def _grouped(self, start: Start, size: int, drop: bool) -> "Dataset":
         total = self._count if self._count < 0 else self._count // size if drop else math.ceil(self._count / size)
-        grouped: Dataset = self._labelled(Dataset(start, total, batched=not drop))
-        return grouped
+        return self._then(start, total, not drop)
 
     def unbatch(self, name: str | None = None) -> "Dataset":
         """Yield the rows of the elements."""
@@ -269,8 +278,7 @@ class Dataset(Flow):
                 rows, count = elements.rows_of(element)
                 yield from (elements.taken(rows, index) for index in range(count))
 
-        single: Dataset = self._labelled(Dataset(start))
-        return single
+        return self._then(start)
 
     def rebatch(self, batch_size: Any, drop_remainder: bool = False, name: str | None = None) -> "Dataset":
         """Yield batches of another size."""
@@ -287,12 +295,12 @@ class Dataset(Flow):
             for group in pipeline.groups(iter(self), length, move, step, drop_remainder):
                 yield elements.walk(lambda *parts: Dataset(lambda: iter(parts), len(parts)), *group)
 
-        return Dataset(start)
+        return self._then(start)
 
     def enumerate(self, start: Any = 0, name: str | None = None) -> "Dataset":
         """Yield (number, element)."""
         first = number(start)
-        return Dataset(lambda: ((torch.tensor(i), e) for i, e in enumerate(self, first)), self._count)
+        return self._then(lambda: ((torch.tensor(i), e) for i, e in enumerate(self, first)), self._count)
 
     def scan(self, initial_state: Any, scan_func: Callable[..., Any], name: str | None = None) -> "Dataset":
         """Yield the second of ``state, value = scan_func(state, element)``."""
@@ -303,7 +311,7 @@ class Dataset(Flow):
                 state, value = scan_func(state, element)
                 yield elements.as_element(value)
 
-        return Dataset(start, self._count)
+        return self._then(start, self._count)
 
     def unique(self, name: str | None = None) -> "Dataset":
         """Yield each different element once."""
@@ -316,7 +324,7 @@ class Dataset(Flow):
                     seen.add(key)
                     yield element
 
-        return Dataset(start)
+        return self._then(start)
 
     def apply(self, transformation_func: Callable[["Dataset"], Any]) -> Any:
         """Return a function of the dataset."""
@@ -364,6 +372,7 @@ def of_batches(source: Any, **attributes: Any) -> Dataset:
     made = Dataset(lambda: map(elements.as_element, iter(source)), count, batched=True)
     own = {name: value for name, value in vars(source).items() if not name.startswith("_")}
     made.__dict__.update({**own, **attributes})
+    made._sources = (source,)
     return made
 
 

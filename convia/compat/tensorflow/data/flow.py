@@ -12,6 +12,7 @@ from convia.compat.tensorflow.data import elements, pipeline
 from convia.compat.tensorflow.data.pipeline import INFINITE, UNKNOWN
 from convia.compat.tensorflow.door import number
 from convia.errors import explain
+from convia.pipeline import Ordered
 
 Start = Callable[[], Iterator[Any]]
 
@@ -26,7 +27,7 @@ class Options:
         return made
 
 
-class Flow(elements.Described):
+class Flow(Ordered, elements.Described):
     """Elements that can be iterated over as often as one likes; each method makes another dataset.
 
     Args:
@@ -66,7 +67,8 @@ class Flow(elements.Described):
         return made
 
     def _labelled(self, made: Any) -> Any:
-        """Pass public attributes on, such as class_names."""
+        """Pass public attributes on, such as class_names, and note what a dataset is made of."""
+        made._sources = (self,)
         made.__dict__.update({name: value for name, value in self.__dict__.items() if not name.startswith("_")})
         return made
 
@@ -82,17 +84,17 @@ class Flow(elements.Described):
         Raises:
             ValueError: a buffer of no elements.
         """
-        size, first = number(buffer_size), draw_seed() if seed is None else number(seed)
+        size, again = number(buffer_size), reshuffle_each_iteration in (None, True)
         if size < 1:
             raise ValueError(explain("Dataset.shuffle, argument 'buffer_size'", size, "a whole number ≥ 1"))
-        iterations = itertools.count()
 
         def start() -> Iterator[Any]:
-            again = reshuffle_each_iteration in (None, True)
-            source = np.random.default_rng((abs(first), next(iterations) if again else 0))
+            source = np.random.default_rng((abs(mixed._seed or 0), mixed._next_pass() if again else 0))
             return pipeline.through_buffer(self._start(), size, source)
 
-        return self._same(start, self._count)
+        mixed = self._same(start, self._count)
+        mixed._seed = draw_seed() if seed is None else number(seed)
+        return mixed
 
     def repeat(self, count: Any = None, name: str | None = None) -> Any:
         """Yield the elements so many times, by default for ever."""
@@ -144,13 +146,14 @@ class Flow(elements.Described):
             if complete[0]:
                 yield from kept
                 return
-            fresh = []
+            fresh, before = [], self.orders
             for item in self._start():
                 fresh.append(item)
                 yield item
             if not complete[0]:
                 kept[:] = fresh
                 complete[0] = True
+                self.orders = before  # what is kept, another program begins with
 
         return self._same(start, self._count)
 
@@ -158,7 +161,9 @@ class Flow(elements.Described):
         """Yield the elements of this dataset and then those of another."""
         counts = (self._count, dataset._count)
         total = INFINITE if INFINITE in counts else UNKNOWN if UNKNOWN in counts else sum(counts)
-        return self._new(lambda: itertools.chain(iter(self), iter(dataset)), total, None, None, self._batched)
+        made = self._new(lambda: itertools.chain(iter(self), iter(dataset)), total, None, None, self._batched)
+        made._sources = (self, dataset)
+        return made
 
     def options(self) -> Options:
         """Return the settings."""
