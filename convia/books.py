@@ -27,6 +27,19 @@ def _is_plain(value: tuple[Any, ...]) -> bool:
     return all(isinstance(item, _PLAIN) for item in value)
 
 
+_assignments = 0
+
+
+def assignments() -> int:
+    """Return how often a weight, a layer, or what may hold layers was assigned, to whichever layer."""
+    return _assignments
+
+
+def _note_assignment() -> None:
+    global _assignments
+    _assignments += 1
+
+
 class Books(nn.Module):
     """A torch module that knows its weights and layers as Keras does."""
 
@@ -115,6 +128,7 @@ class Books(nn.Module):
             self._metrics.append(value)
         elif isinstance(value, (nn.Module, list, dict)) or (isinstance(value, tuple) and not _is_plain(value)):
             self._tracked[name] = None
+            _note_assignment()
         super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -138,6 +152,7 @@ class Books(nn.Module):
         books = self._trainable_variables if variable.trainable else self._non_trainable_variables
         if not any(variable is known for known in (*self._trainable_variables, *self._non_trainable_variables)):
             books.append(variable)
+            _note_assignment()
 
     def sublayers(self) -> list[Any]:
         """Return the layers held by attributes, also within lists and dicts, in the order of assignment."""

@@ -5,6 +5,7 @@ each finds its inputs; a step also says which tensors nobody needs afterwards, s
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from convia import config, tree
@@ -153,6 +154,11 @@ class Graph:
     def layers(self) -> list[Layer]:
         """The layers among the operations, in Keras's order."""
         return [operation for operation in self.operations if isinstance(operation, Layer)]
+
+    @cached_property
+    def inner_models(self) -> list[Any]:
+        """The models with graphs of their own among the operations, once for each call."""
+        return [step.operation for step in self.steps if vars(step.operation).get("graph") is not None]
 
     def _sorted_nodes(self) -> list[Node]:
         """Depth first from the outputs: every node comes after the nodes that it needs."""

@@ -3,6 +3,7 @@
 from convia.engine.loading import (
     chosen_engine,
     instruction_set,
+    lanes,
     native,
     reason_for_absence,
     threads,
@@ -19,6 +20,7 @@ __all__ = [
     "add_optimizer",
     "chosen_engine",
     "instruction_set",
+    "lanes",
     "lower",
     "lower_part",
     "native",

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -41,15 +42,20 @@ def instruction_set() -> str:
     Raises:
         ValueError: this machine, or this build, has no such kernels.
     """
-    assert _native is not None
-    names = [name for name, _ in _native.instruction_sets()]
+    names = list(lanes())
     wanted = os.environ.get("CONVIA_ISA")
     if wanted is None:
-        best: str = names[0]
-        return best
+        return names[0]
     if wanted not in names:
         raise ValueError(explain("CONVIA_ISA", repr(wanted), f"one of {names}", nearest(wanted, names)))
     return wanted
+
+
+@cache
+def lanes() -> dict[str, int]:
+    """Return the instruction sets that this machine and this build have, the best first → floats of a vector."""
+    assert _native is not None
+    return dict(_native.instruction_sets())
 
 
 def threads() -> int:

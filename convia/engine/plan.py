@@ -4,8 +4,10 @@ A tensor of samples is (channels, depth, height, width) to the engine, whatever 
 The lists of names are the native enumerations, in their order.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -131,6 +133,11 @@ class Plan:
     _named: dict[str, int] = field(default_factory=dict)  # how many tensors of a layer more than one
     _costs: dict[tuple[int, int], float] = field(default_factory=dict)  # by steps and channels as lanes
 
+    @cached_property
+    def aliases(self) -> list[Tensor]:
+        """The parameters, once all are there, without a class of their own: they count writings alike, and faster."""
+        return [parameter.tensor.detach() for parameter in self.parameters]
+
     def statistics(self) -> list[Tensor]:
         """Return the moving statistics that a step of training moves on."""
         steps = [step for step in self.steps if step["kind"] == KINDS.index("norm_batch")]
@@ -156,6 +163,10 @@ class Plan:
     def cost(self) -> float:
         """Return the number of multiplications of a forward pass of one sample."""
         return self._counted(0, self._cost)
+
+    def numbers(self) -> float:
+        """Return how many numbers the activations of one sample have."""
+        return self._counted(-1, lambda: sum(map(math.prod, self.shapes)))
 
     def _counted(self, lanes: int, count: Callable[[], float]) -> float:
         key = len(self.steps), lanes

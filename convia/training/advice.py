@@ -13,6 +13,7 @@ from torch import Tensor
 from convia import symbolic
 from convia.errors import explain
 from convia.images import Iterator as Flow
+from convia.layer import Layer
 from convia.training.data import ArrayBatches, Batches, IterableBatches
 
 _SAMPLES = 16  # that are looked at
@@ -86,8 +87,7 @@ def look_at_pictures(model: Any, batches: Batches) -> None:
     graph = getattr(model, "graph", None)
     if graph is None:
         return
-    inner = [step.operation for step in graph.steps if getattr(step.operation, "graph", None) is not None]
-    networks = [(network, known) for network in (model, *inner) if (known := _known(network)) is not None]
+    networks = [(network, known) for network in (model, *graph.inner_models) if (known := _known(network)) is not None]
     doubtful = [(network, known) for network, known in networks if known.has_weights or _starts_frozen(network)]
     x = _samples(batches) if doubtful else None
     if doubtful and isinstance(batches, IterableBatches) and not isinstance(batches._source, Flow):
@@ -123,7 +123,7 @@ def _known(network: Any) -> Published | None:
 
 
 def _starts_frozen(network: Any) -> bool:
-    first = next((layer for layer in network._flatten_layers(include_self=False) if layer.weights), None)
+    first = next((each for each in network.graph.operations if isinstance(each, Layer) and each.weights), None)
     return first is not None and not first.trainable
 
 

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from convia import config, distributed, distribution, engine
+from convia import books, config, distributed, distribution, engine
 from convia.engine import Plan, Unsupported, quantization
 from convia.engine.plan import KINDS
 from convia.errors import explain
@@ -66,6 +66,7 @@ class Arrays:
 
 networks: WeakKeyDictionary[Any, dict[int, Ready]] = WeakKeyDictionary()
 _lowered: WeakKeyDictionary[Any, tuple[Any, Plan]] = WeakKeyDictionary()  # for predictions: key and plan
+_listed: WeakKeyDictionary[Any, tuple[int, list[Tensor]]] = WeakKeyDictionary()  # assignments until then, and weights
 _refused: WeakKeyDictionary[Any, dict[int, Any]] = WeakKeyDictionary()  # key and reason, so as not to try again
 _left: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()  # why the last work of a kind was left to torch
 _abandoned: list[Any] = []  # networks of a parent process, whose threads are not here
@@ -220,17 +221,26 @@ def _key(model: Any, mode: int) -> tuple[list[Any], tuple[Any, ...]]:
     learned = list(model._learned_variables()) if mode == TRAIN else []
     state = (slot for v in learned for slot in model.optimizer.slots(v))
     kept = (getattr(model.optimizer, name, ()) for name in ("_averages", "_sums") if learned)
-    weights = [*model.weights, *state, *(each for part in kept for each in part)]
+    weights = [*_weights(model), *state, *(each for part in kept for each in part)]
     return learned, (
         id(model.graph),
         id(model.objective) if mode in (TRAIN, TEST) else 0,
         engine.instruction_set(),
         engine.threads(),
         tuple(map(id, learned)),
-        tuple(weight.data_ptr() for weight in weights),
-        tuple(layer.trainable for layer in model.layers),
+        tuple(map(Tensor.data_ptr, weights)),
+        tuple(layer.trainable for layer in model.layers) if mode == TRAIN else (),
         _settings(model.optimizer) if mode == TRAIN else (),
     )
+
+
+def _weights(model: Any) -> list[Tensor]:
+    """Return ``model.weights``, looked up again where a layer may have got others since the last time."""
+    now, (then, weights) = books.assignments(), _listed.get(model, (-1, []))
+    if now != then:
+        weights = model.weights
+        _listed[model] = now, weights
+    return weights
 
 
 def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode: int) -> Ready:
@@ -334,7 +344,7 @@ def wide_pass(plan: Plan) -> Callable[[list[Tensor]], list[Tensor]]:
 
 
 def _lanes() -> int:
-    return int(dict(engine.native().instruction_sets())[engine.instruction_set()])  # type: ignore[union-attr]
+    return engine.lanes()[engine.instruction_set()]
 
 
 def _trains_wide(plan: Plan, batch: int) -> bool:
@@ -346,7 +356,7 @@ def _trains_wide(plan: Plan, batch: int) -> bool:
 def narrow_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
     """Multiplications that take as long as a pass with samples as lanes: each thread has blocks of its own."""
     blocks = -(-samples // lanes)
-    size = 4 * lanes * sum(math.prod(shape) for shape in plan.shapes)
+    size = 4 * lanes * plan.numbers()
     slower = next((times for least, times in _FAR if size > least), 1)
     return -(-blocks // threads) * lanes * plan.cost() * slower
 
@@ -378,7 +388,7 @@ written = 0  # trainings by the engine, of which the weights' own counters do no
 
 def version(plan: Plan) -> int:
     """Return a number that differs when a weight has been written to."""
-    return sum(each.tensor._version for each in plan.parameters) + (written << 32)
+    return sum(alias._version for alias in plan.aliases) + (written << 32)
 
 
 def _settings(optimizer: Any) -> tuple[Any, ...]:

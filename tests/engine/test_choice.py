@@ -168,6 +168,39 @@ def test_statistics_learned_again_are_used():
     assert model.engine.startswith("native")
 
 
+def _in_place(model):
+    with torch.no_grad():
+        model.layers[-1].bias.add_(1)
+
+
+WAYS_TO_CHANGE_WEIGHTS = {
+    "assigned": lambda model: model.layers[-1].bias.assign_add(torch.ones_like(model.layers[-1].bias)),
+    "in place": _in_place,
+    "other memory": lambda model: setattr(model.layers[-1].bias, "data", torch.ones_like(model.layers[-1].bias)),
+    "another variable": lambda model: setattr(model.layers[-1], "bias", k.Variable(np.ones(2), dtype="float32")),
+    "all": lambda model: model.set_weights([weight + 1 for weight in model.get_weights()]),
+    "trained": lambda model: (
+        model.compile("sgd", "mse"),
+        model.fit(np.ones((4, 8, 8, 3)), np.ones((4, 2)), verbose=0),
+    ),
+}
+
+
+@pytest.mark.parametrize("samples", [1, 40])  # channels are the lanes, or samples
+@pytest.mark.parametrize("way", WAYS_TO_CHANGE_WEIGHTS)
+def test_predictions_notice_whatever_changes_weights(way, samples):
+    k.utils.set_random_seed(0)
+    model = k.Sequential([kl.Input((8, 8, 3)), kl.Conv2D(4, 3), kl.Flatten(), kl.Dense(2)])
+    x = np.random.default_rng(0).normal(size=(samples, 8, 8, 3)).astype("float32")
+    config.set_engine("native")
+    before = model.predict(x, verbose=0)
+    WAYS_TO_CHANGE_WEIGHTS[way](model)
+    after = model.predict(x, verbose=0)
+    config.set_engine("torch")
+    np.testing.assert_allclose(after, model.predict(x, verbose=0), rtol=1e-5, atol=1e-4)
+    assert np.abs(after - before).max() > 0.01
+
+
 # -- noise ----------------------------------------------------------------------------------------------------------
 
 NOISES = {
