@@ -91,7 +91,7 @@ class Dataset(Ordered):
             received = f"arrays of lengths {sorted(lengths)}" if -1 not in lengths else "a number"
             raise ValueError(explain("Dataset.from_tensor_slices", received, "arrays of one length"))
         size = lengths.pop()
-        return Dataset(lambda: (_part(whole, i) for i in range(size)), size)
+        return Dataset(lambda: (made_of(_part(whole, i), [f"sample {i}"]) for i in range(size)), size)
 
     @staticmethod
     def from_generator(generator: Callable[..., Iterable[Any]], args: tuple[Any, ...] = ()) -> "Dataset":
@@ -205,7 +205,9 @@ class Dataset(Ordered):
 
         def make() -> Iterator[Any]:
             for batch in self:
-                yield from (_part(batch, i) for i in range(len(tree.flatten(batch)[0])))
+                count = len(tree.flatten(batch)[0])
+                names = files(batch) if len(files(batch)) == count else ()
+                yield from (made_of(_part(batch, i), names[i : i + 1]) for i in range(count))
 
         return self._then(make, self._unbatched_size())
 
@@ -346,17 +348,17 @@ class Dataset(Ordered):
 
 
 def made_of(element: Any, names: Sequence[str]) -> Any:
-    """Note on the first tensor of an element the files that it was made of; return the element."""
+    """Note on the first tensor of an element the files, or rows of arrays, that it was made of; return the element."""
     first = next(iter(tree.flatten(element)), None) if len(names) else None
-    if isinstance(first, Tensor):
-        first._files = tuple(names)  # type: ignore[attr-defined]
+    if hasattr(first, "__dict__"):
+        first._files = tuple(names)  # type: ignore[union-attr]
     return element
 
 
 def files(element: Any) -> tuple[str, ...]:
-    """Return the files that an element was made of, as far as they were noted."""
+    """Return the files, or rows of arrays, that an element was made of, as far as they were noted; a text is a name."""
     first = next(iter(tree.flatten(element)), None)
-    return getattr(first, "_files", ())
+    return (str(first),) if isinstance(first, str) else getattr(first, "_files", ())
 
 
 def _tensor(value: Any) -> Any:

@@ -12,6 +12,7 @@ from convia.layer import hooked
 from convia.training.data import Batch, Batches
 
 _NAMED = 5  # samples that a message names
+_LETTERS = 200  # of a name, which may be a whole text
 _ROWS = 10  # rows that a message names
 
 
@@ -45,7 +46,7 @@ def cause(model: Any, x: Any, reading: Reading) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
+    shown = ", ".join(name if len(name) <= _LETTERS else f"{name[:_LETTERS]}…" for name in names[:_NAMED])
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f": {shown}{more}" if len(names) else ""
 

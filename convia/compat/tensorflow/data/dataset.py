@@ -25,6 +25,7 @@ from convia.compat.tensorflow.door import given, number
 from convia.compat.tensorflow.dtypes import as_dtype
 from convia.compat.tensorflow.texts import StringTensor
 from convia.errors import explain
+from convia.pipeline import files, made_of
 from convia.symbolic import symbolic_leaves
 
 
@@ -51,7 +52,7 @@ class Dataset(Flow):
         if symbolic_leaves(tensors):
             return pending(Dataset.from_tensor_slices, tensors)  # type: ignore[return-value]
         rows, count = elements.rows_of(tensors)
-        read = functools.partial(elements.taken, rows)
+        read = functools.partial(elements.named_rows, rows)
         return Dataset(lambda: iter(range(count)), count, read, read)
 
     @staticmethod
@@ -110,8 +111,8 @@ class Dataset(Flow):
         if not names:
             received = f"the pattern {[p.decode() for p in patterns]}"
             raise ValueError(explain("Dataset.list_files", received, "one that some files match"))
-        files = Dataset.from_tensor_slices(names)
-        return files if shuffle is False else files.shuffle(len(names), seed)
+        found = Dataset.from_tensor_slices(names)
+        return found if shuffle is False else found.shuffle(len(names), seed)
 
     @staticmethod
     def zip(*args: Any, datasets: Any = None, name: str | None = None) -> "Dataset":
@@ -196,7 +197,8 @@ class Dataset(Flow):
     ) -> "Dataset":
         """Yield map_func(*element), in order; by threads where ``num_parallel_calls`` allows it."""
         calls = None if num_parallel_calls is None else number(num_parallel_calls)
-        start = functools.partial(self._mapped, _on_element(map_func), calls)
+        work = _on_element(map_func)
+        start = functools.partial(self._mapped, lambda element: made_of(work(element), files(element)), calls)
         return self._then(start, self._count, self._batched)
 
     def _mapped(self, work: Callable[[Any], Any], calls: Any) -> Iterator[Any]:
@@ -276,7 +278,8 @@ class Dataset(Flow):
         def start() -> Iterator[Any]:
             for element in self:
                 rows, count = elements.rows_of(element)
-                yield from (elements.taken(rows, index) for index in range(count))
+                names = files(element) if len(files(element)) == count else ()
+                yield from (made_of(elements.taken(rows, i), names[i : i + 1]) for i in range(count))
 
         return self._then(start)
 

@@ -1,5 +1,6 @@
 """Elements of datasets: nested tuples and dicts of tensors; stacking them to batches, cutting and describing them."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from convia.compat.tensorflow.dtypes import as_dtype
 from convia.compat.tensorflow.shapes import TensorShape, TensorSpec
 from convia.compat.tensorflow.texts import StringTensor
 from convia.errors import explain
+from convia.pipeline import files, made_of
 
 
 def walk(function: Any, structure: Any, *others: Any) -> Any:
@@ -39,12 +41,17 @@ def as_element(value: Any) -> Any:
 
 
 def stacked(elements: Sequence[Any]) -> Any:
-    """Return elements as one with a new first axis.
+    """Return elements as one with a new first axis, on which is noted what they were made of.
 
     Raises:
         ValueError: tensors of different shapes.
     """
-    return walk(lambda *parts: _stack(parts), *elements)
+    return made_of(walk(lambda *parts: _stack(parts), *elements), names_of(elements))
+
+
+def names_of(elements: Sequence[Any]) -> list[str]:
+    """Return what elements were made of, as far as it was noted."""
+    return [name for element in elements for name in files(element)]
 
 
 def _stack(parts: Sequence[Any]) -> Any:
@@ -67,7 +74,7 @@ def padded(elements: Sequence[Any], shapes: Any, values: Any) -> Any:
         *parts, shape, value = given_parts
         return _padded(parts, shape, value)
 
-    return _zipped(joined, [*elements, shapes, values])
+    return made_of(_zipped(joined, [*elements, shapes, values]), names_of(elements))
 
 
 def _spread(value: Any, like: Any) -> Any:
@@ -125,6 +132,14 @@ def taken(rows: Any, chosen: Any) -> Any:
         return walk(lambda leaf: leaf[chosen], rows)
     index = torch.as_tensor(chosen)
     return walk(lambda leaf: leaf[index] if isinstance(leaf, StringTensor) else leaf.index_select(0, index), rows)
+
+
+def named_rows(rows: Any, chosen: Any) -> Any:
+    """Return rows, on which is noted what they are: by the first texts in them, as of files, or by their numbers."""
+    numbers = [chosen] if isinstance(chosen, int) else chosen
+    texts = next((leaf.array for leaf in leaves(rows) if isinstance(leaf, StringTensor) and leaf.ndim == 1), None)
+    names = [f"sample {index}" if texts is None else os.fsdecode(texts[index]) for index in numbers]
+    return made_of(taken(rows, chosen), names)
 
 
 def spec_of(element: Any, batched: bool = False) -> Any:
