@@ -58,10 +58,22 @@ struct Rectifier { float slope = 0, threshold = 0, low = 0, most = 0; };
 // pixels are apart.
 struct Walk { Int at = 0, block = 0, plane = 0, row = 0, column = 0; };
 
-// The same with channels as lanes: tiles of side × side results (0: not used), the first sample of a tile from that of a sweep,
-// how many tiles are worked on together, and how far frequencies are apart in vectors.
+// Tiles of results (rows by columns) of kernels of some size, of which Winograd's algorithm makes products, one per frequency.
+struct WinogradForm {
+    int rows, columns, kernel_rows, kernel_columns;
+    constexpr int points(int results, int kernel) const { return kernel == 1 ? 1 : results + kernel - 1; }
+    constexpr int high() const { return points(rows, kernel_rows); }
+    constexpr int wide() const { return points(columns, kernel_columns); }
+    constexpr int frequencies() const { return high() * wide(); }
+};
+constexpr WinogradForm WINOGRAD_FORMS[] = {{2, 2, 3, 3}, {4, 4, 3, 3}, {2, 2, 5, 5}, {1, 4, 1, 3}, {4, 1, 3, 1}, {1, 2, 1, 7}, {2, 1, 7, 1}};
+constexpr int WINOGRADS = sizeof(WINOGRAD_FORMS) / sizeof(WinogradForm);
+
+// The same with channels as lanes: tiles of which form (-1: not used), how many rows and columns of them there are, the first
+// sample of a tile from that of a sweep, how many tiles are worked on together, and how far frequencies are apart in vectors.
 struct WideWinograd {
-    Int side = 0, rows = 0, columns = 0, origin = 0, most = 0, in_step = 0, out_step = 0;
+    int form = -1;
+    Int rows = 0, columns = 0, origin = 0, most = 0, in_step = 0, out_step = 0;
     bool flipped = false;  // the kernel
     std::vector<std::int32_t> taps;
 };

@@ -154,12 +154,12 @@ static inline WideScale wide_scale(const Plan& plan, const std::vector<int>& nor
 template <class F>
 static void pack_tile(const Sweep& s, float* packed, Int k, F pack) {
     Int first = first_block(s, k), blocks = first_block(s, k + 1) - first, each = s.channels * Int(s.numbers.size()) * L;
-    if (!s.winograd.side) return pack(packed + s.packed + first * each);
+    if (s.winograd.form < 0) return pack(packed + s.packed + first * each);
     struct Vector { V v; };
     std::vector<Vector> direct(blocks * each / L);
     float* start = reinterpret_cast<float*>(direct.data());
     pack(start);
-    (s.winograd.side == 4 ? pack_winograd<4> : pack_winograd<2>)(s, start, packed, k);
+    with_form(s.winograd.form, [&](auto form) { pack_winograd<form>(s, start, packed, k); });
 }
 
 // Of channels, which a normalization of pixels finds by the numbers of their elements.

@@ -116,12 +116,13 @@ void WideLayout::choose_tile(Sweep& sweep, Int width, Int registers) {
 
 void WideLayout::cut_sweep(Sweep& sweep, bool depthwise) {
     Int lanes = kernels->lanes;
-    choose_tile(sweep, sweep.winograd.side ? sweep.winograd.most : std::max<Int>(sweep.w, 1), kernels->wide->registers);
+    bool winograd = sweep.winograd.form >= 0;
+    choose_tile(sweep, winograd ? sweep.winograd.most : std::max<Int>(sweep.w, 1), kernels->wide->registers);
     if (depthwise) sweep.tiles = sweep.blocks;
     sweep.packed = plan.packed_size;
-    Int side = sweep.winograd.side, each = side ? (side + 2) * (side + 2) : Int(sweep.numbers.size());
+    Int each = winograd ? WINOGRAD_FORMS[sweep.winograd.form].frequencies() : Int(sweep.numbers.size());
     plan.packed_size += sweep.blocks * lanes * sweep.channels * each;
-    if (!side) return;
+    if (!winograd) return;
     Int tile = tiles_of(sweep.blocks, sweep.tiles);
     sweep.winograd.out_step = spread(tile * sweep.winograd.most);
     winograd_size_ = std::max(winograd_size_, each * (sweep.winograd.in_step + sweep.winograd.out_step) * lanes);
@@ -129,27 +130,28 @@ void WideLayout::cut_sweep(Sweep& sweep, bool depthwise) {
 
 // Multiplications per result and channel: of the products; of the transforms, and of kernels that come from far, in proportion.
 void WideLayout::choose_winograd(Sweep& sweep, const Step& s) {
-    Int lanes = kernels->lanes, blocks = sweep.channels / lanes;
-    bool fits = !s.wide.depthwise && s.wide.parts == 1 && s.k[0] == 1 && s.k[1] == 3 && s.k[2] == 3 && s.s[0] * s.s[1] * s.s[2] * s.dil[1] * s.dil[2] == 1 &&
-                sweep.channels % lanes == 0 && sweep.numbers.size() == 9;
+    Int lanes = kernels->lanes, blocks = sweep.channels / lanes, taps = sweep.numbers.size();
+    bool fits = !s.wide.depthwise && s.wide.parts == 1 && s.k[0] == 1 && s.s[0] * s.s[1] * s.s[2] * s.dil[1] * s.dil[2] == 1 &&
+                sweep.channels % lanes == 0 && taps == s.k[1] * s.k[2];
     if (!fits) return;
-    auto cost = [&](Int side, Int frequencies, Int tiles) {
-        double transforms = side ? TRANSFORM * (1.0 / (sweep.blocks * lanes) + 1.0 / sweep.channels) : 0;
+    auto cost = [&](double transforms, Int frequencies, Int tiles) {
         return double(frequencies) * (tiles * (1 + transforms) + FAR / IMAGES);
     };
-    double least = cost(0, 9, sweep.h * sweep.w);
+    double least = cost(0, taps, sweep.h * sweep.w), transforms = TRANSFORM * (1.0 / (sweep.blocks * lanes) + 1.0 / sweep.channels);
     WideWinograd& w = sweep.winograd;
-    for (Int side = 2; side <= largest_side_; side += 2) {
-        Int rows = tiles_of(sweep.h, side), columns = tiles_of(sweep.w, side), frequencies = (side + 2) * (side + 2);
-        if (double each = cost(side, frequencies, rows * columns); each < least) {
+    for (int f = 0; f < WINOGRADS; f++) {
+        const WinogradForm& form = WINOGRAD_FORMS[f];
+        if (form.kernel_rows != s.k[1] || form.kernel_columns != s.k[2] || std::max(form.high(), form.wide()) > most_points_) continue;
+        Int rows = tiles_of(sweep.h, form.rows), columns = tiles_of(sweep.w, form.columns);
+        if (double each = cost(transforms, form.frequencies(), rows * columns); each < least) {
             least = each;
-            w.side = side, w.rows = rows, w.columns = columns;
-            w.most = std::clamp<Int>(WINOGRAD_BYTES / (frequencies * blocks * lanes * Int(sizeof(float))), FEWEST_TILES, MOST_TILES);
+            w.form = f, w.rows = rows, w.columns = columns;
+            w.most = std::clamp<Int>(WINOGRAD_BYTES / (form.frequencies() * blocks * lanes * Int(sizeof(float))), FEWEST_TILES, MOST_TILES);
         }
     }
-    if (!w.side) return;
-    w.flipped = sweep.taps[0] > sweep.taps[8];
-    w.origin = std::min(sweep.taps[0], sweep.taps[8]);
+    if (w.form < 0) return;
+    w.flipped = sweep.taps[0] > sweep.taps[taps - 1];
+    w.origin = std::min(sweep.taps[0], sweep.taps[taps - 1]);
     w.in_step = spread(blocks * w.most);
     for (Int c = 0; c < blocks; c++) w.taps.push_back(std::int32_t(c * w.most * lanes));
 }

@@ -7,7 +7,7 @@ namespace convia {
 
 class WideNetwork : public WideLayout {
 public:
-    WideNetwork(const Kernels* kernels, int threads) : WideLayout(kernels, threads) { largest_side_ = 4; }
+    WideNetwork(const Kernels* kernels, int threads) : WideLayout(kernels, threads) { most_points_ = 8; }
 
     void finish();
     std::vector<int> kept() const;                      // the tensors that are left where steps are joined

@@ -1,5 +1,6 @@
-// Winograd's algorithm F(m×m, 3×3) (Lavin and Gray, 2016, arXiv:1509.09308) with channels as lanes: tiles of m × m results
-// become (m + 2)² products of matrices, one per frequency, with 2.25 (m = 2) or 4 times (m = 4) fewer multiplications.
+// Winograd's algorithm (Lavin and Gray, 2016, arXiv:1509.09308) with channels as lanes: m results of a kernel of r numbers take
+// m + r − 1 products along an axis, one per frequency, instead of m·r: 2.25 or 4 times fewer multiplications for 2 × 2 or 4 × 4
+// results of 3 × 3, 2.8 for 2 × 2 of 5 × 5, 1.75 for 2 of 7, 2 for 4 of 3.
 #pragma once
 #include "sweep.hpp"
 
@@ -7,40 +8,88 @@ namespace convia::CONVIA_ISA {
 
 constexpr Int FEW_TILES = 24;  // of results, for which a kernel is not worth fetching
 
-// Bᵀd, G g and Aᵀm of a line of values that are S apart.
-template <int M, int S>
+// Call a function with std::integral_constant of 0, 1, …, N − 1.
+template <int N, int FROM = 0, class Function>
+static inline void each_of(Function function) {
+    function(std::integral_constant<int, FROM>());
+    if constexpr (FROM + 1 < N) each_of<N, FROM + 1>(function);
+}
+
+// The points of Cook and Toom's polynomials are 0, pairs ±q of these, and infinity.
+constexpr float POINTS[] = {1, 2, 0.5f};
+
+// The coefficients of Π(t − q²) over the first pairs but one (-1: over all), t⁰ first.
+struct Coefficients { float of[4]; };
+static constexpr Coefficients product_of(int pairs, int without) {
+    Coefficients c{{1}};
+    for (int p = 0, degree = 0; p < pairs; p++) {
+        if (p == without) continue;
+        float square = POINTS[p] * POINTS[p];
+        for (int i = ++degree; i >= 0; i--) c.of[i] = (i ? c.of[i - 1] : 0) - square * c.of[i];
+    }
+    return c;
+}
+static constexpr float power(float q, int n) { return n ? q * power(q, n - 1) : 1; }
+
+// Σ c[i] · d[2i·S] over a polynomial of so many pairs.
+template <int PAIRS, int WITHOUT, int S>
+static inline V polynomial(const V* d) {
+    constexpr int DEGREE = PAIRS - (WITHOUT >= 0);
+    constexpr Coefficients c = product_of(PAIRS, WITHOUT);
+    V sum = d[2 * DEGREE * S];
+    UNROLL for (int i = 0; i < DEGREE; i++) sum += c.of[i] * d[2 * i * S];
+    return sum;
+}
+
+// Bᵀd, G g and Aᵀm of N points: lines of N samples, of R numbers of a kernel, of N products that become M results; S (and T,
+// where results go) apart. One point leaves things as they are.
+template <int N, int S>
 static inline void to_frequencies(V* d) {
-    V a = d[0], b = d[S], c = d[2 * S], e = d[3 * S];
-    if constexpr (M == 2) {
-        d[0] = a - c, d[S] = b + c, d[2 * S] = c - b, d[3 * S] = b - e;
-    } else {
-        V f = d[4 * S], even = f - 4 * c, odd = e - 4 * b, even2 = f - c, odd2 = 2 * (e - b);
-        d[0] = 4 * a - 5 * c + f, d[5 * S] = 4 * b - 5 * e + d[5 * S];
-        d[S] = even + odd, d[2 * S] = even - odd, d[3 * S] = even2 + odd2, d[4 * S] = even2 - odd2;
+    if constexpr (N > 1) {
+        constexpr int PAIRS = N / 2 - 1;
+        V first = polynomial<PAIRS, -1, S>(d), last = polynomial<PAIRS, -1, S>(d + S), pairs[2 * PAIRS];
+        each_of<PAIRS>([&](auto p) {
+            V even = polynomial<PAIRS, p, S>(d + 2 * S), odd = POINTS[p] * polynomial<PAIRS, p, S>(d + S);
+            pairs[2 * p] = even + odd, pairs[2 * p + 1] = even - odd;
+        });
+        d[0] = first, d[(N - 1) * S] = last;
+        UNROLL for (int i = 0; i < 2 * PAIRS; i++) d[(i + 1) * S] = pairs[i];
     }
 }
-template <int M, int S, int T>
+template <int N, int R, int S, int T>
 static inline void kernel_to_frequencies(const V* g, V* u) {
-    V a = g[0], b = g[S], c = g[2 * S];
-    u[0] = a, u[(M + 1) * T] = c;
-    if constexpr (M == 2) {
-        V even = (a + c) * 0.5f, odd = b * 0.5f;
-        u[T] = even + odd, u[2 * T] = even - odd;
+    if constexpr (N == 1) {
+        u[0] = g[0];
     } else {
-        V even = (a + c) * (-1 / 6.f), odd = b * (-1 / 6.f), even2 = a * (1 / 24.f) + c * (1 / 6.f), odd2 = b * (1 / 12.f);
-        u[0] = a * 0.25f;
-        u[T] = even + odd, u[2 * T] = even - odd, u[3 * T] = even2 + odd2, u[4 * T] = even2 - odd2;
+        constexpr int PAIRS = N / 2 - 1;
+        u[0] = g[0] * (1 / product_of(PAIRS, -1).of[0]), u[(N - 1) * T] = g[(R - 1) * S];
+        each_of<PAIRS>([&](auto p) {
+            constexpr float q = POINTS[p];
+            constexpr Coefficients c = product_of(PAIRS, p);
+            float weight = 0;
+            for (int i = 0; i < PAIRS; i++) weight += c.of[i] * power(q, 2 * i + 2) * 2;
+            V even = zero(), odd = zero();
+            UNROLL for (int i = 0; i < R; i++) (i % 2 ? odd : even) += power(q, i) / weight * g[i * S];
+            u[(2 * p + 1) * T] = even + odd, u[(2 * p + 2) * T] = even - odd;
+        });
     }
 }
-template <int M, int S, int T>
+template <int N, int M, int S, int T>
 static inline void from_frequencies(const V* m, V* y) {
-    V sum = m[S] + m[2 * S], difference = m[S] - m[2 * S];
-    if constexpr (M == 2) {
-        y[0] = m[0] + sum, y[T] = difference - m[3 * S];
+    if constexpr (N == 1) {
+        y[0] = m[0];
     } else {
-        V sum2 = m[3 * S] + m[4 * S], difference2 = m[3 * S] - m[4 * S];
-        y[0] = m[0] + sum + sum2, y[T] = difference + 2 * difference2;
-        y[2 * T] = sum + 4 * sum2, y[3 * T] = difference + 8 * difference2 + m[5 * S];
+        constexpr int PAIRS = N / 2 - 1;
+        V sums[PAIRS], differences[PAIRS];
+        UNROLL for (int p = 0; p < PAIRS; p++)
+            sums[p] = m[(2 * p + 1) * S] + m[(2 * p + 2) * S], differences[p] = m[(2 * p + 1) * S] - m[(2 * p + 2) * S];
+        each_of<M>([&](auto i) {
+            V sum = zero();
+            if constexpr (i == 0) sum = m[0];
+            if constexpr (i == M - 1) sum += m[(N - 1) * S];
+            UNROLL for (int p = 0; p < PAIRS; p++) sum += power(POINTS[p], i) * (i % 2 ? differences[p] : sums[p]);
+            y[i * T] = sum;
+        });
     }
 }
 
@@ -48,38 +97,41 @@ static inline void from_frequencies(const V* m, V* y) {
 struct ResultTile { Int sample, plane, y, x; };
 static inline ResultTile result_tile(const Sweep& s, Int number) {
     const WideWinograd& w = s.winograd;
+    const WinogradForm& form = WINOGRAD_FORMS[w.form];
     Int column = number % w.columns, row = number / w.columns % w.rows, plane = number / (w.columns * w.rows);
-    return {plane / s.d, plane % s.d, row * w.side, column * w.side};
+    return {plane / s.d, plane % s.d, row * form.rows, column * form.columns};
 }
 
 // Inputs as [frequency][block of channels][tile].
-template <int M>
+template <int F>
 static void winograd_in(const Sweep& s, const Sweeping& on, Int first, Int n, float* to) {
-    constexpr int N = M + 2;
+    constexpr WinogradForm form = WINOGRAD_FORMS[F];
+    constexpr int H = form.high(), W = form.wide();
     const WideWinograd& w = s.winograd;
     for (Int t = 0; t < n; t++) {
         ResultTile tile = result_tile(s, first + t);
         const float* p = on.base + tile.sample * on.apart + s.in.at + w.origin + tile.plane * s.in.plane + tile.y * s.in.row + tile.x * L;
-        Int rows = s.h + 2 - tile.y, columns = s.w + 2 - tile.x;
+        Int rows = s.h + form.kernel_rows - 1 - tile.y, columns = s.w + form.kernel_columns - 1 - tile.x;
         for (Int c = 0; c < s.channels / L; c++, p += s.in.block) {
-            V d[N * N];
-            if (rows >= N && columns >= N) {
-                UNROLL for (int i = 0; i < N * N; i++) d[i] = load(p + i / N * s.in.row + i % N * L);
+            V d[H * W];
+            if (rows >= H && columns >= W) {
+                UNROLL for (int i = 0; i < H * W; i++) d[i] = load(p + i / W * s.in.row + i % W * L);
             } else {
-                for (int i = 0; i < N * N; i++) d[i] = i / N < rows && i % N < columns ? load(p + i / N * s.in.row + i % N * L) : zero();
+                for (int i = 0; i < H * W; i++) d[i] = i / W < rows && i % W < columns ? load(p + i / W * s.in.row + i % W * L) : zero();
             }
-            UNROLL for (int i = 0; i < N; i++) to_frequencies<M, N>(d + i);
-            UNROLL for (int i = 0; i < N; i++) to_frequencies<M, 1>(d + i * N);
+            UNROLL for (int i = 0; i < W; i++) to_frequencies<H, W>(d + i);
+            UNROLL for (int i = 0; i < H; i++) to_frequencies<W, 1>(d + i * W);
             float* out = to + (c * w.most + t) * L;
-            UNROLL for (int i = 0; i < N * N; i++) store(out + i * w.in_step * L, d[i]);
+            UNROLL for (int i = 0; i < H * W; i++) store(out + i * w.in_step * L, d[i]);
         }
     }
 }
 
 // Results of the blocks of channels from `o0` on, from [frequency][block][tile].
-template <int M>
+template <int F>
 static void winograd_out(const Sweep& s, const Sweeping& on, Int first, Int n, Int o0, Int blocks, const float* from) {
-    constexpr int N = M + 2;
+    constexpr WinogradForm form = WINOGRAD_FORMS[F];
+    constexpr int H = form.high(), W = form.wide(), Y = form.rows, X = form.columns;
     const WideWinograd& w = s.winograd;
     for (Int t = 0; t < n; t++) {
         ResultTile tile = result_tile(s, first + t);
@@ -87,25 +139,25 @@ static void winograd_out(const Sweep& s, const Sweeping& on, Int first, Int n, I
         float* out = base + s.out.at + o0 * s.out.block + tile.plane * s.out.plane + tile.y * s.out.row + tile.x * L;
         const float* added = !on.added ? nullptr
             : base + on.added->at + o0 * on.added->block + tile.plane * on.added->plane + tile.y * on.added->row + tile.x * L;
-        Int rows = smallest(M, s.h - tile.y), columns = smallest(M, s.w - tile.x);
+        Int rows = smallest(Y, s.h - tile.y), columns = smallest(X, s.w - tile.x);
         for (Int o = 0; o < blocks; o++, out += s.out.block) {
             const float* m = from + (o * w.most + t) * L;
-            V d[N * N], half[M * N], y[M * M];
-            UNROLL for (int i = 0; i < N * N; i++) d[i] = load(m + i * w.out_step * L);
-            UNROLL for (int i = 0; i < N; i++) from_frequencies<M, N, N>(d + i, half + i);
-            UNROLL for (int i = 0; i < M; i++) from_frequencies<M, 1, 1>(half + i * N, y + i * M);
+            V d[H * W], half[Y * W], y[Y * X];
+            UNROLL for (int i = 0; i < H * W; i++) d[i] = load(m + i * w.out_step * L);
+            UNROLL for (int i = 0; i < W; i++) from_frequencies<H, Y, W, W>(d + i, half + i);
+            UNROLL for (int i = 0; i < Y; i++) from_frequencies<W, X, 1, 1>(half + i * W, y + i * X);
             V shift = on.first ? load(on.first + (o0 + o) * on.first_step * L) : zero();
             auto finish = [&](int i) {
-                float* q = out + i / M * s.out.row + i % M * L;
+                float* q = out + i / X * s.out.row + i % X * L;
                 V v = y[i] + (on.first ? shift : load(q));
-                if (added) v += load(added + o * on.added->block + i / M * on.added->row + i % M * L);
+                if (added) v += load(added + o * on.added->block + i / X * on.added->row + i % X * L);
                 store(q, on.act == Act::relu ? rectified(v) : v);
             };
-            if (rows == M && columns == M) {
-                UNROLL for (int i = 0; i < M * M; i++) finish(i);
+            if (rows == Y && columns == X) {
+                UNROLL for (int i = 0; i < Y * X; i++) finish(i);
             } else {
-                for (int i = 0; i < M * M; i++)
-                    if (i / M < rows && i % M < columns) finish(i);
+                for (int i = 0; i < Y * X; i++)
+                    if (i / X < rows && i % X < columns) finish(i);
             }
             for (Int r = 0; r < rows && on.act != Act::linear && on.act != Act::relu; r++) activate_row(on.act, on.alpha, out + r * s.out.row, columns);
         }
@@ -128,9 +180,9 @@ static void winograd_product(const Sweep& s, Int o, Int n, const float* v, const
 }
 
 // Threads share the tiles of results or, where these are few, those of channels.
-template <int M>
+template <int F>
 static void run_winograd(const Sweep& s, const Block& b, const float* packed, const Sweeping& on) {
-    constexpr int FREQUENCIES = (M + 2) * (M + 2);
+    constexpr int FREQUENCIES = WINOGRAD_FORMS[F].frequencies();
     const WideWinograd& w = s.winograd;
     Int results = b.group * s.d * w.rows * w.columns;
     bool by_channels = results < b.parts * FEW_TILES;
@@ -140,35 +192,44 @@ static void run_winograd(const Sweep& s, const Block& b, const float* packed, co
     float *v = b.scratch, *m = v + FREQUENCIES * w.in_step * L;
     for (Int g = 0; k0 < k1 && g < groups; g++) {
         Int first = from + cut(to - from, groups, g), n = from + cut(to - from, groups, g + 1) - first;
-        winograd_in<M>(s, on, first, n, v);
+        winograd_in<F>(s, on, first, n, v);
         for (Int k = k0; k < k1; k++) {
             Int o0 = cut(s.blocks, s.tiles, k), o = cut(s.blocks, s.tiles, k + 1) - o0;
             for (int f = 0; f < FREQUENCIES; f++)
                 winograd_product(s, o, n, v + f * w.in_step * L, packed + s.packed + (o0 * FREQUENCIES + f * o) * s.channels * L, m + f * w.out_step * L);
-            winograd_out<M>(s, on, first, n, o0, o, m);
+            winograd_out<F>(s, on, first, n, o0, o, m);
         }
     }
 }
 
 // From kernels as `run_sweep` takes them to [tile of channels][frequency][channel][channel of the tile].
-template <int M>
+template <int F>
 static void pack_winograd(const Sweep& s, const float* direct, float* packed, Int k) {
-    constexpr int N = M + 2;
+    constexpr WinogradForm form = WINOGRAD_FORMS[F];
+    constexpr int H = form.high(), W = form.wide(), Y = form.kernel_rows, X = form.kernel_columns, TAPS = Y * X;
     Int first = cut(s.blocks, s.tiles, k), many = cut(s.blocks, s.tiles, k + 1) - first;
-    float* to = packed + s.packed + first * N * N * s.channels * L;
+    float* to = packed + s.packed + first * H * W * s.channels * L;
     for (Int c = 0; c < s.channels; c++)
         for (Int o = 0; o < many; o++) {
-            V g[9], half[N * 3], u[N * N];
-            for (int t = 0; t < 9; t++) g[s.winograd.flipped ? 8 - t : t] = load(direct + ((c / L * 9 + t) * L + c % L) * many * L + o * L);
-            for (int i = 0; i < 3; i++) kernel_to_frequencies<M, 3, 3>(g + i, half + i);
-            for (int i = 0; i < N; i++) kernel_to_frequencies<M, 1, 1>(half + i * 3, u + i * N);
-            for (int i = 0; i < N * N; i++) store(to + ((i * s.channels + c) * many + o) * L, u[i]);
+            V g[TAPS], half[H * X], u[H * W];
+            for (int t = 0; t < TAPS; t++) g[s.winograd.flipped ? TAPS - 1 - t : t] = load(direct + ((c / L * TAPS + t) * L + c % L) * many * L + o * L);
+            for (int i = 0; i < X; i++) kernel_to_frequencies<H, Y, X, X>(g + i, half + i);
+            for (int i = 0; i < H; i++) kernel_to_frequencies<W, X, 1, 1>(half + i * X, u + i * W);
+            for (int i = 0; i < H * W; i++) store(to + ((i * s.channels + c) * many + o) * L, u[i]);
         }
+}
+
+// Call a function with the number of a form that is known only now.
+template <int F = 0, class Function>
+static void with_form(int form, Function function) {
+    if (form == F) return function(std::integral_constant<int, F>());
+    if constexpr (F + 1 < WINOGRADS) with_form<F + 1>(form, function);
 }
 
 // Any convolution that does not treat each channel by itself.
 static void run_dense(const Sweep& s, const Block& b, const float* packed, const Sweeping& on) {
-    (s.winograd.side == 4 ? run_winograd<4> : s.winograd.side == 2 ? run_winograd<2> : run_sweep)(s, b, packed, on);
+    if (s.winograd.form < 0) return run_sweep(s, b, packed, on);
+    with_form(s.winograd.form, [&](auto form) { run_winograd<form>(s, b, packed, on); });
 }
 
 }  // namespace convia::CONVIA_ISA

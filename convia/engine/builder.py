@@ -28,6 +28,7 @@ class Builder:
         self.channels_first = False  # whether the layer at hand works channels first
         self.ends_here = False  # whether its output is one of the model's
         self.frozen = False  # whether it is called with training=False
+        self.around: list[tuple[int, int]] | None = None  # zeros before and after its input, along the spatial axes
         self._learned = {id(variable) for variable in learned}
         self._parameters: dict[int, int] = {}
         self._turned: dict[tuple[int, bool], int] = {}
@@ -73,6 +74,11 @@ class Builder:
             self.copy(tensor, out, self.numbers(tensor), self.numbers(out))
             self._turned[tensor, channels_first] = out
         return self._turned[tensor, channels_first]
+
+    def is_rectified(self, tensor: int) -> bool:
+        """Return whether a tensor has just been made by an activation that cuts negative numbers off."""
+        acts = (step.get("act", 0) for step in reversed(self.plan.steps) if step["out"] == tensor)
+        return ACTS[next(acts, 0)] in ("relu", "capped_relu")
 
     # -- weights ------------------------------------------------------------------------------------------------
 

@@ -1,13 +1,15 @@
 """Lowering: a graph of layers becomes a plan for the engine, or the reason why it cannot."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from convia import layers
-from convia.engine.builder import Builder
+from convia.engine.builder import Builder, Rule
 from convia.engine.functions import name_of
 from convia.engine.plan import Plan, Shape, Unsupported
 from convia.engine.rules import FUNCTIONS, rule_of
+from convia.engine.rules.convolution import slides_over
 from convia.engine.rules.functions import Call
 from convia.graph import Graph
 from convia.symbolic import FunctionCall, KerasTensor
@@ -21,6 +23,20 @@ class Part(NamedTuple):
     reads: list[int]
     makes: list[int]
     frozen: bool
+
+
+@dataclass
+class Padded:
+    """A tensor within zeros, by the call of a layer, which is lowered once something needs it as a whole."""
+
+    layer: Any
+    node: Any
+    source: int
+    sides: list[tuple[int, int]]
+    made: int | None = None
+
+
+_PADDINGS = (layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
 
 
 class Lowering(Builder):
@@ -42,12 +58,12 @@ class Lowering(Builder):
             self.plan.inputs.append(self.plan.tensor(_known(tensor.shape, f"input {tensor.name!r}")))
         self._ends = {id(tensor) for tensor in outputs}
 
-    def end(self, outputs: list[int]) -> Plan:
+    def end(self, outputs: list[int | Padded]) -> Plan:
         """Return the plan, given the tensors that are its outputs."""
-        self.plan.outputs = [self.laid_out(tensor, False) for tensor in outputs]
+        self.plan.outputs = [self.laid_out(self.whole(tensor), False) for tensor in outputs]
         return self.plan
 
-    def run(self, graph: Graph, inputs: list[int], frozen: bool) -> list[int]:
+    def run(self, graph: Graph, inputs: list[int | Padded], frozen: bool) -> list[int | Padded]:
         """Lower the calls of a graph on given tensors, ``frozen`` where it is called with training=False."""
         values = {id(tensor): number for tensor, number in zip(graph.inputs, inputs, strict=True)}
         for step in graph.steps:
@@ -62,27 +78,35 @@ class Lowering(Builder):
             values |= {id(tensor): number for tensor, number in zip(node.outputs, outs, strict=True)}
         return [values[id(tensor)] for tensor in graph.outputs]
 
-    def call(self, operation: Any, node: Any, ins: list[int], frozen: bool) -> list[int]:
+    def call(self, operation: Any, node: Any, ins: list[int | Padded], frozen: bool) -> list[int | Padded]:
         """Lower one call of a function or a layer; return its outputs."""
-        self.plan.layer = operation.name
         if isinstance(operation, FunctionCall):
-            return self.function(operation, node, ins)
-        self.frozen = frozen
-        return [self.layer(operation, node, ins)]
+            whole = [self.whole(tensor) for tensor in ins]
+            self.plan.layer = operation.name
+            return [*self.function(operation, node, whole)]
+        self.frozen, around = frozen, None
+        if type(operation) in _PADDINGS and operation.activity_regularizer is None:
+            self.check_layer(operation, node)
+            sides = [operation.padding] if operation.rank == 1 else [*operation.padding]
+            return [Padded(operation, node, self.whole(ins[0]), sides)]
+        if isinstance(ins[0], Padded):
+            padded = ins[0]
+            if slides_over(self, operation, padded.source, padded.sides, padded.layer.data_format):
+                around, ins = padded.sides, [padded.source]
+        return [self.layer(operation, node, [self.whole(tensor) for tensor in ins], around)]
 
-    def layer(self, layer: Any, node: Any, ins: list[int]) -> int:
-        """Lower the call of one layer; return the number of its output."""
-        who = f"layer {layer.name!r} ({type(layer).__name__})"
-        rule = rule_of(layer)
-        if rule is None:
-            raise Unsupported(f"{who} is not supported by the engine")
-        _check_call(layer, node)
-        if layer.compute_dtype != "float32" or layer.variable_dtype != "float32":
-            raise Unsupported(f"{who} computes in {layer.compute_dtype}, the engine in float32")
-        if getattr(layer, "lora_enabled", False):
-            raise Unsupported(f"{who} has adapters (enable_lora), which the engine does not know")
-        if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks:
-            raise Unsupported(f"{who} has hooks, which the engine does not call")
+    def whole(self, tensor: int | Padded) -> int:
+        """Return the number of a tensor; zeros around it are put there where they are not yet."""
+        if not isinstance(tensor, Padded):
+            return tensor
+        if tensor.made is None:
+            tensor.made = self.layer(tensor.layer, tensor.node, [tensor.source])
+        return tensor.made
+
+    def layer(self, layer: Any, node: Any, ins: list[int], around: list[tuple[int, int]] | None = None) -> int:
+        """Lower the call of one layer, on inputs within zeros perhaps; return the number of its output."""
+        who, rule = self.check_layer(layer, node)
+        self.plan.layer, self.around = layer.name, around
         shape = _known(node.outputs[0].shape, who)
         self.ends_here = id(node.outputs[0]) in self._ends
         self.channels_first = self._wants_channels_first(layer, ins)
@@ -96,6 +120,21 @@ class Lowering(Builder):
             return out if layer.activity_regularizer is None else self.penalized(layer.activity_regularizer, out)
         except Unsupported as error:
             raise Unsupported(f"{who}: {error}, which the engine does not know") from None
+
+    def check_layer(self, layer: Any, node: Any) -> tuple[str, Rule]:
+        """Return what to call a layer in errors, and its rule."""
+        who = f"layer {layer.name!r} ({type(layer).__name__})"
+        rule = rule_of(layer)
+        if rule is None:
+            raise Unsupported(f"{who} is not supported by the engine")
+        _check_call(layer, node)
+        if layer.compute_dtype != "float32" or layer.variable_dtype != "float32":
+            raise Unsupported(f"{who} computes in {layer.compute_dtype}, the engine in float32")
+        if getattr(layer, "lora_enabled", False):
+            raise Unsupported(f"{who} has adapters (enable_lora), which the engine does not know")
+        if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks:
+            raise Unsupported(f"{who} has hooks, which the engine does not call")
+        return who, rule
 
     def function(self, call: FunctionCall, node: Any, ins: list[int]) -> list[int]:
         """Lower the call of a function; return its outputs."""
@@ -147,13 +186,13 @@ def _known(shape: Any, who: str) -> Shape:
 def lower(graph: Graph, learned: list[Any]) -> Plan:
     """Return the plan of a graph; raises Unsupported, which says why, where the engine cannot run it."""
     to = Lowering(graph.inputs, graph.outputs, learned)
-    return to.end(to.run(graph, to.plan.inputs, False))
+    return to.end(to.run(graph, [*to.plan.inputs], False))
 
 
 def lower_part(inputs: dict[int, KerasTensor], parts: Iterable[Part], outputs: list[int]) -> Plan:
     """Return the plan of some calls in their order, for predictions; inputs and outputs by the numbers of tensors."""
     to = Lowering(list(inputs.values()), [], [])
-    values = dict(zip(inputs, to.plan.inputs, strict=True))
+    values: dict[int, int | Padded] = dict(zip(inputs, to.plan.inputs, strict=True))
     for part in parts:
         outs = to.call(part.operation, part.node, [values[number] for number in part.reads], part.frozen)
         values |= zip(part.makes, outs, strict=True)

@@ -381,6 +381,32 @@ def test_channels_first(end, isa, thread_count, batch):
     check(model, isa, thread_count, batch)
 
 
+PADDED = {  # layers whose windows begin in zeros around what the layer before them makes
+    "steps": ((9, 3), [kl.ZeroPadding1D, kl.Conv1D, kl.MaxPooling1D]),
+    "image": ((9, 8, 3), [kl.ZeroPadding2D, kl.Conv2D, kl.MaxPooling2D]),
+    "volume": ((5, 6, 7, 3), [kl.ZeroPadding3D, kl.Conv3D, kl.MaxPooling3D]),
+}
+
+
+@CASES
+@given(isas, threads, batches)
+@pytest.mark.parametrize("kind", PADDED)
+def test_windows_that_begin_in_zeros(kind, isa, thread_count, batch):
+    shape, (padding, conv, pool) = PADDED[kind]
+    sides = ((1, 2),) * (len(shape) - 1) if len(shape) > 2 else (1, 2)
+    layers = (
+        padding(sides),
+        conv(4, 3, strides=2, activation="relu"),
+        padding(1),
+        pool(2, 1),
+        padding(sides),
+        conv(2, 4),
+    )
+    model = chain(shape, *layers, kl.Flatten(), kl.Dense(2))
+    assert not any(step["kind"] == KINDS.index("copy") for step in engine.lower(model.graph, []).steps[:-3])
+    check(model, isa, thread_count, batch)
+
+
 @CASES
 @given(isas, threads, batches)
 def test_activity_penalties(isa, thread_count, batch):

@@ -8,6 +8,7 @@ from engine_harness import by_torch as gradients_by_torch
 
 import convia as keras
 from convia import engine
+from convia.engine.plan import KINDS
 from convia.training import plans
 from convia.training.frozen import split
 
@@ -73,6 +74,17 @@ def padded(x):  # zeros around what memory used before
     return L.MaxPooling2D(3, 2)(L.ZeroPadding2D(((2, 1), (0, 3)))(L.Conv2D(24, 3, padding="same")(y)))
 
 
+def begun_in_zeros(x):  # windows that begin in zeros which are nowhere
+    y = L.Conv2D(32, 7, strides=2, activation="relu")(L.ZeroPadding2D(3)(x))
+    y = L.MaxPooling2D(3, 2)(L.ZeroPadding2D(((0, 1), (1, 1)))(y))
+    return L.DepthwiseConv2D(3, strides=2)(L.ZeroPadding2D(((0, 1), (0, 1)))(y))
+
+
+def seen_zeros(x):  # zeros that are looked at, too
+    y = L.ZeroPadding2D(1)(L.Conv2D(20, 3, activation="relu")(x))
+    return L.add([L.Conv2D(20, 3, padding="same")(y), y, L.ZeroPadding2D(1)(L.MaxPooling2D(3, 1)(y))])
+
+
 def tiled(x):  # a network of tiles, whose last ones are cut off
     y = L.BatchNormalization()(L.Conv2D(48, 3, padding="same", use_bias=False)(x))
     return L.ReLU()(L.add([L.Conv2D(48, 3, padding="same")(L.ReLU()(y)), y]))
@@ -85,6 +97,11 @@ CASES = {
     "large tiles": ((29, 34, 16), L.Conv2D(32, 3, activation="gelu")),
     "many tiles": ((64, 62, 16), L.Conv2D(16, 3, padding="same")),
     "few tiles": ((3, 4, 64), L.Conv2D(80, 3, padding="same", activation="relu")),
+    "kernels of 5": ((35, 17, 32), L.Conv2D(32, 5, padding="same", activation="relu")),
+    "rows of 7": ((9, 31, 64), lambda x: L.add([L.Conv2D(64, (1, 7), padding="same")(x), x])),
+    "columns of 7": ((17, 12, 64), L.Conv2D(48, (7, 1), activation="gelu")),
+    "rows of 3": ((11, 30, 32), L.Conv2D(64, (1, 3), padding="same")),
+    "columns of 3": ((31, 11, 32), L.Conv2D(64, (3, 1), activation="relu")),
     "stride 2": ((9, 30, 37), L.Conv2D(37, 3, strides=2, padding="same")),
     "stride 3": ((9, 30, 37), L.Conv2D(37, (3, 5), strides=3, padding="same", activation="tanh")),
     "dilation": ((12, 13, 18), L.Conv2D(17, 3, dilation_rate=2, padding="same", activation="gelu")),
@@ -115,6 +132,8 @@ CASES = {
     "scaled": ((6, 7, 3), lambda x: L.Conv2D(8, 3)(L.Rescaling(1 / 127.5, -1)(x))),
     "inception": ((6, 7, 17), inception),
     "padded": ((14, 15, 3), padded),
+    "begun in zeros": ((28, 31, 3), begun_in_zeros),
+    "seen zeros": ((14, 15, 3), seen_zeros),
     "excited": ((6, 7, 33), excited),
     "sequence": ((14, 17), L.Conv1D(20, 3, padding="causal", dilation_rate=2)),
     "volume": ((4, 5, 6, 17), lambda x: L.MaxPooling3D()(L.Conv3D(20, 3, padding="same")(x))),
@@ -255,6 +274,20 @@ def test_small_networks_keep_samples_as_lanes():
 )
 def test_what_the_layout_lacks(layers):
     assert engine.lower(built(layers, (6, 6, 16)).graph, []).wide_cost(16) == float("inf")
+
+
+def test_zeros_are_copied_only_where_they_are_looked_at():
+    def copies(layers):
+        plan = engine.lower(built(layers, (28, 31, 3)).graph, [])
+        return sum(KINDS[step["kind"]] == "copy" for step in plan.steps)
+
+    assert copies(begun_in_zeros) == 0
+    assert copies(seen_zeros) == 2
+    assert copies(lambda x: L.MaxPooling2D(3)(L.ZeroPadding2D(1)(x))) == 1  # zeros may be the largest
+    assert copies(lambda x: L.AveragePooling2D(3)(L.ZeroPadding2D(1)(L.ReLU()(x)))) == 1  # they count
+    assert copies(lambda x: L.Conv2D(4, 1)(L.ZeroPadding2D(1)(x))) == 1  # some windows see nothing else
+    assert copies(lambda x: L.Conv2D(4, 3, padding="same")(L.ZeroPadding2D(1)(x))) == 1
+    assert copies(L.ZeroPadding2D(1)) == 1
 
 
 @pytest.mark.parametrize("name", ["ResNet50", "MobileNetV2", "EfficientNetB0"])

@@ -38,9 +38,12 @@ def _sizes(shape: Shape) -> list[int]:
     return three(shape[:-1], 1)
 
 
-def _geometry(layer: Any, shape: Shape) -> Any:
-    windows = list(zip(layer.kernel_size, layer.strides, layer.dilation_rate, strict=True))
-    return windows, [table[size % len(table)] for table, size in zip(layer._sides, shape[:-1], strict=True)]
+def _geometry(to: Builder, layer: Any, source: int) -> Any:
+    windows, sizes = (
+        list(zip(layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)),
+        to.shape(source)[:-1],
+    )
+    return windows, to.around or [table[size % len(table)] for table, size in zip(layer._sides, sizes, strict=True)]
 
 
 def point(rank: int) -> Any:
@@ -49,19 +52,19 @@ def point(rank: int) -> Any:
 
 def _conv(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     params, shape = [to.parameter(layer.kernel, layer._order), to.parameter(layer.bias)], (*shape[:-1], layer.filters)
-    return convolution(to, ins[0], shape, params, layer.groups, layer.activation, _geometry(layer, to.shape(ins[0])))
+    return convolution(to, ins[0], shape, params, layer.groups, layer.activation, _geometry(to, layer, ins[0]))
 
 
 def _depthwise(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     params = [to.parameter(layer.kernel, layer._depthwise_order), to.parameter(layer.bias)]
     shape = (*shape[:-1], layer._groups * layer.depth_multiplier)
-    return convolution(to, ins[0], shape, params, layer._groups, layer.activation, _geometry(layer, to.shape(ins[0])))
+    return convolution(to, ins[0], shape, params, layer._groups, layer.activation, _geometry(to, layer, ins[0]))
 
 
 def _separable(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     first = [to.parameter(layer.depthwise_kernel, layer._depthwise_order), -1]
     second = [to.parameter(layer.pointwise_kernel, layer._order), to.parameter(layer.bias)]
-    spatial, middle = _geometry(layer, to.shape(ins[0])), (*shape[:-1], layer._groups * layer.depth_multiplier)
+    spatial, middle = _geometry(to, layer, ins[0]), (*shape[:-1], layer._groups * layer.depth_multiplier)
     between = convolution(to, ins[0], middle, first, layer._groups, activations.linear, spatial)
     return convolution(to, between, (*shape[:-1], layer.filters), second, 1, layer.activation, point(layer.rank))
 
@@ -89,6 +92,7 @@ def _pool(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     windows = zip(to.shape(ins[0])[:-1], layer.pool_size, layer.strides, strict=True)
     same = layer.padding == "same"
     before = [layout.same_padding(size, k, s)[0] if same else 0 for size, k, s in windows]
+    before = [side[0] for side in to.around] if to.around else before
     return _pooled(to, layer, ins, shape, layer.pool_size, layer.strides, before)
 
 
@@ -102,6 +106,28 @@ def _global_pool(to: Builder, layer: Any, ins: list[int], shape: Shape) -> int:
     return _pooled(to, layer, ins, shape, window, window, [0] * layer.rank)
 
 
+def slides_over(to: Builder, layer: Any, source: int, sides: list[tuple[int, int]], data_format: str) -> bool:
+    """Return whether a layer's windows may begin and end in zeros around a tensor as if these were there.
+
+    The engine leaves out what lies around: that is nothing to a sum, and to a maximum of numbers that are not negative.
+    """
+    rule = RULES_BY_NAME.get(type(layer).__name__)
+    if (
+        rule not in (_conv, _depthwise, _separable, _pool)
+        or layer.padding != "valid"
+        or layer.data_format != data_format
+    ):
+        return False
+    if rule is _pool:
+        reach = [size - 1 for size in layer.pool_size]
+        return "Max" in type(layer).__name__ and to.is_rectified(source) and _reaches(reach, sides)
+    return _reaches([(k - 1) * d for k, d in zip(layer.kernel_size, layer.dilation_rate, strict=True)], sides)
+
+
+def _reaches(reach: list[int], sides: list[tuple[int, int]]) -> bool:
+    return all(max(side) <= far for far, side in zip(reach, sides, strict=True))
+
+
 RULES: dict[str, Rule] = {
     "Conv1D Conv2D Conv3D": _conv,
     "Conv1DTranspose Conv2DTranspose Conv3DTranspose": _transposed,
@@ -112,3 +138,4 @@ RULES: dict[str, Rule] = {
     "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D "
     "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D": _global_pool,
 }
+RULES_BY_NAME = {name: rule for names, rule in RULES.items() for name in names.split()}
