@@ -274,7 +274,7 @@ class IterableBatches(Batches):
 
     watch: Callable[[Any], None] | None = None
 
-    def __init__(self, source: Any, steps: int | None, shuffle: Any = False, class_weight: Any = None) -> None:
+    def __init__(self, source: Any, steps: int | None, shuffle: Any, class_weight: Any) -> None:
         self._source = source
         self._indexed = isinstance(source, PyDataset) or (hasattr(source, "__getitem__") and hasattr(source, "__len__"))
         self._iterator = iter(source) if not self._indexed and iter(source) is source else None

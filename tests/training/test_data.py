@@ -1,9 +1,12 @@
 """Batches from what users hold."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
+from convia import config
 from convia.training import data
 
 NUMBERS = [0, 2, 1, 2]
@@ -107,3 +110,154 @@ def test_samples_are_named_by_their_places(shuffle):
     for number, (x, _, _) in enumerate(batches.epoch()):
         assert batches.names(number) == [f"sample {place}" for place in x.tolist()]
     assert batches.names(3) == []
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(5, [0, 1, 2, 0, 1]), (2, [0, 1]), (3, [0, 1, 2]), (1.5, [0, 1])])
+def test_arrays_are_gone_through_again_when_more_steps_are_asked_for(steps, expected):
+    batches = data.adapt(np.arange(6), batch_size=2, steps=steps)
+    for _ in range(2):
+        assert [x.tolist() for x, _, _ in batches.epoch()] == [[2 * n, 2 * n + 1] for n in expected]
+    assert batches.steps == len(expected) and batches.samples == 6
+    assert batches.names(3) == ["sample 0", "sample 1"]
+
+
+def test_shuffled_batches_stay_together():
+    batches = data.ArrayBatches(np.arange(101), None, None, 2, "batch")
+    drawn = torch.cat([x for x, _, _ in batches.epoch()]).tolist()
+    assert drawn != sorted(drawn) == list(range(101))
+    assert all(drawn[drawn.index(first) + 1] == first + 1 for first in range(0, 100, 2))
+
+
+class Numbers(data.PyDataset):
+    """Batches of one number, their index."""
+
+    def __init__(self, length, **arguments):
+        super().__init__(**arguments)
+        self.length, self.asked, self.epochs = length, [], []
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        self.asked.append(index)
+        return np.array([index])
+
+    def on_epoch_begin(self):
+        self.epochs.append("begin")
+
+    def on_epoch_end(self):
+        self.epochs.append("end")
+
+
+def numbers(batches):
+    return [int(x) for x, _, _ in batches.epoch()]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize(
+    ("steps", "expected"), [(None, [0, 1, 2, 3]), (2, [0, 1]), (6, [0, 1, 2, 3, 0, 1]), (1.5, [0, 1])]
+)
+def test_a_dataset_starts_again_when_more_steps_are_asked_for(steps, expected, workers):
+    source = Numbers(4, workers=workers)
+    batches = data.adapt(source, steps=steps)
+    assert batches.steps == len(expected)
+    assert numbers(batches) == numbers(batches) == expected
+    assert sorted(source.asked) == sorted(2 * expected)
+    assert source.epochs == ["begin", "end"] * 2
+
+
+def test_a_dataset_is_shuffled_where_that_is_asked_for():
+    shuffled = numbers(data.adapt(Numbers(50), shuffle=True))
+    assert numbers(data.adapt(Numbers(50))) == sorted(shuffled) == list(range(50)) != shuffled
+
+
+def test_no_more_batches_are_fetched_ahead_than_the_queue_holds():
+    source = Numbers(30, workers=2, max_queue_size=3)
+    epoch = data.adapt(source).epoch()
+    for taken in range(1, 28):
+        next(epoch)
+        assert taken <= len(source.asked) <= taken + 3
+    assert len(list(epoch)) == 3 and sorted(source.asked) == list(range(30))
+
+
+def test_a_generator_goes_on_where_it_stopped_and_what_can_be_iterated_again_does_not():
+    class Again:
+        def __iter__(self):
+            return (np.array([n]) for n in range(5))
+
+    going_on, again = data.adapt(iter(Again()), steps=2), data.adapt(Again(), steps=2)
+    assert [numbers(going_on) for _ in range(3)] == [[0, 1], [2, 3], [4]]
+    assert [numbers(again) for _ in range(2)] == [[0, 1], [0, 1]]
+    assert data.adapt(Again()).steps is None and numbers(data.adapt(Again())) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("length", "most", "expected"), [(5, 2, [0, 1]), (2, 2, [0, 1]), (1, 2, [0])])
+def test_a_trial_cuts_epochs_short(length, most, expected):
+    config.set_max_steps_per_epoch(most)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        batches = data.adapt(Numbers(length))
+    assert numbers(batches) == expected and batches.steps == len(expected)
+    assert [f"cut to {most} steps" in str(one.message) for one in caught] == [True] * (length > most)
+
+
+def test_a_trial_of_what_has_no_length_has_none_either():
+    config.set_max_steps_per_epoch(2)
+    with pytest.warns(UserWarning, match="cut to 2 steps"):
+        batches = data.adapt(np.array([n]) for n in range(5))
+    assert batches.steps is None and numbers(batches) == [0, 1]
+
+
+@pytest.mark.parametrize(("fraction", "border"), [(0.25, 7), (0.3, 7), (0.5, 5), (0.99, 0), (0.01, 9)])
+def test_the_last_samples_are_split_off(fraction, border):
+    x = np.arange(10)
+    if border == 0:
+        with pytest.raises(ValueError, match="at least one sample in each part"):
+            data.split(x, x, None, fraction)
+        return
+    (x_1, y_1, weight), (x_2, y_2, _) = data.split(x, 2 * x, None, fraction)
+    assert x_1.tolist() == list(range(border)) and x_2.tolist() == list(range(border, 10))
+    assert torch.equal(y_1, 2 * x_1) and torch.equal(y_2, 2 * x_2) and weight is None
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.5, 1.5])
+def test_what_no_share_is_splits_nothing(fraction):
+    with pytest.raises(ValueError, match="expected a number between 0 and 1"):
+        data.split(np.arange(10), None, None, fraction)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ((np.zeros(3), np.zeros(2), None), r"different lengths \(x: 3, y: 2\)"),
+        ((np.zeros(3), None, np.zeros(4)), r"different lengths \(x: 3, sample_weight: 4\)"),
+        (([np.zeros(3), np.zeros(2)], None, None), r"different lengths \(x: 3, x: 2\)"),
+        ((torch.tensor(3.0), None, None), "a single number"),
+        ((np.zeros(0), None, None), "no samples"),
+        ((np.zeros(3), np.zeros(3), None, 0), r"batch_size=0; expected a whole number ≥ 1"),
+    ],
+)
+def test_arrays_that_make_no_batches(parts, message):
+    with pytest.raises(ValueError, match=message):
+        data.ArrayBatches(*parts, *(8, False)[len(parts) - 3 :])
+
+
+def test_classes_of_several_outputs_have_weights_of_their_own():
+    y = [torch.tensor([0, 1]), torch.tensor([1, 1])]
+    first, second = data.class_weights(y, [{0: 2.0}, {1: 5.0}])
+    assert first.tolist() == [2.0, 1.0] and second.tolist() == [5.0, 5.0]
+    first, second = data.class_weights(y, [{0: 2.0}, None], [torch.tensor([3.0, 4.0]), torch.tensor([0.5, 2.0])])
+    assert first.tolist() == [6.0, 4.0] and second.tolist() == [0.5, 2.0]
+    first, second = data.class_weights(y, [None, {1: 5.0}], torch.tensor([3.0, 4.0]))
+    assert first.tolist() == [3.0, 4.0] and second.tolist() == [15.0, 20.0]
+    for given in ({0: 1.0}, [{0: 1.0}]):
+        with pytest.raises(ValueError, match="class_weight with several outputs; expected a dict for each"):
+            data.class_weights(y, given)
+
+
+@pytest.mark.parametrize("beside", ["y", "sample_weight"])
+def test_what_stands_beside_a_dataset_belongs_in_its_batches(beside):
+    with pytest.raises(
+        ValueError, match=f"received {beside} beside a dataset .*; expected {beside} within the batches"
+    ):
+        data.adapt(Numbers(3), **{beside: np.zeros(3)})
