@@ -1,8 +1,14 @@
 """Messages that teach: who complains, what was received, what was expected, and what to do about it."""
 
-from collections.abc import Iterable
+import errno
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
+
+REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}  # of disks, to write
 
 
 def explain(who: str, received: Any, expected: str, remedy: str = "") -> str:
@@ -19,3 +25,37 @@ def nearest(name: str, known: Iterable[str]) -> str:
         alike = get_close_matches(name, [n for n in names if n.lower() == close[0]], n=1, cutoff=0.0)
         return f"Did you mean {alike[0]!r}?"
     return f"Known: {', '.join(names)}." if names else ""
+
+
+class DiskError(OSError):
+    """A file that could not be written, by name; ``errno`` is the system's reason."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def system_error(error: Exception) -> int:
+    """Return the number of the system's error; HDF5 has it in its text."""
+    found = re.search(r"errno = (\d+)", str(error))
+    return getattr(error, "errno", None) or (int(found.group(1)) if found else 0)
+
+
+def refusal(who: str, path: Any, number: int, remedy: str) -> str:
+    """Say that a disk does not let something be written."""
+    return explain(who, f"{os.strerror(number)} while writing {path}", "a disk that can be written to", remedy)
+
+
+@contextmanager
+def writing(who: str, path: Any, remedy: str = "Make room, or write elsewhere.") -> Iterator[None]:
+    """Name what could not be written, where the disk is full, broken or read-only; the system does not.
+
+    Raises:
+        DiskError: instead of the system's error.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        number = system_error(error)
+        if number not in REFUSALS:
+            raise
+        raise DiskError(number, refusal(who, path, number, remedy)) from error

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -10,12 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from convia.errors import explain
+from convia.errors import REFUSALS, explain, refusal, system_error
 
 if sys.platform != "win32":
     import fcntl
 
-_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}
 _locks: dict[str, IO[bytes]] = {}
 
 
@@ -29,16 +27,10 @@ def survives(who: str, what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        if _number(error) not in _PASSING:
+        number = system_error(error)
+        if number not in REFUSALS:
             raise
-        received = f"{os.strerror(_number(error))} while writing {what}"
-        warnings.warn(explain(who, received, "a disk that can be written to", remedy), stacklevel=4)
-
-
-def _number(error: Exception) -> int:
-    """The number of the system's error; HDF5 has it in its text."""
-    found = re.search(r"errno = (\d+)", str(error))
-    return getattr(error, "errno", None) or (int(found.group(1)) if found else 0)
+        warnings.warn(refusal(who, what, number, remedy), stacklevel=4)
 
 
 def lock(who: str, folder: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from convia import distributed
 from convia.callbacks import BackupAndRestore, Callback, CSVLogger, ModelCheckpoint
+from convia.callbacks.disk import lock, unlock
 from convia.cli.runs import write_json
 from convia.errors import explain
 
@@ -21,13 +22,16 @@ _FREE = ("resume", "epochs", "fine_tune", "as_json", "lang")  # settings that ma
 class Backup:
     """What a run keeps outside its folder until it ends, for ``--resume``: state, history and best weights so far.
 
-    Of several processes that share a training all read it, and the first one writes.
+    Of several processes that share a training all read it, and the first one writes. Until the run ends or ``release``
+    is called, other runs cannot have the same one.
 
     Raises:
         ValueError: with ``resume``, settings that differ from those of the interrupted run.
+        RuntimeError: another process trains for the same folder.
     """
 
     def __init__(self, wanted: Path, resume: bool, settings: dict[str, Any]) -> None:
+        self._wanted = wanted
         self.folder = wanted.parent / f".{wanted.name}-backup"
         self.history, self.best = self.folder / "history.csv", self.folder / "best.weights.h5"
         self._notes = self.folder / "notes.json"
@@ -41,6 +45,7 @@ class Backup:
                 received = f"other values of {', '.join(other)}"
                 raise ValueError(explain("--resume", received, "the options of the interrupted run"))
         if distributed.is_first():
+            lock("convia train", wanted)
             self._forget_what_was_not_kept() if self.found else self._begin(known, plain)
         distributed.meet()
 
@@ -115,6 +120,12 @@ class Backup:
         """Forget it, at the end."""
         if distributed.is_first():
             shutil.rmtree(self.folder, ignore_errors=True)
+        self.release()
+
+    def release(self) -> None:
+        """Let other runs have it."""
+        if distributed.is_first():
+            unlock(self._wanted)
 
 
 class _State(BackupAndRestore):

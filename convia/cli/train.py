@@ -30,6 +30,7 @@ from convia.cli.settings_file import write_settings
 from convia.cli.stages import Learning
 from convia.cli.version import versions
 from convia.cli.words import words
+from convia.errors import writing
 from convia.graph import Input
 from convia.images.archives import is_archive
 from convia.images.examine import KINDS, examine
@@ -148,8 +149,7 @@ def _train(settings: Settings, console: Console, command: Sequence[str]) -> Outc
 def _stop(job: _Job, error: BaseException) -> NoReturn:
     """Raise the error again, after what is said of how to go on; without a state to go on from, nothing is kept."""
     goes_on = job.backup.is_worth_keeping
-    if not goes_on:
-        job.backup.delete()
+    job.backup.release() if goes_on else job.backup.delete()
     if job.settings.as_json:
         event("stopped", resume=goes_on, reason=f"{type(error).__name__}: {error}".removesuffix(": "))
     if isinstance(error, KeyboardInterrupt | SystemExit):
@@ -174,7 +174,8 @@ def _run(job: _Job) -> Outcome:
             test = _judge(model, images, settings.batch_size)
         facts = _facts(job, history, test) | {"stages": stages}
         if distributed.is_first():
-            _write(job, run.draft, history, test, facts)
+            with writing("convia train", job.wanted, "Make room, or choose another --output."):
+                _write(job, run.draft, history, test, facts)
     assert run.folder is not None
     if settings.as_json:
         event("end", folder=str(run.folder), **{key: facts[key] for key in ("test", "epochs", "seconds", "parameters")})

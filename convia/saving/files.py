@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from convia.errors import explain
+from convia.errors import explain, writing
 from convia.saving import raw
 from convia.variable import allowance
 
@@ -109,6 +109,7 @@ def durable(who: str, path: Path) -> Iterator[Path]:
 
     Raises:
         BadFileError: ``path`` is a folder.
+        DiskError: the disk is full, broken or read-only.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
@@ -116,13 +117,14 @@ def durable(who: str, path: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        temporary.touch(exist_ok=False)
-        yield temporary
-        if target.exists():
-            shutil.copymode(target, temporary)
-        _flush(temporary)
-        temporary.replace(target)
-        _flush(target.parent)
+        with writing(who, path):
+            temporary.touch(exist_ok=False)
+            yield temporary
+            if target.exists():
+                shutil.copymode(target, temporary)
+            _flush(temporary)
+            temporary.replace(target)
+            _flush(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

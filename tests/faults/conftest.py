@@ -1,5 +1,24 @@
+import contextlib
+import resource
+
 import pytest
 from PIL import Image
+
+
+@pytest.fixture
+def small_files():
+    """Return what lets writes fail in files beyond a size, as on a full disk."""
+
+    @contextlib.contextmanager
+    def limited(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture

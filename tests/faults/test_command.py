@@ -1,12 +1,22 @@
-"""``convia train`` on numbers that go astray."""
+"""``convia train`` on numbers that go astray, beside another one, and on a disk that is full."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from convia.cli import app
+import convia as keras
+from convia.cli import app, train
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["train", "digits", "--model", "course", "--epochs", "1", "--output", "out"]
 
 
 def test_the_command_stops_at_nan_and_names_layer_and_files(tmp_path, monkeypatch):
@@ -25,3 +35,55 @@ def test_the_command_stops_at_nan_and_names_layer_and_files(tmp_path, monkeypatc
         assert "the loss nan at batch" in last["reason"]
         assert "the first layer whose output is not finite is" in last["reason"]
         assert "the batch is made of photos/" in last["reason"].replace("\\", "/")
+
+
+def test_two_commands_do_not_share_a_folder(tmp_path, monkeypatch):
+    """The second is refused before it touches anything; the first, and a later one, come to their end."""
+    monkeypatch.chdir(tmp_path)
+    program = [sys.executable, "-m", "convia", *QUICK]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([*program, "--epochs", "3"], env=environment, stdout=-1, text=True) as first:
+        for line in first.stdout:
+            if line.startswith("epoch 1/3"):
+                break
+        done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+        shown = first.stdout.read()
+    assert done.returncode == 1
+    assert "convia train: received the folder out, which another process is using; expected" in done.stderr
+    assert first.returncode == 0 and "epoch 3/3" in shown
+    assert CliRunner().invoke(app, QUICK).exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "out-2"}
+
+
+def test_a_command_on_a_full_disk_says_what_and_how_to_go_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "write_json", full)
+        done = CliRunner().invoke(app, QUICK)
+    assert done.exit_code == 1
+    received = (
+        "convia train: received No space left on device while writing out; expected a disk that can be written to"
+    )
+    assert f"Error: {received}. Make room, or choose another --output." in done.stderr
+    assert "The same command with --resume goes on" in done.output
+    assert CliRunner().invoke(app, [*QUICK, "--resume"]).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.weights.h5"])
+def test_a_model_that_a_full_disk_does_not_take_is_named(name, tmp_path, small_files):
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
+    save = model.save_weights if "weights" in name else model.save
+    save(tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+    with (
+        small_files(64),
+        pytest.raises(OSError, match=rf"received File too large while writing .*{name}; expected") as e,
+    ):
+        save(tmp_path / name)
+    assert e.value.errno == errno.EFBIG
+    assert (tmp_path / name).read_bytes() == before and len(list(tmp_path.iterdir())) == 1

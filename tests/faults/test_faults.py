@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -124,17 +123,6 @@ def test_a_killed_process_ends_all_and_the_last_model_is_kept(tmp_path):
 # -- disks ----------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def small_files(size):
-    """Let writes fail in files beyond a size, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 FULL = {  # callback → what the warning names, and a file that stays as it was
     "backup": (BackupAndRestore, "latest.npz"),
     "keras": (lambda folder: ModelCheckpoint(folder / "m.keras"), "m.keras"),
@@ -144,7 +132,7 @@ FULL = {  # callback → what the warning names, and a file that stays as it was
 
 
 @pytest.mark.parametrize("kind", FULL)
-def test_a_full_disk_is_a_warning_and_the_file_before_is_kept(kind, tmp_path):
+def test_a_full_disk_is_a_warning_and_the_file_before_is_kept(kind, tmp_path, small_files):
     make, name = FULL[kind]
     model, kept = network(), []
     model.optimizer.build(model.trainable_variables)
@@ -164,7 +152,7 @@ def test_a_full_disk_is_a_warning_and_the_file_before_is_kept(kind, tmp_path):
     assert kept[0] == kept[1] == kept[2]
 
 
-@pytest.mark.parametrize("number", sorted(disk._PASSING))
+@pytest.mark.parametrize("number", sorted(disk.REFUSALS))
 @pytest.mark.parametrize(
     "form", [lambda n: OSError(n, "text"), lambda n: RuntimeError(f"HDF5 failed (errno = {n}, …)")]
 )
@@ -182,7 +170,7 @@ def test_other_errors_are_not(error):
         raise error
 
 
-def test_a_full_disk_of_the_log_is_a_warning(tmp_path):
+def test_a_full_disk_of_the_log_is_a_warning(tmp_path, small_files):
     with contextlib.ExitStack() as stack, pytest.warns(UserWarning, match=r"File too large while writing .*log.csv"):
         fill = LambdaCallback(on_epoch_begin=lambda epoch, logs: epoch == 1 and stack.enter_context(small_files(30)))
         log = CSVLogger(tmp_path / "log.csv")
