@@ -50,8 +50,9 @@ from convia.losses import Loss
 from convia.metrics import Metric
 from convia.models import Functional, Model, Sequential
 from convia.optimizers import Optimizer
+from convia.recomputation import RematScope, remat
 from convia.regularizers import Regularizer
-from convia.scopes import device, name_scope, remat
+from convia.scopes import device, name_scope
 from convia.symbolic import KerasTensor, Operation
 from convia.transfer import transfer
 from convia.variable import Variable
@@ -88,6 +89,7 @@ __all__ = [
     "Operation",
     "Optimizer",
     "Regularizer",
+    "RematScope",
     "Sequential",
     "Variable",
     "activations",

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convia import config, masks, regularizers, symbolic, tree
+from convia import config, masks, recomputation, regularizers, symbolic, tree
 from convia.args import Configured, converter, field
 from convia.books import Books
 from convia.errors import explain
@@ -71,6 +71,7 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
         quiet(self, "_simple", False)
         quiet(self, "_build_shapes", None)
         quiet(self, "input_spec", None)
+        quiet(self, "_recomputation", recomputation.current())
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -159,6 +160,7 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
         plain = self.activity_regularizer is None and self.compute_dtype == self.variable_dtype
         ours = type(self).__module__.startswith("convia.")
         simple = plain and ours and self.autocast and not self._makes_masks and not self.sublayers()
+        simple = simple and self._recomputation is None
         object.__setattr__(self, "_simple", simple)
 
     def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -205,7 +207,7 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
         previous = masks.fill(self, args, kwargs)
         before = _enter(self, training)
         try:
-            outputs = self._call_with_weights(args, kwargs)
+            outputs = self._computed(args, kwargs)
             if self.activity_regularizer is not None:
                 self._add_activity_losses(outputs)
         except (RuntimeError, IndexError, TypeError) as error:
@@ -216,6 +218,23 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
         if masks.in_use or self._makes_masks:
             masks.pass_on(self, args, kwargs, outputs, previous)
         return outputs
+
+    def _computed(self, args: Any, kwargs: Any) -> Any:
+        scope = self._recomputation
+        apart = scope is None or symbolic.tracing() or symbolic.rehearsing() or not torch.is_grad_enabled()
+        if scope is None or apart or not scope.takes(self, args):
+            return self._call_with_weights(args, kwargs)
+        state = _call.training, _call.root, _call.path
+
+        def call(args: Any, kwargs: Any) -> Any:  # also while gradients are computed, when nothing is in progress
+            before = _call.training, _call.root, _call.path
+            _call.training, _call.root, _call.path = state
+            try:
+                return self._call_with_weights(args, kwargs)
+            finally:
+                _call.training, _call.root, _call.path = before
+
+        return recomputation.run(self, _call.root, call, args, kwargs)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """Return the masks of the outputs, given the inputs and their masks; the base passes the masks on."""

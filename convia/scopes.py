@@ -1,18 +1,16 @@
-"""Settings that hold for a block: device, names of weights; and memory traded for time."""
+"""Settings that hold for a block: device, names of weights."""
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.utils.checkpoint import checkpoint
 
 from convia import config
 from convia import layer as layers
 from convia.errors import explain
 
-__all__ = ["device", "name_scope", "remat"]
+__all__ = ["device", "name_scope"]
 
 
 @contextmanager
@@ -68,16 +66,3 @@ class name_scope:  # noqa: N801
     def __exit__(self, *exception: Any) -> None:
         self._callers.pop()
         layers._call.path = self._before
-
-
-def remat(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a function, or a layer, that computes its inner results again for the gradient instead of keeping them.
-
-    Chen et al. 2016, "Training deep nets with sublinear memory cost".
-    """
-
-    @functools.wraps(f)
-    def again(*args: Any, **kwargs: Any) -> Any:
-        return checkpoint(f, *args, use_reentrant=False, **kwargs)
-
-    return again

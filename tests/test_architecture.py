@@ -27,7 +27,7 @@ FLOORS = [
         "distribution",
     },
     {"losses", "metrics", "optimizers", "schedules"},
-    {"input_spec", "books", "masks", "layer", "graph", "function", "scopes", "layers"},
+    {"input_spec", "books", "masks", "layer", "graph", "function", "scopes", "recomputation", "layers"},
     {"images", "engine"},
     {"callbacks", "saving", "training"},
     {"export"},

@@ -4,7 +4,6 @@ import torch
 
 import convia
 from convia import config, scopes
-from tests.oracle import assert_close
 
 
 def test_device():
@@ -40,26 +39,3 @@ def test_names_equal_keras():
 def test_names_that_are_none(name):
     with pytest.raises(ValueError, match="a text without '/'"):
         scopes.name_scope(name)
-
-
-def test_remat_computes_again():
-    calls = []
-
-    def function(x, factor=1.0):
-        calls.append(1)
-        return torch.tanh(x * factor) ** 2
-
-    x = torch.randn(4, requires_grad=True)
-    again = scopes.remat(function)
-    expected = torch.autograd.grad(function(x, factor=2.0).sum(), x)
-    calls.clear()
-    assert_close(torch.autograd.grad(again(x, factor=2.0).sum(), x), expected)
-    assert len(calls) == 2 and again.__name__ == "function"
-
-
-def test_remat_of_a_layer():
-    layer = convia.layers.Dense(3, activation="gelu")
-    x = torch.randn(2, 4)
-    expected = layer(x)
-    (scopes.remat(layer)(x) - expected).abs().max().backward()
-    assert layer.kernel.grad is not None

@@ -58,7 +58,6 @@ EXCLUDED = {
     "utils.legacy": "what Keras kept of its own past",
     "optimizers.legacy": "names that raise an error in Keras 3",
     "StatelessScope": "Layer.stateless_call and torch.func.functional_call compute with other weights",
-    "RematScope": "remat, or torch.utils.checkpoint, around the layers that should compute again",
     "SymbolicScope": "a step of Keras's inference of shapes",
     "saving.KerasFileEditor": "h5py opens the weights in a .keras file, by the paths of the layers",
     "src": "private",

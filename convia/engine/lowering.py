@@ -132,6 +132,8 @@ class Lowering(Builder):
             raise Unsupported(f"{who} computes in {layer.compute_dtype}, the engine in float32")
         if getattr(layer, "lora_enabled", False):
             raise Unsupported(f"{who} has adapters (enable_lora), which the engine does not know")
+        if layer._recomputation is not None:
+            raise Unsupported(f"{who} computes again (RematScope), which the engine does not do")
         if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks:
             raise Unsupported(f"{who} has hooks, which the engine does not call")
         return who, rule

@@ -33,6 +33,7 @@ class Model(Trainer):
         functional = len(args) >= 2 or {"inputs", "outputs"} & kwargs.keys()
         chosen: Any = Functional if cls is Model and functional else cls
         made: Self = super().__new__(chosen)
+        object.__setattr__(made, "_recomputation", None)  # its layers have their own
         return made
 
     def __init__(
