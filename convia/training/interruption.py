@@ -21,7 +21,8 @@ class Notice:
 def patient(model: Any, hooks: Any) -> Iterator[Notice]:
     """Let SIGTERM and Ctrl-C stop the training after its batch, if a callback keeps what is needed to go on.
 
-    After the block the program ends, with code 143 or a KeyboardInterrupt. A second signal does not wait.
+    After the block the program ends, with code 143 or a KeyboardInterrupt. A second Ctrl-C does not wait; SIGTERM may
+    come twice at once, as ``timeout`` and schedulers send it to a program and to its group.
     """
     notice = Notice()
     keeps = any(needs(item, "on_interruption") for item in hooks.callbacks)
@@ -30,10 +31,10 @@ def patient(model: Any, hooks: Any) -> Iterator[Notice]:
         return
 
     def note(number: Any, frame: Any) -> None:
-        if notice.signal is not None:
+        if notice.signal is not None and number == signal.SIGINT:
             signal.signal(number, before[number])
             signal.raise_signal(number)
-        notice.signal = number
+        notice.signal = notice.signal or number
         object.__setattr__(model, "stop_training", True)
 
     numbers = (signal.SIGTERM, signal.SIGINT)

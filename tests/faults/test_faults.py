@@ -93,6 +93,17 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
     assert not seen
 
 
+def test_sigterm_that_comes_twice_is_one(tmp_path):
+    def twice():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as raised:
+        fit(network(), BackupAndRestore(tmp_path / "b"), at(1, 2, twice))
+    assert raised.value.code == 143
+    assert fit(network(), BackupAndRestore(tmp_path / "b")).epoch == [1, 2]
+
+
 KILLED = """
 import os, signal, sys
 import numpy as np
