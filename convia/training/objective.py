@@ -144,17 +144,21 @@ class Objective:
             return [y] * len(self.names)
         if isinstance(y, dict):
             return [y.get(name) for name in self.names]
-        flat = tree.flatten(y)
-        if len(flat) != len(self.names):
-            raise ValueError(
-                explain("fit", f"{len(flat)} arrays of targets", f"{len(self.names)}, one per output: {self.names}")
-            )
-        return flat
+        return self._one_each(y, "targets")
 
     def _sample_weights(self, weight: Any) -> list[Any]:
         if weight is None or isinstance(weight, Tensor):
             return [weight] * len(self.names)
-        return [weight.get(name) for name in self.names] if isinstance(weight, dict) else tree.flatten(weight)
+        if isinstance(weight, dict):
+            return [weight.get(name) for name in self.names]
+        return self._one_each(weight, "sample weights")
+
+    def _one_each(self, given: Any, what: str) -> list[Any]:
+        flat = tree.flatten(given)
+        if len(flat) != len(self.names):
+            expected = f"{len(self.names)}, one per output: {self.names}"
+            raise ValueError(explain("fit", f"{len(flat)} arrays of {what}", expected))
+        return flat
 
     def _per_output(self, given: Any, what: str) -> list[Any]:
         count = len(self.names)

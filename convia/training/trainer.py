@@ -312,8 +312,13 @@ class Trainer(Compiled):
                 stacklevel=6,
             )
 
-    def _step_logs(self, result: Any) -> Logs:
-        return _numbers(result if isinstance(result, dict) else self.get_metrics_result())
+    def _step_logs(self, result: Any) -> Any:
+        """Return what callbacks are told after a step: metrics, or what a function of the step's makes only then."""
+        return (
+            result()
+            if callable(result)
+            else _numbers(result if isinstance(result, dict) else self.get_metrics_result())
+        )
 
     def _warn_of_nan(self, logs: Logs) -> None:
         if math.isnan(logs.get("loss", 0.0)) and not self._stops_at_nan:
@@ -405,9 +410,10 @@ class Trainer(Compiled):
         hooks = self._hooks(callbacks, verbose, 1, batches)
         parts: list[Any] = []
 
-        def step(*batch: Any) -> dict[str, Any]:
+        def step(*batch: Any) -> Any:
+            first = len(parts) // self.steps_per_execution * self.steps_per_execution  # batch of this execution
             parts.append(self.predict_step(pack(*batch)))
-            return {"outputs": parts[-1]} if hooks.wants_predict_batches else {}
+            return (lambda: {"outputs": _joined(parts[first:])}) if hooks.wants_predict_batches else {}
 
         hooks.on_predict_begin()
         try:
@@ -421,7 +427,7 @@ class Trainer(Compiled):
         hooks.on_predict_end()
         if found is not None:
             return found
-        return tree.map_structure(lambda *pieces: _array(torch.cat([torch.as_tensor(p) for p in pieces])), *parts)
+        return tree.map_structure(_array, _joined(parts))
 
     # -- single batches -----------------------------------------------------------------------------------------
 
@@ -469,6 +475,11 @@ def _number(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.item() if value.numel() == 1 else value.detach().cpu().numpy()
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Put the outputs for batches one after the other."""
+    return tree.map_structure(lambda *pieces: torch.cat([torch.as_tensor(p) for p in pieces]), *parts)
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -96,3 +96,16 @@ def test_metrics_of_one_output(given):
     model = k.Sequential([k.Input((4,)), k.layers.Dense(1)])
     model.compile("sgd", "mse", metrics=given, engine="torch")
     assert set(model.test_on_batch(X, Y, return_dict=True)) == {"loss", "mae"}
+
+
+@pytest.mark.parametrize("engine", ["torch", "auto"])
+@pytest.mark.parametrize(
+    ("what", "count"), [("targets", 1), ("targets", 3), ("sample weights", 1), ("sample weights", 3)]
+)
+def test_targets_and_weights_come_one_per_output(what, count, engine):
+    model = two_outputs()
+    model.compile("sgd", ["mse", "mse"], engine=engine)
+    targets, weights = ([Y] * count, None) if what == "targets" else ([Y, Z], [WEIGHTS] * count)
+    message = rf"fit: received {count} arrays of {what}; expected 2, one per output: \['one', 'two'\]"
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, targets, sample_weight=weights, verbose=0)
