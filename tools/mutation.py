@@ -2,7 +2,8 @@
 
 ``make mutation`` samples mistakes in the files of ``TARGETS``: a comparison, an operator or a truth value turned round,
 a number changed by one, a returned value forgotten. Each is made in a copy of the project, never in the project itself,
-and the tests of that file run on it until the first that fails. Texts of errors and hints of types are left alone.
+and the tests of that file run on it until the first that fails. Texts of errors, hints of types and
+``strict=True`` are left alone.
 
     python tools/mutation.py                              # so many of each file
     python tools/mutation.py convia/layers/conv.py -n 40  # more of one
@@ -39,7 +40,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "convia/optimizers/state.py": _OPTIMIZERS,
     "convia/training/objective.py": ("tests/training/test_objective.py", *_TRAINING),
     "convia/training/data.py": ("tests/training/test_data.py", *_TRAINING),
-    "convia/training/trainer.py": (*_TRAINING, "tests/faults/test_nan_sources.py"),
+    "convia/training/trainer.py": ("tests/training/test_trainer.py", *_TRAINING, "tests/faults/test_nan_sources.py"),
 }
 _COPIED = ("convia", "tests", "tools", "examples", "benchmarks", "docs", "pyproject.toml", "mkdocs.yml")
 _OPPOSITE = {
@@ -80,6 +81,8 @@ def places(tree: ast.AST) -> Iterator[ast.AST]:
 def _is_left_alone(node: ast.AST) -> bool:
     if isinstance(node, (ast.Raise, ast.JoinedStr)):
         return True
+    if isinstance(node, ast.keyword):
+        return node.arg == "strict"  # of zip: an assertion
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     if isinstance(node, ast.If):

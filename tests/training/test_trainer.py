@@ -270,3 +270,32 @@ def test_outside_of_a_training_nothing_is_known_of_where_nan_comes_from(capsys):
     stop.set_model(model)
     stop.on_batch_end(3, {"loss": float("nan")})
     assert capsys.readouterr().out == "Batch 3: Invalid loss, terminating training\n" and model.stop_training
+
+
+class Unnumbered:
+    """Five batches of two samples; how many there are only their end tells."""
+
+    def __iter__(self):
+        return (Numbered()[index] for index in range(5))
+
+
+class KilledError(Exception):
+    """In place of a signal that leaves no time."""
+
+
+class Killed(convia.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        raise KilledError
+
+
+@pytest.mark.parametrize("every", [2, 5])
+def test_an_epoch_that_goes_on_has_the_metrics_of_its_batches_before(every, tmp_path):
+    def trained(*callbacks):
+        convia.utils.set_random_seed(1)
+        model = network(metrics=["mae"], weighted_metrics=["mse"])
+        return model.fit(Unnumbered(), epochs=2, verbose=0, callbacks=callbacks).history
+
+    backup = convia.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=every)
+    with pytest.raises(KilledError):
+        trained(backup, Killed())
+    assert trained(backup) == trained()
