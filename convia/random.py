@@ -9,8 +9,10 @@ import math
 import random as python_random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from numbers import Integral
 from typing import Annotated, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -59,6 +61,7 @@ class SeedGenerator(Configured):
         if self.seed is not None and not isinstance(self.seed, Integral):
             raise ValueError(explain("SeedGenerator, argument 'seed'", repr(self.seed), "a whole number or None"))
         self._state = [python_random.randint(1, 10**9) if self.seed is None else int(self.seed), 0]
+        _living[next(_numbers)] = self
 
     @property
     def state(self) -> Tensor:
@@ -86,9 +89,16 @@ class SeedGenerator(Configured):
         return start + count + _offset
 
 
+_numbers = count()
+_living: WeakValueDictionary[int, SeedGenerator] = WeakValueDictionary()  # by how many were made before
 _is_seeded = False
 _draws = 0  # from generators of layers
 _offset = 0  # added to the seeds of generators
+
+
+def living() -> dict[int, SeedGenerator]:
+    """Return the seed generators that are in use, by how many were made before: the same in each run of a program."""
+    return dict(_living)
 
 
 @contextmanager

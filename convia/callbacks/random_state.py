@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from convia.random import SeedGenerator
+from convia.random import SeedGenerator, living
 
 
 def seed_generators(model: Any) -> list[SeedGenerator]:
@@ -19,11 +19,17 @@ def seed_generators(model: Any) -> list[SeedGenerator]:
 
 
 def random_state(model: Any) -> dict[str, np.ndarray]:
-    """Return the states of Python's, NumPy's and torch's generators and of the model's seed generators."""
+    """Return the states of Python's, NumPy's and torch's generators, and of the seed generators.
+
+    Beside the model's own these are the program's others, such as those of layers that change images in a data set.
+    """
+    own = seed_generators(model)
+    others = {number: made for number, made in living().items() if all(made is not one for one in own)}
     numbers = {
         "python": random.getstate(),
         "numpy": np.random.get_state(legacy=False),
-        "seeds": [generator.state.tolist() for generator in seed_generators(model)],
+        "seeds": [generator.state.tolist() for generator in own],
+        "others": {number: generator.state.tolist() for number, generator in others.items()},
     }
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     return {
@@ -41,6 +47,10 @@ def set_random_state(state: Mapping[str, np.ndarray], model: Any) -> None:
     numpy_state = numbers["numpy"]
     numpy_state["state"]["key"] = np.array(numpy_state["state"]["key"], np.uint32)
     np.random.set_state(numpy_state)
+    others = living()
+    for number, seed in numbers.get("others", {}).items():
+        if int(number) in others:
+            others[int(number)].state = seed
     for generator, seed in zip(seed_generators(model), numbers["seeds"], strict=False):
         generator.state = seed
     torch.set_rng_state(torch.from_numpy(state["torch"]))

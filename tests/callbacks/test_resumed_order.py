@@ -67,6 +67,13 @@ def brighter(x, y):
     return x + torch.rand(()), y
 
 
+FLIP = keras.layers.RandomFlip("horizontal", seed=4)  # beside the model, as in a data set's map
+
+
+def flipped(x, y):
+    return FLIP(x, training=True), y
+
+
 def generated():
     while True:
         chosen = np.random.randint(0, len(X), 4)
@@ -93,6 +100,7 @@ DATA = {  # what is made of the folder; all are shuffled
     "folder, shuffled again": lambda photos: folder(photos, None).shuffle(10).batch(4).prefetch(2),
     "folder, with seeds": lambda photos: folder(photos, None, seed=1).cache().shuffle(24, seed=3).batch(4),
     "folder, changed": lambda photos: folder(photos).map(brighter).prefetch(2),
+    "folder, changed by a layer": lambda photos: folder(photos).map(flipped).prefetch(2),
     "flow": flow,
     "flow, changed": lambda photos: flow(photos, **CHANGES),
     "flow, changed, with a seed": lambda photos: flow(photos, 5, **CHANGES),
@@ -119,6 +127,7 @@ def photos(tmp_path_factory):
 
 def fit(kind, photos, *hooks, engine="torch", start=2):
     keras.utils.set_random_seed(start)
+    FLIP.generator.state = 4, 0  # as it is made
     inner = [keras.layers.Conv2D(2, 3), keras.layers.Flatten(), keras.layers.Dropout(0.4), keras.layers.Dense(1)]
     model = keras.Sequential([keras.Input((4, 4, 3)), *inner])
     model.compile("adam", "mse", metrics=["mae"], engine=engine)
