@@ -198,11 +198,14 @@ class Dataset(Flow):
         """Yield map_func(*element), in order; by threads where ``num_parallel_calls`` allows it."""
         calls = None if num_parallel_calls is None else number(num_parallel_calls)
         work = _on_element(map_func)
-        start = functools.partial(self._mapped, lambda element: made_of(work(element), files(element)), calls)
-        return self._then(start, self._count, self._batched)
 
-    def _mapped(self, work: Callable[[Any], Any], calls: Any) -> Iterator[Any]:
-        return pipeline.mapped(work, iter(self), calls)
+        def start(skip: int = 0) -> Iterator[Any]:
+            found = map(self._element, self._after(skip))
+            return pipeline.mapped(lambda element: made_of(work(element), files(element)), found, calls)
+
+        mapped = self._then(start, self._count, self._batched)
+        mapped._skip = start
+        return mapped
 
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> "Dataset":
         """Yield the elements of which a function is true."""
@@ -253,7 +256,9 @@ class Dataset(Flow):
         if size < 1:
             raise ValueError(explain("Dataset.batch, argument 'batch_size'", size, "a whole number ≥ 1"))
         join = self._gather or (lambda raw: elements.stacked([self._element(item) for item in raw]))
-        return self._grouped(lambda: map(join, pipeline.chunks(self._start(), size, drop)), size, drop)
+        grouped = self._grouped(lambda: map(join, pipeline.chunks(self._start(), size, drop)), size, drop)
+        grouped._skip = lambda skip: map(join, pipeline.chunks(self._after(skip * size), size, drop))
+        return grouped
 
     def padded_batch(
         self,

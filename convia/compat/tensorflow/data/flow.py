@@ -38,7 +38,8 @@ class Flow(Ordered, elements.Described):
     """
 
     _spec: Any = None
-    _batched = False
+    _batched = _is_cache = False
+    _skip: Callable[[int], Iterator[Any]] | None = None  # starts after so many raw elements, where that is quicker
 
     def __init__(
         self,
@@ -54,6 +55,19 @@ class Flow(Ordered, elements.Described):
 
     def _start(self) -> Iterator[Any]:
         raise NotImplementedError(explain(type(self).__name__, "an iteration", "a dataset made by one of its methods"))
+
+    def _after(self, count: int) -> Iterator[Any]:
+        """Start an iterator over raw elements without the first ones."""
+        if not count:
+            return self._start()
+        return itertools.islice(self._start(), count, None) if self._skip is None else self._skip(count)
+
+    def _count_passes(self, passes: int) -> None:
+        """Count so many passes as done, of which a cache lets the first through."""
+        self._passes += passes
+        for source in () if self._is_cache else self._sources:
+            if isinstance(source, Flow):
+                source._count_passes(passes)
 
     def _new(self, start: Start, count: int, *rest: Any) -> Any:
         """Make another dataset."""
@@ -100,7 +114,16 @@ class Flow(Ordered, elements.Described):
         """Yield the elements so many times, by default for ever."""
         times = None if count is None or number(count) < 0 else number(count)
         total = INFINITE if times is None else _times(self._count, times)
-        return self._same(lambda: pipeline.repeated(self._start, times), total if self._count else 0)
+        again = self._same(lambda: pipeline.repeated(self._start, times), total if self._count else 0)
+        if times is None and self._count > 0:
+            again._skip = self._for_ever
+        return again
+
+    def _for_ever(self, skip: int) -> Iterator[Any]:
+        """Start an iterator over raw elements, again and again, without the first; whole passes are only counted."""
+        passes, rest = divmod(skip, self._count)
+        self._count_passes(passes)
+        return itertools.chain(self._after(rest), pipeline.repeated(self._start, None))
 
     def take(self, count: Any, name: str | None = None) -> Any:
         """Yield the first elements, all of them for −1."""
@@ -135,7 +158,10 @@ class Flow(Ordered, elements.Described):
         size = number(buffer_size)
         if size == 0:
             return self._same(self._start, self._count)
-        return self._same(lambda: pipeline.fetched(self._start, 2 if size < 0 else size), self._count)
+        ahead = 2 if size < 0 else size
+        fetched = self._same(lambda: pipeline.fetched(self._start, ahead), self._count)
+        fetched._skip = lambda skip: pipeline.fetched(lambda: self._after(skip), ahead)
+        return fetched
 
     def cache(self, filename: Any = "", name: str | None = None) -> Any:
         """Keep the elements of the first whole iteration in memory; a file's name is accepted."""
@@ -155,7 +181,9 @@ class Flow(Ordered, elements.Described):
                 complete[0] = True
                 self.orders = before  # what is kept, another program begins with
 
-        return self._same(start, self._count)
+        cached = self._same(start, self._count)
+        cached._is_cache = True
+        return cached
 
     def concatenate(self, dataset: Any, name: str | None = None) -> Any:
         """Yield the elements of this dataset and then those of another."""
@@ -182,9 +210,9 @@ class Flow(Ordered, elements.Described):
         raw = self._start()
         return DatasetIterator(raw if self._read is None else map(self._read, raw), self)
 
-    def endless(self) -> Iterator[Any]:
+    def endless(self) -> "Endless":
         """Yield the elements again and again: what ``fit`` takes its ``steps_per_epoch`` batches from."""
-        return pipeline.repeated(self.__iter__, None)
+        return Endless(self)
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """Yield the elements with NumPy arrays in place of tensors."""
@@ -226,6 +254,50 @@ class Flow(Ordered, elements.Described):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._count if self._count >= 0 else 'an unknown number of'} elements>"
+
+
+class Endless:
+    """A dataset's elements, again and again.
+
+    Attributes:
+        kept: what BackupAndRestore keeps of it.
+    """
+
+    kept = ("place",)
+
+    def __init__(self, dataset: Flow) -> None:
+        self._dataset = dataset
+        self._go_to(dataset.orders, 0)
+
+    def _go_to(self, orders: Any, taken: int) -> None:
+        self._dataset.orders = orders
+        self._orders, self._taken = orders, taken
+        self._elements: Iterator[Any] | None = None
+
+    @property
+    def place(self) -> list[Any]:
+        """The orders that the first element came in, and how many have been taken."""
+        return [self._orders, self._taken]
+
+    @place.setter
+    def place(self, value: Any) -> None:
+        self._go_to(*value)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        if self._elements is None:
+            self._elements = self._begun()
+        self._taken += 1
+        return next(self._elements)
+
+    def _begun(self) -> Iterator[Any]:
+        """Start an iterator over what comes after the elements that have been taken."""
+        data = self._dataset
+        if data._count in (UNKNOWN, 0):
+            return itertools.islice(pipeline.repeated(data.__iter__, None), self._taken, None)
+        return map(data._element, data._after(self._taken) if data._count < 0 else data._for_ever(self._taken))
 
 
 class DatasetIterator:
