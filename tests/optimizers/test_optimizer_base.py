@@ -231,6 +231,16 @@ def test_arrays_and_other_types_are_gradients_too():
     assert variable.tolist() == [-1.0, -1.0]
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Lion"])
+def test_gradients_of_another_type_become_the_variable_s(name, dtype):
+    one, other = (_built(getattr(optimizers, name)(0.1)) for _ in range(2))
+    for gradient in (torch.tensor([0.5, -1.0]), torch.tensor([2.0, 0.25])):
+        one[0].apply([gradient.to(dtype)])
+        other[0].apply([gradient])
+    assert one[1].tolist() == other[1].tolist() != [1.0, 2.0]
+
+
 def test_missing_gradients_are_named_and_their_variables_stay():
     optimizer, kernel, bias = optimizers.Adam(), _variable(name="kernel"), _variable(name="bias")
     with pytest.warns(UserWarning, match="received no gradients for bias"):
