@@ -109,3 +109,22 @@ def test_targets_and_weights_come_one_per_output(what, count, engine):
     message = rf"fit: received {count} arrays of {what}; expected 2, one per output: \['one', 'two'\]"
     with pytest.raises(ValueError, match=message):
         model.fit(X, targets, sample_weight=weights, verbose=0)
+
+
+@pytest.mark.parametrize("engine", ["torch", "auto"])
+@pytest.mark.parametrize("nested", [lambda it: {"only": it}, lambda it: (it,)], ids=["dict", "tuple"])
+def test_one_output_in_a_dict_or_a_tuple_is_one_output(nested, engine):
+    class Nested(k.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = k.layers.Dense(1)
+
+        def call(self, inputs):
+            return nested(self.dense(inputs))
+
+    model = Nested()
+    model.compile("sgd", "mse", metrics=["mae"], engine=engine)
+    (found,) = k.tree.flatten(model.predict(X, verbose=0))
+    expected = {"loss": squared(Y, found, WEIGHTS), "mae": np.abs(Y - found).mean()}
+    logs = model.evaluate(X, nested(Y), sample_weight=WEIGHTS, batch_size=4, verbose=0, return_dict=True)
+    assert logs == pytest.approx(expected, rel=1e-5)
