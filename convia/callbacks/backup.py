@@ -202,6 +202,7 @@ class BackupAndRestore(Callback):
     def on_train_end(self, logs: Logs = None) -> None:
         """Delete the backups, and the folder if nothing else is in it."""
         self._resume(0, 0)
+        self._sources, self._data_at_epoch = (), {}
         if not distributed.is_first():
             return
         if not self._interrupted and self._latest.parent.exists():

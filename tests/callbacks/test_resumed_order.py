@@ -5,6 +5,7 @@ import signal
 
 import numpy as np
 import pytest
+import shard_files
 import torch
 
 import convia as keras
@@ -90,6 +91,11 @@ def flow(photos, seed=None, **changes):
     return generator.flow_from_directory(photos, (4, 4), class_mode="binary", batch_size=4, seed=seed)
 
 
+def archives(photos):
+    where = shard_files.write(photos.parent / "shards", 4, 6)
+    return keras.utils.image_dataset_from_shards(where, image_size=4, batch_size=4, shuffle=9)
+
+
 def slices():
     return Dataset.from_tensor_slices((X, Y))
 
@@ -108,6 +114,7 @@ DATA = {  # what is made of the folder; all are shuffled
     "flow, changed, with a seed": lambda photos: flow(photos, 5, **CHANGES),
     "flow, with a function": lambda photos: flow(photos, preprocessing_function=lambda x: x * np.random.rand()),
     "flow of arrays": lambda photos: keras.preprocessing.image.ImageDataGenerator(**CHANGES).flow(X, Y, 4),
+    "tar archives": archives,
     "tf.data": lambda photos: slices().shuffle(24).batch(4),
     "tf.data, with a seed": lambda photos: slices().shuffle(24, seed=3).batch(4).prefetch(2),
     "tf.data, changed": lambda photos: slices().shuffle(9, seed=3).map(brighter, -1).filter(lambda x, y: True).batch(4),
