@@ -1,7 +1,9 @@
 """Batches from what users hold."""
 
+import inspect
 import warnings
 
+import keras
 import numpy as np
 import pytest
 import torch
@@ -147,6 +149,14 @@ class Numbers(data.PyDataset):
 
     def on_epoch_end(self):
         self.epochs.append("end")
+
+
+def test_a_dataset_takes_keras_s_arguments_and_holds_them():
+    given, theirs = inspect.signature(data.PyDataset).parameters, inspect.signature(keras.utils.PyDataset).parameters
+    assert {name: each.default for name, each in given.items()} == {name: each.default for name, each in theirs.items()}
+    made = Numbers(3, workers=2, use_multiprocessing=True, max_queue_size=5)
+    assert (made.workers, made.use_multiprocessing, made.max_queue_size) == (2, True, 5)
+    assert made.num_batches == 3 and data.PyDataset().num_batches is None
 
 
 def numbers(batches):
