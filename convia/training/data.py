@@ -277,7 +277,6 @@ class IterableBatches(Batches):
     def __init__(self, source: Any, steps: int | None, shuffle: Any, class_weight: Any) -> None:
         self._source = source
         self._indexed = isinstance(source, PyDataset) or (hasattr(source, "__getitem__") and hasattr(source, "__len__"))
-        self._iterator = iter(source) if not self._indexed and iter(source) is source else None
         length = _length(source)
         self.steps = math.ceil(steps) if steps is not None else length
         self._tells_steps = steps is None
@@ -320,14 +319,8 @@ class IterableBatches(Batches):
         unreadable = getattr(flow, "unreadable", ())
         return [path for path in paths if path not in unreadable]
 
-    def _raw(self) -> Iterable[Any]:
-        if self._iterator is not None:
-            iterator: Iterable[Any] = self._iterator
-            return iterator
-        if not self._indexed:
-            source: Iterable[Any] = iter(self._source)
-            return source
-        return self._by_index()
+    def _raw(self) -> Iterator[Any]:
+        return self._by_index() if self._indexed else iter(self._source)
 
     def _by_index(self) -> Iterator[Any]:
         """Go through an indexed dataset, again from the start when more steps are asked for than it has."""

@@ -1,6 +1,7 @@
 """Batches from what users hold."""
 
 import inspect
+import threading
 import warnings
 
 import keras
@@ -9,7 +10,9 @@ import pytest
 import torch
 
 from convia import config
-from convia.training import data
+from convia.pipeline import Dataset
+from convia.preprocessing.image import ImageDataGenerator
+from convia.training import blame, data
 
 NUMBERS = [0, 2, 1, 2]
 WEIGHTS = {0: 1.0, 1: 0.5, 2: 3.0}
@@ -271,3 +274,37 @@ def test_what_stands_beside_a_dataset_belongs_in_its_batches(beside):
         ValueError, match=f"received {beside} beside a dataset .*; expected {beside} within the batches"
     ):
         data.adapt(Numbers(3), **{beside: np.zeros(3)})
+
+
+def test_batches_are_named_by_what_their_data_have_noted():
+    rows = data.adapt(Dataset.from_tensor_slices(np.arange(6)).shuffle(6).batch(2))
+    for number, (x, _, _) in enumerate(rows.epoch()):
+        assert list(rows.names(number)) == [f"sample {place}" for place in x.tolist()]
+    unknown = data.adapt(Numbers(2))
+    assert numbers(unknown) and list(unknown.names(0)) == []
+    assert blame.Reading(data.Batches()).names() == () == data.Batches().sources
+
+
+@pytest.mark.parametrize(("processes", "expected"), [(1, [0, 1, 2]), (2, [])])
+def test_flows_are_asked_in_their_order_by_one_thread_ahead_unless_processes_share_them(
+    processes, expected, monkeypatch
+):
+    flow = ImageDataGenerator().flow(np.arange(6.0).reshape(6, 1, 1, 1), batch_size=2, shuffle=False)
+    flow.workers, asked = 3, []
+    flow.__getitem__ = lambda index: (asked.append((index, threading.current_thread())), flow[index])[1]
+    monkeypatch.setattr(data.distributed, "size", lambda: processes)
+    seen = torch.cat([x for x, _, _ in data.adapt(flow).epoch()])
+    assert seen.flatten().tolist() == [0, 1, 2, 3, 4, 5] and [index for index, _ in asked] == expected
+    assert len({thread for _, thread in asked} - {threading.current_thread()}) == (processes == 1)
+
+
+def test_what_is_iterated_is_not_begun_before_its_epoch():
+    begun = []
+
+    class Costly:
+        def __iter__(self):
+            begun.append(self)
+            return (np.array([n]) for n in range(2))
+
+    batches = data.adapt(Costly())
+    assert begun == [] and numbers(batches) == [0, 1] and len(begun) == 1
