@@ -95,6 +95,7 @@ struct Wide {
     struct Run { std::int32_t from, to, count; };
     bool depthwise = false;
     bool in_bytes = false;   // reads bytes, or makes them of numbers
+    bool winograd_weights = false;  // the kernel's gradient is made from frequencies
     bool resident = false;  // all of a thread's share of the kernel's gradient stays in the cache
     Int parts = 1;           // of a convolution of groups: as many groups are taken together as fill vectors
     Sweep forward;
@@ -243,6 +244,7 @@ struct WideKernels {
     void (*weights)(const Plan&, const Step&, Block&);
     void (*gather)(const Tensor& wide, const float* act, const Tensor& narrow, float* to, int lane);
     void (*scatter)(const Tensor& narrow, const float* grad, int lane, const Tensor& wide, float* to);
+    Int (*winograd_weights_size)(const Tensor& in, const Tensor& out, Int threads);  // floats that a thread needs
 };
 
 // The same on bytes. `load` takes the samples of one input.

@@ -8,6 +8,8 @@ namespace convia {
 
 namespace {
 
+constexpr Int FEWEST_TILES = 300;  // of 2 × 2 gradients in a batch, for which kernels are turned back from frequencies
+constexpr double TRANSFORMED = 1.25;  // times as long as their products alone take gradients by frequencies
 constexpr Int RESIDENT = 1 << 19;  // bytes of a kernel's gradient that stay in a second-level cache beside samples
 
 }  // namespace
@@ -216,6 +218,14 @@ void WideTraining::place_statistics() {
     for (Memory& m : memory_) m.moments.resize(moments);
 }
 
+// Whether 16 products per tile of 2 × 2 gradients, with what is done to them before and after, are less than 9 per gradient.
+bool WideTraining::gains_by_frequencies(const Step& s) const {
+    const Tensor& y = plan.tensors[s.out];
+    bool fits = !s.wide.depthwise && s.groups == 1 && s.k[0] == 1 && s.k[1] == 3 && s.k[2] == 3 && s.s[0] * s.s[1] * s.s[2] * s.dil[1] * s.dil[2] == 1;
+    Int tiles = y.d * tiles_of(y.h, 2) * tiles_of(y.w, 2);
+    return fits && capacity_ * tiles >= FEWEST_TILES && 16 * tiles * TRANSFORMED < 9 * y.d * y.h * y.w;
+}
+
 void WideTraining::reserve(bool training) {
     Int lanes = kernels->lanes, scratch = winograd_size_;
     for (Step& s : plan.steps) {
@@ -223,8 +233,9 @@ void WideTraining::reserve(bool training) {
         const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
         Int blocks = kernels->wide->weight_blocks, unit = s.k[0] * s.k[1] * s.k[2] * lanes * lanes * std::min(blocks, y.c);
         Int share = tiles_of(tiles_of(y.c, blocks) * x.c, threads) * unit;
+        s.wide.winograd_weights = gains_by_frequencies(s);
         s.wide.resident = share * Int(sizeof(float)) <= RESIDENT;
-        scratch = std::max(scratch, s.wide.resident ? share : unit);
+        scratch = std::max(scratch, s.wide.winograd_weights ? kernels->wide->winograd_weights_size(x, y, threads) : s.wide.resident ? share : unit);
     }
     for (const Step& s : plan.steps)
         if (s.kind == Kind::norm_group) scratch = std::max(scratch, 4 * plan.tensors[s.out].c * lanes);  // two numbers in double precision

@@ -34,6 +34,7 @@ private:
     void plan_losses();
     void place_statistics();
     void reserve(bool training);
+    bool gains_by_frequencies(const Step& s) const;
     bool goes_back(const Step& s) const;
     bool has_large_kernel(const Step& s) const;
     void begin(int thread, bool training, bool first);

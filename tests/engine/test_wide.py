@@ -96,6 +96,7 @@ CASES = {
     "tiles": ((13, 14, 32), tiled),
     "large tiles": ((29, 34, 16), L.Conv2D(32, 3, activation="gelu")),
     "many tiles": ((64, 62, 16), L.Conv2D(16, 3, padding="same")),
+    "tiles of odd channels": ((25, 33, 20), L.Conv2D(37, 3, padding="same", activation="relu")),
     "few tiles": ((3, 4, 64), L.Conv2D(80, 3, padding="same", activation="relu")),
     "kernels of 5": ((35, 17, 32), L.Conv2D(32, 5, padding="same", activation="relu")),
     "rows of 7": ((9, 31, 64), lambda x: L.add([L.Conv2D(64, (1, 7), padding="same")(x), x])),
