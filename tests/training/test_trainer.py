@@ -61,6 +61,14 @@ def test_after_which_epochs_it_is_measured(frequency, measured):
     ]
 
 
+@pytest.mark.parametrize("k", [convia, keras])
+def test_the_end_of_a_training_is_told_the_logs_of_its_last_epoch(k):
+    ends = []
+    end = k.callbacks.LambdaCallback(on_train_end=ends.append)
+    history = network(k).fit(X, Y, epochs=2, verbose=0, validation_data=(X, Y), callbacks=[end]).history
+    assert ends == [{"loss": history["loss"][-1], "val_loss": history["val_loss"][-1]}]
+
+
 BATCHES = {
     1: "begin 0, end 0, begin 1, end 1, begin 2, end 2, begin 3, end 3, begin 4, end 4",
     2: "begin 0, end 1, begin 2, end 3, begin 4, end 4",
