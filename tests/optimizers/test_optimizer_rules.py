@@ -249,3 +249,33 @@ def test_adam_updates_all_variables_in_one_call(monkeypatch):
     assert calls == [2]
     for variable in variables:
         np.testing.assert_allclose(variable.numpy(), 0.9, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "calls"), [(torch.float32, 1), (torch.float64, 0), (torch.bfloat16, 0)])
+def test_adams_fused_kernel_is_for_single_precision(dtype, calls, monkeypatch):
+    fused, taken = torch._fused_adam_, []
+    monkeypatch.setattr(torch, "_fused_adam_", lambda *args, **kwargs: (taken.append(args), fused(*args, **kwargs)))
+    variable = torch.nn.Parameter(torch.ones(3, dtype=dtype))
+    optimizers.Adam(0.25, epsilon=1e-30).apply([torch.tensor([1.0, -2.0, 0.0], dtype=dtype)], [variable])
+    assert len(taken) == calls
+    torch.testing.assert_close(variable.data, torch.tensor([0.75, 1.25, 1.0], dtype=dtype))
+
+
+@pytest.mark.parametrize(("shape", "order", "calls"), [((3, 4), (1, 0), 0), ((3, 1, 4), (1, 0, 2), 1), ((), (), 1)])
+def test_adams_fused_kernel_needs_gradients_that_lie_as_the_variable_does(shape, order, calls, monkeypatch):
+    fused, taken = torch._fused_adam_, []
+    monkeypatch.setattr(torch, "_fused_adam_", lambda *args, **kwargs: (taken.append(args), fused(*args, **kwargs)))
+    gradient = torch.arange(1.0, 1 + np.prod(shape)).reshape(shape) * 1e-7  # as small as ε: steps are unlike
+    plain, ordered = Variable(np.zeros, shape), Variable(np.zeros, shape, order=order)
+    optimizers.Adam(0.25).apply([gradient], [plain])
+    taken.clear()
+    optimizers.Adam(0.25).apply([gradient], [ordered])
+    assert len(taken) == calls
+    torch.testing.assert_close(ordered.data, plain.data)
+
+
+def test_lamb_takes_the_plain_step_where_weights_or_gradients_are_zero():
+    zeros, ones = Variable(np.zeros(3)), Variable(np.ones(3))
+    optimizers.Lamb(0.25).apply([torch.tensor([2.0, -0.5, 3.0]), torch.zeros(3)], [zeros, ones])
+    np.testing.assert_allclose(zeros.numpy(), [-0.25, 0.25, -0.25], rtol=1e-5)
+    np.testing.assert_array_equal(ones.numpy(), 1)
