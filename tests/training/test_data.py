@@ -138,13 +138,14 @@ class Numbers(data.PyDataset):
 
     def __init__(self, length, **arguments):
         super().__init__(**arguments)
-        self.length, self.asked, self.epochs = length, [], []
+        self.length, self.asked, self.epochs, self.threads = length, [], [], set()
 
     def __len__(self):
         return self.length
 
     def __getitem__(self, index):
         self.asked.append(index)
+        self.threads.add(threading.current_thread())
         return np.array([index])
 
     def on_epoch_begin(self):
@@ -166,7 +167,7 @@ def numbers(batches):
     return [int(x) for x, _, _ in batches.epoch()]
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
 @pytest.mark.parametrize(
     ("steps", "expected"), [(None, [0, 1, 2, 3]), (2, [0, 1]), (6, [0, 1, 2, 3, 0, 1]), (1.5, [0, 1])]
 )
@@ -177,6 +178,7 @@ def test_a_dataset_starts_again_when_more_steps_are_asked_for(steps, expected, w
     assert numbers(batches) == numbers(batches) == expected
     assert sorted(source.asked) == sorted(2 * expected)
     assert source.epochs == ["begin", "end"] * 2
+    assert (threading.current_thread() in source.threads) == (workers < 2)
 
 
 def test_a_dataset_is_shuffled_where_that_is_asked_for():
