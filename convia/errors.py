@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
-REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}  # of disks, to write
+_REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}  # of disks, to write
 
 
 def explain(who: str, received: Any, expected: str, remedy: str = "") -> str:
@@ -34,15 +34,10 @@ class DiskError(OSError):
         return str(self.strerror)
 
 
-def system_error(error: Exception) -> int:
+def _system_error(error: Exception) -> int:
     """Return the number of the system's error; HDF5 has it in its text."""
     found = re.search(r"errno = (\d+)", str(error))
     return getattr(error, "errno", None) or (int(found.group(1)) if found else 0)
-
-
-def refusal(who: str, path: Any, number: int, remedy: str) -> str:
-    """Say that a disk does not let something be written."""
-    return explain(who, f"{os.strerror(number)} while writing {path}", "a disk that can be written to", remedy)
 
 
 @contextmanager
@@ -55,7 +50,8 @@ def writing(who: str, path: Any, remedy: str = "Make room, or write elsewhere.")
     try:
         yield
     except (OSError, RuntimeError) as error:
-        number = system_error(error)
-        if number not in REFUSALS:
+        number = _system_error(error)
+        if number not in _REFUSALS:
             raise
-        raise DiskError(number, refusal(who, path, number, remedy)) from error
+        received = f"{os.strerror(number)} while writing {path}"
+        raise DiskError(number, explain(who, received, "a disk that can be written to", remedy)) from error

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from convia.errors import REFUSALS, explain, refusal, system_error
+from convia.errors import DiskError, explain, writing
 
 if sys.platform != "win32":
     import fcntl
@@ -25,12 +25,10 @@ def survives(who: str, what: str, remedy: str) -> Iterator[None]:
         OSError: any other, which a wrong path or missing rights cause.
     """
     try:
-        yield
-    except (OSError, RuntimeError) as error:
-        number = system_error(error)
-        if number not in REFUSALS:
-            raise
-        warnings.warn(refusal(who, what, number, remedy), stacklevel=4)
+        with writing(who, what, remedy):
+            yield
+    except DiskError as error:
+        warnings.warn(str(error), stacklevel=4)
 
 
 def lock(who: str, folder: Path) -> None:

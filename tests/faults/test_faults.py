@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import convia as keras
-from convia import callbacks, config, layers
+from convia import callbacks, config, errors, layers
 from convia.callbacks import BackupAndRestore, CSVLogger, LambdaCallback, ModelCheckpoint, TerminateOnNaN, disk
 
 ROOT = Path(__file__).parents[2]
@@ -163,7 +163,7 @@ def test_a_full_disk_is_a_warning_and_the_file_before_is_kept(kind, tmp_path, sm
     assert kept[0] == kept[1] == kept[2]
 
 
-@pytest.mark.parametrize("number", sorted(disk.REFUSALS))
+@pytest.mark.parametrize("number", sorted(errors._REFUSALS))
 @pytest.mark.parametrize(
     "form", [lambda n: OSError(n, "text"), lambda n: RuntimeError(f"HDF5 failed (errno = {n}, …)")]
 )
