@@ -91,7 +91,7 @@ def test_ten_steps_equal_torchs(name, frozen, optimizer):
     oracle = tuned(name, frozen, optimizer, "torch", "float64", mine[0])
     for a, s, b, path in zip(mine[1], single[1], oracle[1], oracle[4], strict=True):
         unit = 0.0 if path.endswith("kernel") else 1.0  # scales and shifts belong to normalized numbers
-        assert apart(a, b, unit) <= max(1e-3, 1.5 * apart(s, b, unit)), path
+        assert apart(a, b, unit) <= max(1e-3, 3 * apart(s, b, unit)), path
     for number, what in ((2, "losses"), (3, "predictions")):
         assert apart(mine[number], oracle[number]) <= max(1e-3, 1.5 * apart(single[number], oracle[number])), what
     assert change_apart(mine, oracle) <= max(2 * change_apart(single, oracle), 5e-3)
