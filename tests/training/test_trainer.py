@@ -296,12 +296,16 @@ class Killed(convia.callbacks.Callback):
         raise KilledError
 
 
+@pytest.mark.parametrize("measured", [False, True])
 @pytest.mark.parametrize("every", [2, 5])
-def test_an_epoch_that_goes_on_has_the_metrics_of_its_batches_before(every, tmp_path):
+def test_an_epoch_that_goes_on_has_the_metrics_of_its_batches_before(every, measured, tmp_path):
     def trained(*callbacks):
         convia.utils.set_random_seed(1)
         model = network(metrics=["mae"], weighted_metrics=["mse"])
-        return model.fit(Unnumbered(), epochs=2, verbose=0, callbacks=callbacks).history
+        if measured:  # metrics know already what they are
+            model.evaluate(X, Y, verbose=0)
+        history = model.fit(Unnumbered(), epochs=2, verbose=0, callbacks=callbacks).history
+        return history, [metric.name for metric in model.metrics]
 
     backup = convia.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=every)
     with pytest.raises(KilledError):
