@@ -3,6 +3,7 @@
 import inspect
 import threading
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from convia import config
 from convia.pipeline import Dataset
 from convia.preprocessing.image import ImageDataGenerator
 from convia.training import blame, data
+from convia.utils import save_img
 
 NUMBERS = [0, 2, 1, 2]
 WEIGHTS = {0: 1.0, 1: 0.5, 2: 3.0}
@@ -310,3 +312,15 @@ def test_what_is_iterated_is_not_begun_before_its_epoch():
 
     batches = data.adapt(Costly())
     assert begun == [] and numbers(batches) == [0, 1] and len(begun) == 1
+
+
+def test_batches_of_a_flow_are_named_by_the_files_that_could_be_read(tmp_path):
+    for number in range(3):
+        (tmp_path / "kind").mkdir(exist_ok=True)
+        save_img(tmp_path / "kind" / f"{number}.png", np.zeros((2, 2, 3)))
+    flow = ImageDataGenerator().flow_from_directory(tmp_path, (2, 2), batch_size=2, shuffle=False)
+    batches = data.adapt(flow)
+    assert len(list(batches.epoch())) == 2
+    assert [Path(name).name for name in batches.names(0)] == ["0.png", "1.png"]
+    flow.unreadable = {flow.filepaths[1]: "cut off"}
+    assert [Path(name).name for name in (*batches.names(0), *batches.names(1))] == ["0.png", "2.png"]
