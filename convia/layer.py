@@ -207,7 +207,7 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
         previous = masks.fill(self, args, kwargs)
         before = _enter(self, training)
         try:
-            outputs = self._computed(args, kwargs)
+            outputs = self._called(args, kwargs)
             if self.activity_regularizer is not None:
                 self._add_activity_losses(outputs)
         except (RuntimeError, IndexError, TypeError) as error:
@@ -219,7 +219,7 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
             masks.pass_on(self, args, kwargs, outputs, previous)
         return outputs
 
-    def _computed(self, args: Any, kwargs: Any) -> Any:
+    def _called(self, args: Any, kwargs: Any) -> Any:
         scope = self._recomputation
         apart = scope is None or symbolic.tracing() or symbolic.rehearsing() or not torch.is_grad_enabled()
         if scope is None or apart or not scope.takes(self, args):

@@ -5,8 +5,8 @@ The oracle is torch in double precision. A deep network whose normalizations see
 already the first gradients of torch in single precision are some per cent away from those in double precision. So the
 network starts as trained ones are (what is added to shortcuts is small; Goyal et al. 2017, arXiv:1706.02677), rates are
 small, and vectors are compared, not single numbers: a rectifier that falls to the other side of its kink moves one of them
-at once. Weights, losses and predictions are within 1e-3 of the oracle, or as near as torch's are in single precision, and so
-is what the steps have changed: a shift that a normalization follows has no gradient but rounding.
+at once. Weights, losses and predictions are within 1e-3 of the oracle or, where torch's single precision is further away,
+within so many times that: a shift that a normalization follows, for one, has no gradient but rounding, which is random.
 
 ``CONVIA_EXAMPLES=1`` in the environment takes all networks and optimizers.
 """
@@ -24,6 +24,7 @@ from convia.training import plans
 
 pytestmark = needs_engine
 STEPS, BATCH, SIDE, CLASSES = 10, 8, 64, 5
+ROUNDING = 4  # times what torch's single precision is away from the oracle
 THOROUGH = os.environ.get("CONVIA_EXAMPLES")
 NETWORKS = ["MobileNetV2", "EfficientNetB0", "ResNet50"] if THOROUGH else ["MobileNetV2"]
 OPTIMIZERS = {
@@ -91,7 +92,7 @@ def test_ten_steps_equal_torchs(name, frozen, optimizer):
     oracle = tuned(name, frozen, optimizer, "torch", "float64", mine[0])
     for a, s, b, path in zip(mine[1], single[1], oracle[1], oracle[4], strict=True):
         unit = 0.0 if path.endswith("kernel") else 1.0  # scales and shifts belong to normalized numbers
-        assert apart(a, b, unit) <= max(1e-3, 3 * apart(s, b, unit)), path
+        assert apart(a, b, unit) <= max(1e-3, ROUNDING * apart(s, b, unit)), path
     for number, what in ((2, "losses"), (3, "predictions")):
-        assert apart(mine[number], oracle[number]) <= max(1e-3, 1.5 * apart(single[number], oracle[number])), what
+        assert apart(mine[number], oracle[number]) <= max(1e-3, ROUNDING * apart(single[number], oracle[number])), what
     assert change_apart(mine, oracle) <= max(2 * change_apart(single, oracle), 5e-3)
