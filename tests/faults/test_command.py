@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,9 @@ def test_two_commands_do_not_share_a_folder(tmp_path, monkeypatch):
         for line in first.stdout:
             if line.startswith("epoch 1/3"):
                 break
+        first.send_signal(signal.SIGSTOP)  # so that it has not ended before the second begins
         done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+        first.send_signal(signal.SIGCONT)
         shown = first.stdout.read()
     assert done.returncode == 1
     assert "convia train: received the folder out, which another process is using; expected" in done.stderr
