@@ -40,6 +40,7 @@ LIBRARIES = tuple(COLOURS)
 _TIME = re.compile(rf"\b((?:{'|'.join(LIBRARIES)})[\w-]*)\s+([\d.]+) (m?s)\b", re.I)
 _HEADER = re.compile(rf"^\s*((?:{'|'.join(LIBRARIES)})[\w-]*)\s+((?:{'|'.join(LIBRARIES)})[\w-]*)\b", re.I)
 _MICROSECONDS = re.compile(r"([\d.]+) µs")
+_LONG = 200  # lines, of which not all are on the page
 _RATIO = re.compile(r"×|\bratio\b")
 _QUICK = re.compile(r"^Quick: (.*)$", re.M)
 
@@ -206,7 +207,11 @@ def section(name: str, docstring: str, places: Places) -> str:
     plot(name, measured, places.pictures)
     if (places.pictures / f"{name}.png").exists():
         made += f"![Times of {name}, as multiples of convia's](pictures/benchmarks/{name}.png)\n\n"
-    return made + f'```text title="{head}"\n{text.rstrip()}\n```\n'
+    lines = text.rstrip().splitlines()
+    short = [line for line in lines if "GFLOP/s" not in line or len(lines) <= _LONG]
+    if left := len(lines) - len(short):
+        made += f"{left} lines of GFLOP/s, one for each convolution, are in `benchmarks/results/{name}.txt`.\n\n"
+    return made + "\n".join([f'```text title="{head}"', *short, "```", ""])
 
 
 def ratios(names: list[str], results: Path) -> str:
