@@ -171,6 +171,7 @@ def plot(name: str, measured: dict[str, dict[str, float]], pictures: Path) -> No
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from PIL import Image
 
     rows = [
         (f"{what}: {library}" if what else library, value / ours, value, library)
@@ -191,8 +192,11 @@ def plot(name: str, measured: dict[str, dict[str, float]], pictures: Path) -> No
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_xlim(right=1.15 * max(row[1] for row in rows))
     pictures.mkdir(parents=True, exist_ok=True)
-    figure.savefig(pictures / f"{name}.png", dpi=90)
+    path = pictures / f"{name}.png"
+    figure.savefig(path, dpi=90)
     plt.close(figure)
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(32).save(path, optimize=True)
 
 
 def section(name: str, docstring: str, places: Places) -> str:
