@@ -124,6 +124,7 @@ class _Noted:
     def __init__(self, layer: Any, root: Any) -> None:
         layers = list(layer._flatten_layers())
         generators = (value for each in layers for value in vars(each).values() if isinstance(value, SeedGenerator))
+        self._of = layer, root
         self._buffers = [(buffer, buffer.clone()) for buffer in layer.buffers()]
         self._generators = [(generator, generator._state) for generator in generators]
         self._penalties = [(books, list(books)) for books in (root._loss_layers, *(each._losses for each in layers))]
@@ -131,21 +132,18 @@ class _Noted:
     @contextmanager
     def back(self) -> Iterator[None]:
         """Put everything back to where it was, and forward again in the end."""
-        now = [(buffer, buffer.clone()) for buffer, _ in self._buffers]
-        drawn = [(generator, generator._state) for generator, _ in self._generators]
-        added = [(books, list(books)) for books, _ in self._penalties]
-        _put(self._buffers, self._generators)
+        now = _Noted(*self._of)
+        self._put()
         try:
             yield
         finally:
-            _put(now, drawn)
-            for books, entries in added:
-                books[:] = entries
+            now._put()
 
-
-def _put(buffers: Any, generators: Any) -> None:
-    with torch.no_grad():
-        for buffer, values in buffers:
-            buffer.copy_(values)
-    for generator, state in generators:
-        generator._state = state
+    def _put(self) -> None:
+        with torch.no_grad():
+            for buffer, values in self._buffers:
+                buffer.copy_(values)
+        for generator, state in self._generators:
+            generator._state = state
+        for books, entries in self._penalties:
+            books[:] = entries

@@ -39,10 +39,8 @@ def _sizes(shape: Shape) -> list[int]:
 
 
 def _geometry(to: Builder, layer: Any, source: int) -> Any:
-    windows, sizes = (
-        list(zip(layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)),
-        to.shape(source)[:-1],
-    )
+    windows = list(zip(layer.kernel_size, layer.strides, layer.dilation_rate, strict=True))
+    sizes = to.shape(source)[:-1]
     return windows, to.around or [table[size % len(table)] for table, size in zip(layer._sides, sizes, strict=True)]
 
 
@@ -111,7 +109,7 @@ def slides_over(to: Builder, layer: Any, source: int, sides: list[tuple[int, int
 
     The engine leaves out what lies around: that is nothing to a sum, and to a maximum of numbers that are not negative.
     """
-    rule = RULES_BY_NAME.get(type(layer).__name__)
+    rule = _RULES_BY_NAME.get(type(layer).__name__)
     if (
         rule not in (_conv, _depthwise, _separable, _pool)
         or layer.padding != "valid"
@@ -138,4 +136,4 @@ RULES: dict[str, Rule] = {
     "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D "
     "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D": _global_pool,
 }
-RULES_BY_NAME = {name: rule for names, rule in RULES.items() for name in names.split()}
+_RULES_BY_NAME = {name: rule for names, rule in RULES.items() for name in names.split()}
