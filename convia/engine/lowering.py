@@ -36,6 +36,7 @@ class Padded:
     made: int | None = None
 
 
+_FLOATS = frozenset({"float32", "bfloat16"})  # types of tensors that the engine keeps in float32
 _PADDINGS = (layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
 
 
@@ -53,7 +54,7 @@ class Lowering(Builder):
     def __init__(self, inputs: list[KerasTensor], outputs: list[KerasTensor], learned: list[Any]) -> None:
         super().__init__(learned)
         for tensor in inputs:
-            if tensor.dtype != "float32":
+            if tensor.dtype not in _FLOATS:
                 raise Unsupported(f"input {tensor.name!r} of type {tensor.dtype} is not supported by the engine")
             self.plan.inputs.append(self.plan.tensor(_known(tensor.shape, f"input {tensor.name!r}")))
         self._ends = {id(tensor) for tensor in outputs}
@@ -67,19 +68,18 @@ class Lowering(Builder):
         """Lower the calls of a graph on given tensors, ``frozen`` where it is called with training=False."""
         values = {id(tensor): number for tensor, number in zip(graph.inputs, inputs, strict=True)}
         for step in graph.steps:
-            node, layer = step.node, step.operation
-            inner = getattr(layer, "graph", None)
+            node = step.node
             ins, quiet = [values[id(tensor)] for tensor in node.inputs], node.kwargs.get("training") is False
-            if isinstance(inner, Graph) and type(layer).__module__.startswith("convia.models"):
-                _check_call(layer, node, inner)
-                outs = self.run(inner, ins, frozen or quiet)
-            else:
-                outs = self.call(layer, node, ins, frozen or quiet)
+            outs = self.call(step.operation, node, ins, frozen or quiet)
             values |= {id(tensor): number for tensor, number in zip(node.outputs, outs, strict=True)}
         return [values[id(tensor)] for tensor in graph.outputs]
 
     def call(self, operation: Any, node: Any, ins: list[int | Padded], frozen: bool) -> list[int | Padded]:
-        """Lower one call of a function or a layer; return its outputs."""
+        """Lower one call of a function, a layer or a model; return its outputs."""
+        inner = getattr(operation, "graph", None)
+        if isinstance(inner, Graph) and type(operation).__module__.startswith("convia.models"):
+            _check_call(operation, node, inner)
+            return self.run(inner, ins, frozen)
         if isinstance(operation, FunctionCall):
             whole = [self.whole(tensor) for tensor in ins]
             self.plan.layer = operation.name
@@ -128,8 +128,8 @@ class Lowering(Builder):
         if rule is None:
             raise Unsupported(f"{who} is not supported by the engine")
         _check_call(layer, node)
-        if layer.compute_dtype != "float32" or layer.variable_dtype != "float32":
-            raise Unsupported(f"{who} computes in {layer.compute_dtype}, the engine in float32")
+        if layer.compute_dtype not in _FLOATS or layer.variable_dtype != "float32":
+            raise Unsupported(f"{who} has the policy {layer.dtype_policy.name!r}, which the engine does not know")
         if getattr(layer, "lora_enabled", False):
             raise Unsupported(f"{who} has adapters (enable_lora), which the engine does not know")
         if layer._recomputation is not None:
@@ -145,7 +145,7 @@ class Lowering(Builder):
         rule = FUNCTIONS.get(name or "")
         if rule is None:
             raise Unsupported(f"{who} is not supported by the engine")
-        others = {tensor.dtype for tensor in (*node.inputs, *node.outputs)} - {"float32"}
+        others = {tensor.dtype for tensor in (*node.inputs, *node.outputs)} - _FLOATS
         if others:
             raise Unsupported(f"{who} computes in {others.pop()}, the engine in float32")
         shapes = [_known(tensor.shape, who) for tensor in node.outputs]

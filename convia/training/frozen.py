@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convia import activations, engine, layers, symbolic, tree
+from convia import activations, config, engine, layers, symbolic, tree
 from convia.graph import Graph
 from convia.layer import Layer
 from convia.symbolic import FunctionCall, Node
@@ -24,6 +24,7 @@ _UNKNOWN = 64  # pixels, where a side is not known
 _LEAST = 2e6  # multiplications per sample below which the engine computes faster than anything can be looked up
 _DEARER = 3  # learning costs so many times what computing the outputs does
 _TOLERANCE = 1e-4  # of folding, relative to the largest feature
+_HALF_TOLERANCE = 0.05  # of the engine's float32 beside what torch makes of half precision
 _RANDOM = ("rand", "dropout", "bernoulli", "multinomial", "normal_", "poisson")  # in the names of torch's functions
 _FOLDING = tuple(getattr(layers, f"{kind}{rank}D") for kind in ("Conv", "DepthwiseConv") for rank in (1, 2))
 _METHODS = ("train_step", "test_step", "compute_loss", "compute_metrics", "call", "forward", "__call__")
@@ -221,7 +222,7 @@ class Split:
         """Compute what the rest needs, without noting anything for gradients; ``training`` is for random layers."""
         with torch.no_grad():
             values = self._model._arranged(self._model._converted(x))
-            found = None if training and self.is_random else self._by_engine(values)
+            found = None if training and self.is_random else self._by_engine(self._model._arranged(x))
             if found is not None:
                 return found
             if not self._is_tried:
@@ -230,16 +231,21 @@ class Split:
 
     def _by_engine(self, values: list[Tensor]) -> list[Tensor] | None:
         """Compute features with channels as lanes, None where the engine cannot or samples as lanes were better."""
-        if any(value.dtype is not torch.float32 or value.device.type != "cpu" for value in values):
+        if any(not value.is_floating_point() or value.device.type != "cpu" for value in values):
             return None
-        values = [value.contiguous() for value in values]
+        values = [value.float().contiguous() for value in values]
         key = engine.chosen_engine(), engine.instruction_set(), engine.threads(), self._memory()
         if self._wide[0] != key:
             self._wide = key, None
             self._wide = key, self._checked_pass(values)
         run = self._wide[1]
-        found: list[Tensor] | None = None if run is None else run(values)
-        return found
+        return None if run is None else self._typed(run(values))
+
+    def _typed(self, features: list[Tensor]) -> list[Tensor]:
+        """Give features the types that torch computes them in."""
+        types = {slot: spec.dtype for c in self._plain for slot, spec in zip(c.results, c.node.outputs, strict=True)}
+        names = [types.get(slot, "float32") for slot in self.cut]
+        return [value.to(config.torch_dtype(name)) for value, name in zip(features, names, strict=True)]
 
     def _checked_pass(self, values: list[Tensor]) -> Any:
         """Return the engine's way, if it is the quicker one and features of some samples are what torch computes."""
@@ -254,7 +260,9 @@ class Split:
         if not fits or not plans.predicts_wide(plan, len(values[0])):
             return None
         run, samples = plans.wide_pass(plan), [value[:2].contiguous() for value in values]
-        return run if _agree(self._run(self._plain, samples), run(samples)) else None
+        halves = any(layer.compute_dtype != "float32" for layer in self._layers)
+        tolerance = _HALF_TOLERANCE if halves else _TOLERANCE
+        return run if _agree(self._run(self._plain, samples), run(samples), tolerance) else None
 
     def _run(self, calls: list[Call], inputs: list[Tensor], training: bool = False) -> list[Tensor]:
         values = dict(zip(self._inputs, inputs, strict=True))
@@ -268,7 +276,7 @@ class Split:
         folded = fold(self._plain, self.cut)
         if folded is None:
             return
-        if _agree(self._run(self._plain, samples), self._run(folded, samples)):
+        if _agree(self._run(self._plain, samples), self._run(folded, samples), _TOLERANCE):
             self._folded = _pruned(folded, self.cut)
 
     def finish(self, features: list[Tensor]) -> Any:
@@ -280,9 +288,9 @@ class Split:
         return outputs[0] if len(outputs) == 1 and not isinstance(form, dict) else tree.pack(form, outputs)
 
 
-def _agree(features: list[Tensor], others: list[Tensor]) -> bool:
+def _agree(features: list[Tensor], others: list[Tensor], tolerance: float) -> bool:
     pairs = [(a, b) for a, b in zip(features, others, strict=True) if a.is_floating_point()]
-    return all(bool((a - b).abs().max() <= _TOLERANCE * a.abs().max()) for a, b in pairs)
+    return all(bool((a - b).abs().max() <= tolerance * a.abs().max()) for a, b in pairs)
 
 
 def _pruned(calls: list[Call], wanted: Iterable[int]) -> list[Call]:

@@ -87,6 +87,7 @@ if hasattr(os, "register_at_fork"):
 def describe(model: Any) -> str:
     """Return what computes the model on a CPU: "native (avx512, 2 threads)", or "torch: " and the reason.
 
+    Half precision that is not rounded to is named, "native (avx512, 2 threads, bfloat16 computed in float32)".
     Work that is torch's all the same follows with its reason: "native (…); training by torch: optimizer …" what the
     engine does not know, "native (…); last training by torch: a few samples …" what it left when it was last asked.
     """
@@ -98,6 +99,8 @@ def describe(model: Any) -> str:
     kernels = engine.instruction_set()
     if ranges(model) is not None:
         kernels = f"int8, {quantization.kernels(engine.native(), kernels)}"
+    elif halves := sorted({layer.compute_dtype for layer in model._flatten_layers()} - {"float32"}):
+        others += f", {' and '.join(halves)} computed in float32"
     native = f"native ({kernels}, {count} thread{'s' * (count > 1)}{others})"
     last = {mode: reason for mode, reason in _left.get(model, {}).items() if mode not in reasons}
     never = [f"{_WORK[mode]} by torch: {reason}" for mode, reason in reasons.items()]

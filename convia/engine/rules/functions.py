@@ -93,7 +93,7 @@ def _array(value: Any, rank: int) -> np.ndarray:
     if isinstance(value, Variable) or (isinstance(value, Tensor) and value.requires_grad):
         raise Unsupported("a variable")
     try:
-        array = np.asarray(value.cpu() if isinstance(value, Tensor) else value, np.float32)
+        array = np.asarray(value.cpu().float() if isinstance(value, Tensor) else value, np.float32)
     except (TypeError, ValueError):
         raise Unsupported("such an operand") from None
     if array.ndim > rank and array.shape[0] != 1:
