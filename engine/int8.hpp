@@ -6,6 +6,7 @@
 #include <immintrin.h>
 #endif
 #include "wide.hpp"
+#include "wide_pack.hpp"
 
 namespace convia::CONVIA_ISA {
 

@@ -103,7 +103,7 @@ struct Wide {
     Int shift = 0, scale = 0;
     std::vector<int> norm;   // γ, β, mean, variance of a normalization that follows, or empty
     float epsilon = 0;
-    int heir = -1;           // sum: the input whose gradient is the sum's own, in its place
+    int heir = -1;           // of a sum, or what a normalization adds: the input whose gradient is the result's own, in its place
     int residual = -1;       // a tensor that is added before the activation
     Walk added;              // through it
     std::vector<Run> runs;

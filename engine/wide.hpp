@@ -7,7 +7,6 @@
 #include "wide_norm.hpp"
 #include "wide_pixel.hpp"
 #include "wide_winograd.hpp"
-#include <vector>
 
 namespace convia::CONVIA_ISA {
 
@@ -139,74 +138,6 @@ static void wide_store(const Plan& plan, Block& b) {
             for (Int c = 0; c < channels; c++) *out++ = from[c / L * t.cs * L + c % L];
         });
     }
-}
-
-// The factor and the shift of an output channel: a normalization that follows, and the bias.
-struct WideScale { float scale, shift; };
-static inline WideScale wide_scale(const Plan& plan, const std::vector<int>& norm, float epsilon, float bias, Int c) {
-    if (norm.empty()) return {1, bias};
-    auto value = [&](int which, float otherwise) { return norm[which] < 0 ? otherwise : plan.params[norm[which]].data[c]; };
-    double scale = value(0, 1) / __builtin_sqrt(double(value(3, 1)) + epsilon);
-    return {float(scale), float(value(1, 0) + (bias - value(2, 0)) * scale)};
-}
-
-// `pack` lays the kernel of a tile of channels out for sums over taps.
-template <class F>
-static void pack_tile(const Sweep& s, float* packed, Int k, F pack) {
-    Int first = first_block(s, k), blocks = first_block(s, k + 1) - first, each = s.channels * Int(s.numbers.size()) * L;
-    if (s.winograd.form < 0) return pack(packed + s.packed + first * each);
-    struct Vector { V v; };
-    std::vector<Vector> direct(blocks * each / L);
-    float* start = reinterpret_cast<float*>(direct.data());
-    pack(start);
-    with_form(s.winograd.form, [&](auto form) { pack_winograd<form>(s, start, packed, k); });
-}
-
-// Of channels, which a normalization of pixels finds by the numbers of their elements.
-static void pack_factors(const Plan& plan, const Step& s, float* packed) {
-    const Tensor& y = plan.tensors[s.out];
-    for (Int c = 0; c < y.c * L; c++) {
-        bool live = c < plan.channels[s.out];
-        auto value = [&](int param, float otherwise) { return param < 0 ? otherwise : plan.params[param].data[s.index[c * y.d * y.h * y.w]]; };
-        packed[s.wide.scale + c] = live ? value(s.params[0], 1) : 0;
-        packed[s.wide.shift + c] = live ? value(s.params[1], 0) : 0;
-    }
-}
-
-static void wide_pack(const Plan& plan, const Step& s, float* packed, int part, int parts, bool forward, bool backward) {
-    bool conv = s.kind == Kind::conv;
-    if (s.kind == Kind::norm_group && part == 0) pack_factors(plan, s, packed);
-    if (!conv && s.kind != Kind::norm_frozen) return;
-    Int outs = plan.channels[s.out], blocks = plan.tensors[s.out].c;
-    const float* bias = conv && s.params[1] >= 0 ? plan.params[s.params[1]].data : nullptr;
-    const float* kernel = conv ? plan.params[s.params[0]].data : nullptr;
-    bool grouped = conv && s.groups > 1 && !s.wide.depthwise;
-    Int ins = plan.channels[s.ins[0]], each_ins = ins / s.groups, each_outs = outs / s.groups, spatial = s.k[0] * s.k[1] * s.k[2];
-    auto weight = [&](Int o, Int i, Int tap) {  // of a group
-        return o < outs && i < ins && o / each_outs == i / each_ins ? kernel[(o * each_ins + i % each_ins) * spatial + tap] : 0.f;
-    };
-    for (Int k = part; forward && k < (conv ? s.wide.forward.tiles : blocks); k += parts) {
-        Int first = conv ? first_block(s.wide.forward, k) : k, last = conv ? first_block(s.wide.forward, k + 1) : k + 1;
-        float factors[WIDE_BLOCKS * L];
-        for (Int c = first * L; c < last * L; c++) {
-            WideScale each = c >= outs ? WideScale{0, 0} : wide_scale(plan, conv ? s.wide.norm : s.params,
-                                                                     conv ? s.wide.epsilon : s.epsilon, bias ? bias[c] : 0.f, c);
-            packed[s.wide.shift + c] = each.shift;
-            factors[c - first * L] = each.scale;
-            if (!conv) packed[s.wide.scale + c] = each.scale;
-        }
-        if (!conv) continue;
-        pack_tile(s.wide.forward, packed, k, [&](float* to) {
-            if (!grouped) return pack_forward(s.wide.forward, kernel, outs, factors, to, k);
-            pack_groups(s.wide.forward, to, k, [&](Int o, Int i, Int tap) { return factors[o - first * L] * weight(o, i, tap); });
-        });
-    }
-    for (const Sweep& sweep : s.wide.back)
-        for (Int k = part; backward && k < sweep.tiles; k += parts)
-            pack_tile(sweep, packed, k, [&](float* to) {
-                if (!grouped) return pack_back(sweep, kernel, ins, spatial, to, k);
-                pack_groups(sweep, to, k, [&](Int i, Int o, Int tap) { return weight(o, i, tap); });
-            });
 }
 
 }  // namespace convia::CONVIA_ISA

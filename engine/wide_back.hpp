@@ -73,7 +73,7 @@ static void wide_backward(const Plan& plan, const Step& s, Block& b) {
     each_sample(b, [&] {
         switch (s.kind) {
             case Kind::norm_frozen:
-            case Kind::norm_batch: return s.wanted[0] ? wide_norm_backward(plan, s, b) : void();
+            case Kind::norm_batch: return wide_norm_backward(plan, s, b);
             case Kind::norm_group: return s.wanted[0] ? wide_pixel_backward(plan, s, b) : void();
             case Kind::softmax: return wide_softmax_backward(plan, s, b);
             case Kind::copy: return wide_copy_backward(plan, s, b);

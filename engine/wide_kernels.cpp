@@ -1,5 +1,6 @@
 // The kernels with channels as lanes of one instruction set, compiled as kernels.cpp is.
 #include "wide_back.hpp"
+#include "wide_pack.hpp"
 
 #define NAME_(prefix, isa) prefix##isa
 #define NAME(prefix, isa) NAME_(prefix, isa)

@@ -45,7 +45,7 @@ protected:
     bool is_bytes(int tensor) const { return plan.quanta[tensor].scale > 0; }
     void choose_winograd(Sweep& sweep, const Step& s);
 
-    int most_points_ = 4;    // of Winograd's algorithm along an axis: the more, the fewer products, and the fewer digits
+    int most_points_ = 6;    // of Winograd's algorithm along an axis: the more, the fewer products, and the fewer digits
     Int winograd_size_ = 0;  // floats that a thread needs for it
 
     std::vector<Sides> sides_;

@@ -5,12 +5,13 @@
 
 namespace convia {
 
-// Whether the way back of a step, its weights' gradients included, reads what it was given.
-static bool reads_inputs(const Plan& plan, const Step& s) {
+// Whether the way back of a step, its weights' gradients included, reads what it was given. What a normalization adds it does not.
+static bool reads_input(const Plan& plan, const Step& s, int in) {
     bool late = s.act >= Act::silu;  // the derivative does not follow from the result
     switch (s.kind) {
         case Kind::conv: return plan.params[s.params[0]].grad >= 0;
-        case Kind::norm_frozen: return late || learns(plan, s);
+        case Kind::norm_batch: return in == s.ins[0];
+        case Kind::norm_frozen: return in == s.ins[0] && (late || learns(plan, s));
         case Kind::unary: return late;
         case Kind::join: return s.join == Join::multiply || s.join == Join::maximum || s.join == Join::minimum;
         case Kind::copy:
@@ -38,7 +39,7 @@ void WideTraining::place_activations() {
     for (const Loss& loss : plan.losses) use(loss.output, end), use(loss.target, end);
     for (Int i = 0; i < end; i++) {
         const Step& s = plan.steps[i];
-        for (int in : s.ins) use(in, graded_[i] && reads_inputs(plan, s) ? end : i);
+        for (int in : s.ins) use(in, graded_[i] && reads_input(plan, s, in) ? end : i);
         if (s.out < 0) continue;
         use(s.out, i);
         if (graded_[i] && reads_output(s)) use(s.out, end);

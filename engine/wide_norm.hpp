@@ -110,9 +110,9 @@ static void wide_moments(const Plan& plan, const Step& s, Block& b) {
     }
 }
 
-// With the activation that follows.
+// With what is added, and the activation that follows.
 static void wide_norm_forward(const Plan& plan, const Step& s, Block& b) {
-    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out], &added = plan.tensors[s.ins.back()];
     Int channels = plan.channels[s.out];
     with_act(s.act, [&](auto a) {
         for (Int c = 0; c < x.c; c++) {
@@ -120,10 +120,12 @@ static void wide_norm_forward(const Plan& plan, const Step& s, Block& b) {
             V mean = narrow(loadd(moment(s, b, c, CENTER))), scale = narrow(wide(gamma) * loadd(moment(s, b, c, INVERSE)));
             for (Int z = 0; z < x.d; z++)
                 for (Int row = 0; row < x.h; row++) {
-                    const float* p = b.act + at(x, c, z, row);
+                    const float *p = b.act + at(x, c, z, row), *r = s.ins.size() > 1 ? b.act + at(added, c, z, row) : nullptr;
                     float* q = b.act + at(y, c, z, row);
-                    for (Int i = 0; i < x.w; i++)
-                        store(q + i * L, activate<decltype(a)::value>((load(p + i * L) - mean) * scale + beta, s.alpha));
+                    for (Int i = 0; i < x.w; i++) {
+                        V v = (load(p + i * L) - mean) * scale + beta;
+                        store(q + i * L, activate<decltype(a)::value>(r ? v + load(r + i * L) : v, s.alpha));
+                    }
                 }
         }
     });
@@ -181,7 +183,21 @@ static void wide_join_sums(const Plan& plan, const Step& s, Block& b) {
     }
 }
 
+// Of what is added, where that does not lie in the same place.
+static void wide_added_backward(const Plan& plan, const Step& s, Block& b) {
+    const Tensor &x = plan.tensors[s.ins[1]], &y = plan.tensors[s.out];
+    for (Int c = 0; c < x.c; c++)
+        for (Int z = 0; z < x.d; z++)
+            for (Int row = 0; row < x.h; row++) {
+                const float* g = b.grad + grad_at(y, c, z, row);
+                float* q = b.grad + grad_at(x, c, z, row);
+                for (Int i = 0; i < x.w; i++) give(q + i * L, load(g + i * L), s.fresh[1]);
+            }
+}
+
 static void wide_norm_backward(const Plan& plan, const Step& s, Block& b) {
+    if (s.ins.size() > 1 && s.wanted[1] && s.wide.heir != 1) wide_added_backward(plan, s, b);
+    if (!s.wanted[0]) return;
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     Int channels = plan.channels[s.out];
     bool batch = s.kind == Kind::norm_batch, few = b.batch * x.d * x.h * x.w <= 16;  // so few that their differences cancel

@@ -14,6 +14,30 @@ constexpr Int RESIDENT = 1 << 19;  // bytes of a kernel's gradient that stay in 
 
 }  // namespace
 
+// Convolutions of 1 × 1 with strides read few pixels: these are laid side by side once, for all who read them.
+void WideTraining::gather_pixels() {
+    for (std::size_t i = 0; i < plan.steps.size(); i++) {
+        auto one = [](const Int* sizes) { return sizes[0] * sizes[1] * sizes[2] == 1; };
+        Step conv = plan.steps[i], pick{};
+        if (conv.kind != Kind::conv || conv.groups > 1 || !one(conv.k) || one(conv.s) || conv.pad[0] + conv.pad[1] + conv.pad[2]) continue;
+        auto same = std::find_if(plan.steps.begin(), plan.steps.begin() + i, [&](const Step& s) {
+            return s.kind == Kind::pool_average && one(s.k) && s.ins == conv.ins && std::equal(s.s, s.s + 3, conv.s);
+        });
+        if (same != plan.steps.begin() + i) {
+            pick.out = same->out;
+        } else {
+            const Tensor y = plan.tensors[conv.out];
+            const Int none[3] = {};
+            pick.kind = Kind::pool_average, pick.number = conv.number, pick.ins = conv.ins;
+            pick.out = add_tensor(plan.channels[conv.ins[0]], y.d, y.h, y.w, none, none);
+            std::copy(conv.s, conv.s + 3, pick.s);
+            plan.steps.insert(plan.steps.begin() + i++, pick);
+        }
+        plan.steps[i].ins = {pick.out};
+        std::fill(plan.steps[i].s, plan.steps[i].s + 3, 1);
+    }
+}
+
 // A normalization applies the activation that follows; its derivative is taken where the sums of the gradient are. A join does
 // so where the derivative follows from the result.
 void WideTraining::join_activations() {
@@ -26,6 +50,23 @@ void WideTraining::join_activations() {
         s.act = plan.steps[at].act;
         s.alpha = plan.steps[at].alpha;
         s.out = plan.steps[at].out;
+        plan.steps.erase(plan.steps.begin() + at);
+    }
+}
+
+// A normalization adds what is added to its result only, and applies the activation that follows.
+void WideTraining::join_sums() {
+    for (std::size_t i = 0; i < plan.steps.size(); i++) {
+        Step& s = plan.steps[i];
+        int at = (s.kind == Kind::norm_batch || s.kind == Kind::norm_frozen) && s.act == Act::linear ? only_reader(s.out) : -1;
+        if (at < 0 || plan.steps[at].kind != Kind::join || plan.steps[at].join != Join::add || plan.steps[at].ins.size() != 2) continue;
+        const Step& sum = plan.steps[at];
+        int other = sum.ins[sum.ins[0] == s.out];
+        const Tensor &x = plan.tensors[s.ins[0]], &added = plan.tensors[other];
+        bool late = std::any_of(plan.steps.begin() + i, plan.steps.end(), [&](const Step& step) { return step.out == other; });
+        if (late || added.c != x.c || added.d != x.d || added.h != x.h || added.w != x.w) continue;
+        s.ins.push_back(other);
+        s.out = sum.out, s.act = sum.act, s.alpha = sum.alpha;
         plan.steps.erase(plan.steps.begin() + at);
     }
 }
@@ -96,18 +137,20 @@ void WideTraining::plan_way_back(std::vector<Phase>& phases) {
     if (!waiting.empty()) meet();
 }
 
-// A sum's gradient is that of its inputs: one that nobody else reads has it in the same place. Returns where each tensor's lies.
+// A sum's gradient is that of its inputs: one that nobody else reads has it in the same place, as has what a normalization adds,
+// to which others add theirs when the sum's is no longer needed. Returns where each tensor's lies.
 std::vector<int> WideTraining::inherit_gradients() {
     std::vector<int> place(plan.tensors.size());
     for (std::size_t i = 0; i < place.size(); i++) place[i] = int(i);
     for (std::size_t i = plan.steps.size(); i-- > 0;) {
         Step& s = plan.steps[i];
-        if (s.kind != Kind::join || s.join != Join::add || !graded_[i]) continue;
+        bool sum = s.kind == Kind::join && s.join == Join::add, norm = s.kind == Kind::norm_batch || s.kind == Kind::norm_frozen;
+        if (!(sum || norm) || !graded_[i]) continue;
         const Tensor& y = plan.tensors[s.out];
-        for (std::size_t k = 0; k < s.ins.size() && s.wide.heir < 0; k++) {
+        for (std::size_t k = norm; k < s.ins.size() && s.wide.heir < 0; k++) {
             const Tensor& x = plan.tensors[s.ins[k]];
             bool alike = x.size() == y.size() && x.w == y.w && x.hs == y.hs && x.ds == y.ds && x.cs == y.cs && origin(s.ins[k]) == origin(s.out);
-            if (!alike || !s.wanted[k] || !s.fresh[k] || only_reader(s.ins[k]) != int(i)) continue;
+            if (!alike || !s.wanted[k] || !s.fresh[k] || (sum && only_reader(s.ins[k]) != int(i))) continue;
             s.wide.heir = int(k);
             place[s.ins[k]] = place[s.out];
         }
@@ -172,7 +215,9 @@ void WideTraining::plan_losses() {
 
 void WideTraining::finish(Int largest_batch, bool training) {
     capacity_ = largest_batch;
+    gather_pixels();
     join_activations();
+    join_sums();
     find_groups();
     find_gaps();
     graded_ = plan_gradients(plan);

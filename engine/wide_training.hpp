@@ -24,7 +24,9 @@ private:
     struct Memory { Floats scratch, act, grad; std::vector<double> moments; std::vector<Tally> tallies; double penalty;
                     std::map<std::pair<Pass, int>, double> seconds; };
 
+    void gather_pixels();
     void join_activations();
+    void join_sums();
     void plan_zeros();
     void plan_phases(std::vector<Phase>& phases, bool training);
     void plan_way_back(std::vector<Phase>& phases);

@@ -13,10 +13,10 @@ constexpr Int WEIGHT_CHUNK = 1 << 20;  // bytes of the samples that tiles of wei
 struct Pixels { Int samples, planes, rows, columns; };
 struct Strides { Int sample, plane, row, column; };
 
-// acc[i][o] += Σ over pixels of x[i]·g[o]; rows of acc are `step` floats apart.
-using WideWeights = void (*)(const float* x, Strides xs, const float* g, Strides gs, Int g_block, Pixels n, float* acc, Int step);
-template <int O, int K>
-static void wide_weights(const float* x, Strides xs, const float* g, Strides gs, Int g_block, Pixels n, float* acc, Int step) {
+// acc[k][o] += Σ over pixels of x[k]·g[o], of inputs side by side or TAPS so far apart; rows of acc are `step` floats apart.
+using WideWeights = void (*)(const float* x, Strides xs, const float* g, Strides gs, Int g_block, Pixels n, float* acc, Int step, Int apart);
+template <int O, int K, bool TAPS>
+static void wide_weights(const float* x, Strides xs, const float* g, Strides gs, Int g_block, Pixels n, float* acc, Int step, Int apart) {
     V c[K][O];
     UNROLL for (int k = 0; k < K; k++)
         UNROLL for (int o = 0; o < O; o++) c[k][o] = load(acc + k * step + o * L);
@@ -33,7 +33,7 @@ static void wide_weights(const float* x, Strides xs, const float* g, Strides gs,
                         each[o] = pinned(load(q + o * g_block));
                     }
                     UNROLL for (int k = 0; k < K; k++) {
-                        V v = all(p[k]);
+                        V v = all(p[TAPS ? k * apart : k]);
                         if (O > 1) v = pinned(v);
                         UNROLL for (int o = 0; o < O; o++) c[k][o] += each[o] * v;
                     }
@@ -42,11 +42,12 @@ static void wide_weights(const float* x, Strides xs, const float* g, Strides gs,
     UNROLL for (int k = 0; k < K; k++)
         UNROLL for (int o = 0; o < O; o++) store(acc + k * step + o * L, c[k][o]);
 }
-template <int... I>
+template <bool TAPS, int... I>
 static WideWeights choose_wide_weights(Int o, Int k, std::integer_sequence<int, I...>) {
-    static constexpr WideWeights table[] = {wide_weights<I / WEIGHT_INS + 1, I % WEIGHT_INS + 1>...};
+    static constexpr WideWeights table[] = {wide_weights<I / WEIGHT_INS + 1, I % WEIGHT_INS + 1, TAPS>...};
     return table[(o - 1) * WEIGHT_INS + k - 1];
 }
+using WeightTiles = std::make_integer_sequence<int, WIDE_WEIGHT_BLOCKS * WEIGHT_INS>;
 
 // The results of a convolution for which a tap lies within the input, along one axis.
 struct Range { Int from, to; };
@@ -56,12 +57,13 @@ static inline Range seen_by(const Step& s, int axis, Int tap, Int ins, Int outs)
     return {from, largest(from, smallest(to, outs))};
 }
 
-// Where a tap meets the results of some rows: f(x, its strides, g, its strides, pixels), of the blocks of channels i and o.
+// Where a tap meets the results of some rows: f(x, its strides, g, its strides, pixels), of the blocks of channels i and o. Of the
+// first tap of a row all results, for there are zeros around.
 template <class F>
-static inline void with_tap(const Plan& plan, const Step& s, const Block& b, Range rows, Int tap, Int i, Int o, F f) {
+static inline void with_tap(const Plan& plan, const Step& s, const Block& b, Range rows, Int tap, bool all_columns, Int i, Int o, F f) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     Int number[3] = {tap / (s.k[1] * s.k[2]), tap / s.k[2] % s.k[1], tap % s.k[2]};
-    Range z = seen_by(s, 0, number[0], x.d, y.d), r = seen_by(s, 1, number[1], x.h, y.h), c = seen_by(s, 2, number[2], x.w, y.w);
+    Range z = seen_by(s, 0, number[0], x.d, y.d), r = seen_by(s, 1, number[1], x.h, y.h), c = all_columns ? Range{0, y.w} : seen_by(s, 2, number[2], x.w, y.w);
     r.from = largest(r.from, rows.from), r.to = smallest(r.to, rows.to);
     auto start = [&](int axis, const Range& range) { return range.from * s.s[axis] - s.pad[axis] + number[axis] * s.dil[axis]; };
     const float* p = b.act + at(x, i, start(0, z), start(1, r)) + start(2, c) * L;
@@ -138,13 +140,18 @@ static void conv_weights(const Plan& plan, const Step& s, Block& b) {
         each_part(b, bytes_of_row, y.h, [&](const Block& part, Range rows) {
             for (Int unit = first; unit < last; unit++) {
                 Unit u = of(unit);
-                Int i0 = u.i0, o0 = u.o0, o = u.o, n = smallest(L, ins - i0 * L);
+                Int i0 = u.i0, o0 = u.o0, o = u.o, n = smallest(L, ins - i0 * L), width = s.k[2], apart = s.dil[2] * L;
+                bool by_taps = width > n;  // a row of them takes the place of inputs
                 float* acc = b.scratch + (unit - first) * size;
-                for (Int t = 0; t < spatial; t++)
-                    with_tap(plan, s, part, rows, t, i0, o0, [&](const float* p, Strides xs, const float* g, Strides gs, Pixels pixels) {
-                        for (Int i = 0; i < n; i += WEIGHT_INS)
-                            choose_wide_weights(o, smallest(WEIGHT_INS, n - i), std::make_integer_sequence<int, WIDE_WEIGHT_BLOCKS * WEIGHT_INS>())(
-                                p + i, xs, g, gs, y.gcs * L, pixels, acc + (i * spatial + t) * o * L, spatial * o * L);
+                for (Int t = 0; t < spatial; t += by_taps ? width : 1)
+                    with_tap(plan, s, part, rows, t, by_taps, i0, o0, [&](const float* p, Strides xs, const float* g, Strides gs, Pixels pixels) {
+                        for (Int i = 0; by_taps && i < n; i++)
+                            for (Int k = 0; k < width; k += WEIGHT_INS)
+                                choose_wide_weights<true>(o, smallest(WEIGHT_INS, width - k), WeightTiles())(
+                                    p + i + k * apart, xs, g, gs, y.gcs * L, pixels, acc + (i * spatial + t + k) * o * L, o * L, apart);
+                        for (Int i = 0; !by_taps && i < n; i += WEIGHT_INS)
+                            choose_wide_weights<false>(o, smallest(WEIGHT_INS, n - i), WeightTiles())(
+                                p + i, xs, g, gs, y.gcs * L, pixels, acc + (i * spatial + t) * o * L, spatial * o * L, 1);
                     });
             }
         });
@@ -169,7 +176,7 @@ static void depthwise_weights(const Plan& plan, const Step& s, Block& b) {
     for (Int c = cut(y.c, b.parts, b.part); c < cut(y.c, b.parts, b.part + 1); c++)
         for (Int t = 0; t < spatial; t++) {
             V sums[4] = {};
-            with_tap(plan, s, b, {0, y.h}, t, c, c, [&](const float* x, Strides xs, const float* g, Strides gs, Pixels n) {
+            with_tap(plan, s, b, {0, y.h}, t, false, c, c, [&](const float* x, Strides xs, const float* g, Strides gs, Pixels n) {
                 for (Int k = 0; k < n.samples; k++)
                     for (Int z = 0; z < n.planes; z++)
                         for (Int row = 0; row < n.rows; row++) {

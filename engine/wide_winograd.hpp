@@ -202,23 +202,6 @@ static void run_winograd(const Sweep& s, const Block& b, const float* packed, co
     }
 }
 
-// From kernels as `run_sweep` takes them to [tile of channels][frequency][channel][channel of the tile].
-template <int F>
-static void pack_winograd(const Sweep& s, const float* direct, float* packed, Int k) {
-    constexpr WinogradForm form = WINOGRAD_FORMS[F];
-    constexpr int H = form.high(), W = form.wide(), Y = form.kernel_rows, X = form.kernel_columns, TAPS = Y * X;
-    Int first = cut(s.blocks, s.tiles, k), many = cut(s.blocks, s.tiles, k + 1) - first;
-    float* to = packed + s.packed + first * H * W * s.channels * L;
-    for (Int c = 0; c < s.channels; c++)
-        for (Int o = 0; o < many; o++) {
-            V g[TAPS], half[H * X], u[H * W];
-            for (int t = 0; t < TAPS; t++) g[s.winograd.flipped ? TAPS - 1 - t : t] = load(direct + ((c / L * TAPS + t) * L + c % L) * many * L + o * L);
-            for (int i = 0; i < X; i++) kernel_to_frequencies<H, Y, X, X>(g + i, half + i);
-            for (int i = 0; i < H; i++) kernel_to_frequencies<W, X, 1, 1>(half + i * X, u + i * W);
-            for (int i = 0; i < H * W; i++) store(to + ((i * s.channels + c) * many + o) * L, u[i]);
-        }
-}
-
 // Call a function with the number of a form that is known only now.
 template <int F = 0, class Function>
 static void with_form(int form, Function function) {

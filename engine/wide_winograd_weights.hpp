@@ -94,9 +94,9 @@ static void winograd_weights(const Plan& plan, const Step& s, Block& b) {
             gradient_frequencies(plan, s, b, first, n, o0, o, u);
             for (Int f = 0; f < WEIGHT_FREQUENCIES; f++)
                 for (Int i = 0; i < blocks * L; i += WEIGHT_INS)
-                    choose_wide_weights(o, WEIGHT_INS, std::make_integer_sequence<int, WIDE_WEIGHT_BLOCKS * WEIGHT_INS>())(
+                    choose_wide_weights<false>(o, WEIGHT_INS, WeightTiles())(
                         v + (f * blocks + i / L) * WEIGHT_PITCH * L + i % L, {0, 0, 0, L}, u + f * o * WEIGHT_PITCH * L, {}, WEIGHT_PITCH * L,
-                        {1, 1, 1, n}, acc + (f * blocks * L + i) * step, step);
+                        {1, 1, 1, n}, acc + (f * blocks * L + i) * step, step, 1);
         }
         float* gradient = b.wgrad + plan.params[s.params[0]].grad;
         for (Int c = 0; c < blocks; c++) {
