@@ -179,8 +179,8 @@ class DTypePolicy(Configured):
     ``"float32"``, ``"float16"``, … use one type for both; ``"mixed_float16"`` and ``"mixed_bfloat16"`` compute in
     half precision and keep float32 weights.
 
-    The native engine computes ``"mixed_bfloat16"`` in float32: on processors without matrix units for bfloat16 that is
-    faster, and more precise. ``compile(engine="torch")``, or ``set_engine("torch")``, rounds to bfloat16.
+    The native engine computes both mixed policies in float32: on processors without matrix units for half precision
+    that is faster, and more precise. ``compile(engine="torch")``, or ``set_engine("torch")``, rounds as it is asked.
     """
 
     _namespace = "keras.dtype_policies"

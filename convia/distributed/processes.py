@@ -80,7 +80,8 @@ def sum_of(tensor: torch.Tensor) -> torch.Tensor:
 
 def sum_up(tensor: torch.Tensor) -> None:
     """Replace a tensor by the sum of the processes' tensors."""
-    dist.all_reduce(tensor)
+    if size() > 1:
+        dist.all_reduce(tensor)
 
 
 def on_gpus() -> bool:

@@ -36,7 +36,7 @@ class Padded:
     made: int | None = None
 
 
-_FLOATS = frozenset({"float32", "bfloat16"})  # types of tensors that the engine keeps in float32
+_FLOATS = frozenset({"float32", "bfloat16", "float16"})  # types of tensors that the engine keeps in float32
 _PADDINGS = (layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
 
 

@@ -52,7 +52,7 @@ def _step(model: Any, x: Any, y: Any, weight: Any, mode: str) -> bool:
 
 
 def _run(model: Any, parts: tuple[Any, Any, Any], size: int, mode: str, order: Any = None) -> "_Run | _PredictedRun":
-    if distributed.size() < 2:
+    if not shared.hands_out(model) or (mode == "test" and distributed.size() < 2):
         plans.require(model)
         leaves = [leaf for leaf in tree.flatten(parts[0]) if isinstance(leaf, Tensor)]
         by_predictions = mode == "test" and leaves and plans.measures_wide(model, len(leaves[0]))
@@ -203,7 +203,7 @@ class _PredictedRun:
 
 
 class _SharedRun(_Run):
-    """The same by several processes, each of which computes its own rows of the batches."""
+    """The same where torch updates the weights; of several processes each computes its own rows of the batches."""
 
     _stop = False  # as agreed within the last step
 
@@ -248,7 +248,8 @@ class _SharedRun(_Run):
             self._show(place, start + place, outputs)
 
     def _keys(self) -> dict[str, Any]:
-        done = self.model.optimizer._iterations.number
+        optimizer = self.model.optimizer
+        done = getattr(optimizer, "inner_optimizer", optimizer)._iterations.number
         keys = [_key(seed, done, 1) for seed in self.seeds]
         return {"rates": [0.0], "t": done + 1, "keys": shared.own_keys(keys)}
 
@@ -421,14 +422,14 @@ def outputs(model: Any, x: Any) -> Any:
 
 def _predict(model: Any, batches: ArrayBatches, hooks: Any) -> Any:
     size = batches.batch_size
-    run, whole = shared.agreed(lambda: _prediction(model, batches._tree[0]))
+    run, found = shared.agreed(lambda: _prediction(model, batches._tree[0]))
 
     def logs(first: int, last: int) -> dict[str, Any]:
-        return {"outputs": tree.map_structure(lambda out: out[first * size : last * size], whole)}
+        return {"outputs": _typed(model, [out[first * size : last * size] for out in found])}
 
     for first, last in _portions(model, batches.steps or 0, hooks, "predict", logs):
         run(first * size, last * size)
-    return tree.map_structure(lambda out: out.numpy(), whole)
+    return tree.map_structure(lambda out: out.numpy(), _typed(model, found))
 
 
 def _packed(model: Any, outputs: list[Tensor]) -> Any:
@@ -437,14 +438,20 @@ def _packed(model: Any, outputs: list[Tensor]) -> Any:
     return outputs[0] if len(outputs) == 1 and not isinstance(form, dict) else tree.pack(form, outputs)
 
 
+def _typed(model: Any, outputs: list[Tensor]) -> Any:
+    """Return predictions in their structure, as float16 where torch's are; bfloat16 is float32 in NumPy anyway."""
+    specs = zip(outputs, model.graph.outputs, strict=True)
+    return _packed(model, [out.half() if spec.dtype == "float16" else out for out, spec in specs])
+
+
 def _outputs(model: Any, x: Any) -> Any:
-    run, whole = shared.agreed(lambda: _prediction(model, x))
+    run, found = shared.agreed(lambda: _prediction(model, x))
     run(0, len(tree.flatten(x)[0]))
-    return whole
+    return _typed(model, found)
 
 
-def _prediction(model: Any, x: Any) -> tuple[Callable[[int, int], Any], Any]:
-    """Return what predicts the samples of a range, and the arrays that it fills."""
+def _prediction(model: Any, x: Any) -> tuple[Callable[[int, int], Any], list[Tensor]]:
+    """Return what predicts the samples of a range, and the arrays of float32 that it fills, one for each output."""
     plans.require(model)
     inputs = plans.inputs(model, x)
     count = len(inputs[0])
@@ -453,7 +460,6 @@ def _prediction(model: Any, x: Any) -> tuple[Callable[[int, int], Any], Any]:
     ready = plans.to_predict(model, count)
     found = [torch.empty(count, *tensor.shape[1:]) for tensor in model.graph.outputs]
     arrays = plans.Arrays(inputs, [], torch.arange(count))
-    whole = _packed(model, found)
 
     def run(first: int, last: int) -> None:
         samples = min(last, count) - first
@@ -467,4 +473,4 @@ def _prediction(model: Any, x: Any) -> tuple[Callable[[int, int], Any], Any]:
         for out in found if own < samples else ():
             shared.fill(out[first : first + samples], rows)
 
-    return run, whole
+    return run, found

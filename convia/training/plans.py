@@ -42,7 +42,7 @@ class Ready:
     cost: Callable[[Plan, int, int, int], float]  # of samples, with so many lanes and threads
     held: Any  # what the key names by id, so that no other object gets that id
     wide: bool = False  # channels are the lanes
-    gradients: shared.Gradients | None = None  # of a step, where several processes share a training
+    gradients: shared.Gradients | None = None  # of a step, where torch updates the weights
     lock: Any = field(default_factory=threading.Lock)
 
     @cached_property
@@ -120,7 +120,7 @@ def beyond(model: Any) -> dict[str, str]:
     except Unsupported as error:
         return dict.fromkeys(("train", "test"), str(error))
     try:
-        if model.compiled and distributed.size() == 1:
+        if model.compiled and not shared.hands_out(model):
             engine.rule(model.optimizer)
     except Unsupported as error:
         return {"train": str(error)}
@@ -261,7 +261,7 @@ def _made(model: Any, learned: list[Any], key: tuple[Any, ...], batch: int, mode
     plan = engine.lower(model.graph, learned)
     engine.add_losses(plan, model.objective)
     gradients = None
-    if mode == TRAIN and distributed.size() > 1:
+    if mode == TRAIN and shared.hands_out(model):
         gradients = shared.collect(plan, learned)
     elif mode == TRAIN:
         engine.add_optimizer(plan, model.optimizer, learned)

@@ -1,4 +1,7 @@
-"""The engine in a training shared by processes: it hands out gradients, torch adds them up and updates the weights."""
+"""The engine in a training shared by processes: it hands out gradients, torch adds them up and updates the weights.
+
+So it does in one process where the loss is scaled: the optimizer's scale depends on the gradients.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,6 +14,7 @@ from torch import Tensor
 from convia import distributed
 from convia.engine import Plan, Unsupported
 from convia.engine.plan import RULES
+from convia.optimizers import LossScaleOptimizer
 
 _NEVER = 1 << 62  # steps of which the engine only adds up gradients
 Tallies = list[tuple[float, float]]
@@ -29,6 +33,11 @@ class Gradients:
     bucket: Tensor
     parts: list[Tensor]
     tail: Tensor
+
+
+def hands_out(model: Any) -> bool:
+    """Whether the engine leaves the update of the weights to torch."""
+    return distributed.size() > 1 or type(model.optimizer) is LossScaleOptimizer
 
 
 def collect(plan: Plan, learned: Sequence[Any]) -> Gradients:

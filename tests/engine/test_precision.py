@@ -1,4 +1,4 @@
-"""Networks of the policy ``mixed_bfloat16``, which the engine computes in float32, beside float32, torch and Keras."""
+"""Networks of mixed policies, which the engine computes in float32, beside float32, torch and Keras."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from convia.training import frozen, plans
 
 pytestmark = needs_engine
 
-POLICY = "mixed_bfloat16"
+POLICY, OTHER = "mixed_bfloat16", "mixed_float16"
 NEAR = 0.03  # torch and Keras round to 8 bits, again and again
 X = np.random.default_rng(0).normal(size=(50, 10, 9, 3)).astype("float32")
 Y = np.random.default_rng(1).integers(0, 4, 50)
@@ -119,16 +119,17 @@ def test_it_is_near_what_keras_computes(network):
     assert ours.evaluate(X, Y, verbose=0)[0] == pytest.approx(theirs.evaluate(X, Y, verbose=0)[0], rel=NEAR)
 
 
-def test_types_are_those_that_the_user_sees_without_the_engine():
-    seen = []
+@pytest.mark.parametrize("policy", [POLICY, OTHER])
+def test_types_are_those_that_the_user_sees_without_the_engine(policy):
+    seen, half = [], policy.removeprefix("mixed_")
     for engine in ("native", "torch"):
-        model = made(chain, engine=engine)
+        model = made(chain, policy, engine)
         found = [
             model.predict(X, verbose=0),
             model.predict_on_batch(X),
             model.predict((X[:4] for _ in "12"), verbose=0),
         ]
-        assert model.layers[0].output.dtype == "bfloat16" and model(X[:2]).dtype is torch.bfloat16
+        assert model.layers[0].output.dtype == half and model(X[:2]).dtype is getattr(torch, half)
         assert all(weight.dtype is torch.float32 for weight in model.weights)
         numbers = [model.evaluate(X, Y, verbose=0), model.train_on_batch(X, Y)]
         seen.append([array.dtype for array in found] + [type(each) for row in numbers for each in row])
@@ -140,7 +141,7 @@ def test_what_computes_is_told():
     assert made(residual, engine="torch").engine == "torch: chosen by compile"
 
 
-@pytest.mark.parametrize("policy", ["bfloat16", "float64"])
+@pytest.mark.parametrize("policy", ["bfloat16", "float16", "float64"])
 def test_weights_of_other_types_stay_with_torch(policy):
     reason = f"layer 'conv2d' (Conv2D) has the policy {policy!r}, which the engine does not know"
     model = made(chain, policy)
@@ -148,6 +149,59 @@ def test_weights_of_other_types_stay_with_torch(policy):
     assert model.predict(X, verbose=0).shape == (50, 4)
     with pytest.raises(ValueError, match=r"compile\(engine='native'\) of .*has the policy"):
         made(chain, policy, engine="native")
+
+
+def scaled_work(model):
+    """Train and measure; numbers, and what the optimizer has counted."""
+    history = model.fit(X, Y, 16, epochs=3, sample_weight=WEIGHTS, validation_data=(X[:20], Y[:20]), verbose=0).history
+    scores = [model.evaluate(X, Y, 16, verbose=0), model.train_on_batch(X[:16], Y[:16])]
+    return [*history.values(), *scores, *model.get_weights()], model.optimizer
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("network", [chain, residual])
+def test_float16_learns_as_float32_does(network, isa, monkeypatch):
+    """The loss is scaled by powers of two, which the optimizer counts as it does with torch."""
+    monkeypatch.setenv("CONVIA_ISA", isa)
+    (half, scaled), (single, _) = (scaled_work(made(network, policy, "native")) for policy in (OTHER, "float32"))
+    assert all(np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(half, single, strict=True))
+    assert type(scaled) is k.optimizers.LossScaleOptimizer
+    assert (scaled.step_counter.number, int(scaled.iterations)) == (13, 13)
+    assert scaled.dynamic_scale.number == scaled.initial_scale
+
+
+def test_float16_is_near_what_torch_computes():
+    ours, theirs = (made(residual, OTHER, engine) for engine in ("native", "torch"))
+    losses = [model.fit(X, Y, 16, 3, shuffle=False, verbose=0).history["loss"] for model in (ours, theirs)]
+    assert losses[0] == pytest.approx(losses[1], rel=NEAR)
+    assert np.abs(ours.predict(X, verbose=0) - theirs.predict(X, verbose=0)).max() < NEAR
+    assert ours.engine.endswith("float16 computed in float32)")
+
+
+def test_masks_of_float16_change_from_step_to_step():
+    model = k.Sequential([k.Input((40,), dtype="float16"), kl.Dropout(0.5, dtype=OTHER), kl.Dense(1, dtype=OTHER)])
+    model.compile(k.optimizers.LossScaleOptimizer(k.optimizers.SGD(0.0)), "mse", engine="native")
+    losses = [model.train_on_batch(np.ones((8, 40)), np.ones((8, 1))) for _ in range(3)]
+    assert len(set(losses)) == 3
+
+
+def steep(x):
+    """A network whose loss is finite and whose gradient at 0 is not."""
+    return k.ops.sqrt(kl.Dense(1, use_bias=False, kernel_initializer="ones")(x))
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_gradients_that_are_not_finite_halve_the_scale(engine):
+    x = k.Input((2,))
+    model = k.Model(x, steep(x))
+    model.compile(k.optimizers.LossScaleOptimizer(k.optimizers.SGD(0.1)), "mse", engine=engine)
+    before = model.get_weights()[0]
+    assert np.isfinite(model.train_on_batch(np.zeros((4, 2)), np.ones((4, 1))))
+    assert np.array_equal(model.get_weights()[0], before)
+    scaled = model.optimizer
+    assert (scaled.dynamic_scale.number, scaled.step_counter.number, int(scaled.iterations)) == (2.0**14, 0, 0)
+    model.train_on_batch(np.ones((4, 2)), np.zeros((4, 1)))
+    assert (model.get_weights()[0] < before).all() and scaled.step_counter.number == 1
 
 
 def test_files_keep_the_policy(tmp_path):
@@ -207,7 +261,7 @@ def test_features_have_the_types_of_the_network(monkeypatch):
     monkeypatch.setattr(plans, "predicts_wide", lambda plan, samples: True)
     monkeypatch.setattr(frozen, "_LEAST", 0)
     monkeypatch.setattr(frozen, "_DEARER", 0)
-    for policy, dtype in ((POLICY, torch.bfloat16), ("float32", torch.float32)):
+    for policy, dtype in ((POLICY, torch.bfloat16), (OTHER, torch.float16), ("float32", torch.float32)):
         model = made(residual, policy)
         for layer in model.layers[:-2]:
             layer.trainable = False
