@@ -43,20 +43,23 @@ def shares(work: str, model: Any, run: Callable[[], Any], mode: str = "TRAIN") -
             print(f"  {work} {row.step} {row.work}: {speed / 1e9:.0f} GFLOP/s, {speed / peak:.0%} of the peak")
 
 
-def prediction(name: str, title: str, batch: int) -> Callable[[], Any]:
-    """Return what predicts one batch, after a first time."""
+def prediction(name: str, title: str, batch: int, half: bool = False) -> Callable[[], Any]:
+    """Return what predicts one batch, after a first time; ``half``: in bfloat16, as each library offers it."""
     x = np.random.default_rng(0).uniform(-1, 1, (batch, SIDES[title], SIDES[title], 3)).astype("float32")
     if name in KERAS_LIKE:
-        model = getattr(keras_like(name).applications, title)(weights=None)
+        library = keras_like(name)
+        if half:
+            library.mixed_precision.set_global_policy("mixed_bfloat16")
+        model = getattr(library.applications, title)(weights=None)
         run = lambda: model.predict(x, batch_size=batch, verbose=0)  # noqa: E731
     else:
-        run = {"openvino": in_openvino, "onnxruntime": in_onnxruntime}.get(name, in_torch)(title, x, name)
+        run = {"openvino": in_openvino, "onnxruntime": in_onnxruntime}.get(name, in_torch)(title, x, name, half)
     run()
     return run
 
 
-def in_torch(title: str, x: np.ndarray, name: str) -> Callable[[], Any]:
-    """Return a call of the same graph of torch's functions, one after the other or compiled."""
+def in_torch(title: str, x: np.ndarray, name: str, half: bool) -> Callable[[], Any]:
+    """Return a call of the same graph of torch's functions, one after the other or compiled; ``half``: all bfloat16."""
     import torch
 
     import convia
@@ -65,7 +68,10 @@ def in_torch(title: str, x: np.ndarray, name: str) -> Callable[[], Any]:
     if name.endswith("nchw"):
         convia.config.set_image_data_format("channels_first")
         x = np.ascontiguousarray(np.moveaxis(x, -1, 1))
-    model, tensor = getattr(convia.applications, title)(weights=None), torch.from_numpy(x)
+    if half:
+        convia.config.set_dtype_policy("bfloat16")
+    dtype = torch.bfloat16 if half else torch.float32
+    model, tensor = getattr(convia.applications, title)(weights=None), torch.from_numpy(x).to(dtype)
     if name.endswith("compiled"):
         model = torch.compile(torch.export.export(model, (tensor,)).module())
 
@@ -76,8 +82,8 @@ def in_torch(title: str, x: np.ndarray, name: str) -> Callable[[], Any]:
     return run
 
 
-def in_openvino(title: str, x: np.ndarray, _: str) -> Callable[[], Any]:
-    """Return a call of the network compiled by OpenVINO, in float32."""
+def in_openvino(title: str, x: np.ndarray, _: str, half: bool) -> Callable[[], Any]:
+    """Return a call of the network compiled by OpenVINO, which is told the type to compute in."""
     import openvino
     import torch
 
@@ -85,12 +91,12 @@ def in_openvino(title: str, x: np.ndarray, _: str) -> Callable[[], Any]:
 
     model = getattr(convia.applications, title)(weights=None)
     converted = openvino.convert_model(model, example_input=torch.from_numpy(x), input=list(x.shape))
-    compiled = openvino.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32"})
     return lambda: compiled(x)
 
 
-def in_onnxruntime(title: str, x: np.ndarray, _: str) -> Callable[[], Any]:
-    """Return a run of the exported network by ONNX Runtime."""
+def in_onnxruntime(title: str, x: np.ndarray, _: str, __: bool) -> Callable[[], Any]:
+    """Return a run of the exported network by ONNX Runtime, in float32."""
     import onnxruntime
     import torch
 

@@ -2,10 +2,11 @@
 
 WORK is ``ResNet50/16``, predicting a batch of 16, or ``ResNet50/step``: four steps of Adam, each over 16 images of
 150×150. convia races Keras on torch, plain torch in both memory formats and compiled, OpenVINO and ONNX Runtime
-(float32), and TensorFlow where a Python that has it is named. Each contender is a process of its own; they take turns.
-Printed: the median, the fastest and the slowest round, how many times that of convia the median is, and the peak of
-memory; then, for each convolution of convia's network, billions of operations a second of a thread, as if every tap
-were multiplied, and their share of what one core can do.
+(float32), and TensorFlow where a Python that has it is named. In ``ResNet50/16/bfloat16`` OpenVINO is told to take
+bfloat16, torch has weights and images of it, and convia the policy ``mixed_bfloat16``, which its engine computes in
+float32. Each contender is a process of its own; they take turns. Printed: the median, fastest and slowest round,
+how many times that of convia the median is, and the peak of memory; then, for each convolution of convia's network,
+billions of operations a second of a thread, as if every tap were multiplied, and their share of what one core can do.
 
 Usage: python benchmarks/wide.py [WORK ...] [--contenders convia openvino] [--tensorflow PYTHON] [--rounds 3]
 Quick: MobileNetV2/1 --contenders convia torch-nhwc --rounds 1
@@ -21,9 +22,16 @@ from published import KERAS_LIKE, PREDICTORS, SIDES, keras_like, prediction, sha
 
 SIDE, BATCH, STEPS = 150, 16, 4
 TRAINED = ("ResNet50", "MobileNetV2", "EfficientNetB0")
-WORKS = {f"{title}/{batch}": race.Work(f"{title}/{batch}, predict") for title in SIDES for batch in (1, 16)} | {
-    f"{title}/step": race.Work(f"{title}, {STEPS} steps of {BATCH} images of {SIDE}×{SIDE}") for title in TRAINED
-}
+HALVED = ("ResNet50", "InceptionV3")
+WORKS = (
+    {f"{title}/{batch}": race.Work(f"{title}/{batch}, predict") for title in SIDES for batch in (1, 16)}
+    | {
+        f"{title}/{batch}/bfloat16": race.Work(f"{title}/{batch}, predict in bfloat16")
+        for title in HALVED
+        for batch in (1, 16)
+    }
+    | {f"{title}/step": race.Work(f"{title}, {STEPS} steps of {BATCH} images of {SIDE}×{SIDE}") for title in TRAINED}
+)
 
 
 def training(name: str, title: str) -> Callable[[], Any]:
@@ -40,12 +48,14 @@ def training(name: str, title: str) -> Callable[[], Any]:
 
 def make(name: str, work: str) -> Callable[[], Any]:
     """Return what does the work."""
-    title, _, batch = work.partition("/")
-    return training(name, title) if batch == "step" else prediction(name, title, int(batch))
+    title, batch, *half = work.split("/")
+    return training(name, title) if batch == "step" else prediction(name, title, int(batch), bool(half))
 
 
 def able(work: str) -> tuple[str, ...]:
     """Return those who can do the work; ``convia-torch`` trains without the engine, as plain torch would."""
+    if work.endswith("/bfloat16"):
+        return tuple(name for name in PREDICTORS if name in ("convia", "torch-nhwc", "openvino"))
     return (*KERAS_LIKE, "convia-torch") if work.endswith("/step") else PREDICTORS
 
 
@@ -66,4 +76,5 @@ if __name__ == "__main__":
     options = race.main(__file__, __doc__, WORKS, make, able)
     if not options.obey and "convia" in (options.contenders or ["convia"]):
         for each in options.works:
-            share(each)
+            if not each.endswith("/bfloat16"):  # the same convolutions as in float32
+                share(each)
