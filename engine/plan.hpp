@@ -300,7 +300,7 @@ inline Int spread(Int plane) {
 
 inline Int tiles_of(Int n, Int most) { return (n + most - 1) / most; }
 
-inline Int cut(Int n, Int parts, Int i) { return n / parts * i + (i < n % parts ? i : n % parts); }  // start of part i
+inline Int cut(Int n, Int parts, Int i) { return n * i / parts; }  // start of part i
 
 // The first of the blocks of results of a tile; no tile has those of two parts.
 inline Int first_block(const Sweep& s, Int tile) {

@@ -59,6 +59,20 @@ def projected(x):
     return L.ReLU()(L.add([a, b]))
 
 
+def joined(x):  # a sum of normalizations, one of which is frozen, and of inputs that others read within zeros, or later
+    y = L.ReLU()(L.BatchNormalization()(L.Conv2D(32, 1)(x)))
+    y = L.ReLU()(L.add([L.BatchNormalization()(L.Conv2D(32, 1)(y), training=False), y]))
+    y = L.ReLU()(L.add([y, L.BatchNormalization()(L.Conv2D(32, 3, padding="same")(y))]))
+    z = L.add([L.BatchNormalization()(L.Conv2D(32, 1)(y)), y])
+    return L.add([L.Activation("silu")(z), L.BatchNormalization()(L.Conv2D(32, 1)(z)), y])
+
+
+def strided_points(x):  # points that two convolutions read, one apart in another way, and the whole
+    points = [L.Conv2D(c, 1, strides=2)(x) for c in (32, 20)]
+    y = L.concatenate([*points, L.Conv2D(16, 1, strides=(2, 1))(L.Conv2D(16, 3, strides=(1, 2), padding="same")(x))])
+    return L.add([L.Conv2D(8, 1)(y), L.AveragePooling2D(1, 2)(L.Conv2D(8, 1)(x))])
+
+
 def excited(x):
     weights = L.Conv2D(33, 1, activation="sigmoid")(L.GlobalAveragePooling2D(keepdims=True)(x))
     return L.multiply([x, weights])
@@ -118,6 +132,10 @@ CASES = {
     ),
     "residual": ((9, 13, 37), residual),
     "projected": ((12, 12, 16), projected),
+    "joined": ((9, 13, 32), joined),
+    "strided points": ((9, 12, 24), strided_points),
+    "few inputs": ((19, 22, 2), lambda x: L.Conv2D(40, (3, 9), strides=2, padding="same", activation="relu")(x)),
+    "few dilated inputs": ((9, 12, 1), lambda x: L.Conv2D(20, 3, dilation_rate=2, padding="same")(x)),
     "added to itself": ((6, 6, 20), lambda x: L.add([y := L.Conv2D(20, 1)(x), y])),
     "depthwise": ((12, 33, 33), L.DepthwiseConv2D(3, strides=2, padding="same", activation="relu6")),
     "groups": ((9, 30, 64), L.Conv2D(96, 3, groups=2, padding="same", activation="relu")),
