@@ -45,7 +45,7 @@ class Books(nn.Module):
 
     path: str
     built: bool
-    dtype_policy: config.DTypePolicy
+    _dtype_policy: config.DTypePolicy
     _input_dtype: torch.dtype
     _name: str | None
     _trainable: bool
@@ -68,8 +68,7 @@ class Books(nn.Module):
         quiet(self, "built", False)
         quiet(self, "path", "")
         quiet(self, "_name", None)
-        quiet(self, "dtype_policy", config.dtype_policy())
-        quiet(self, "_input_dtype", config.torch_dtype(self.dtype_policy.compute_dtype))
+        self.dtype_policy = config.dtype_policy()
         return self
 
     @property
@@ -94,8 +93,19 @@ class Books(nn.Module):
 
     @dtype.setter
     def dtype(self, value: Any) -> None:
-        object.__setattr__(self, "dtype_policy", config.policy(value))
-        object.__setattr__(self, "_input_dtype", config.torch_dtype(self.dtype_policy.compute_dtype))
+        self.dtype_policy = value
+
+    @property
+    def dtype_policy(self) -> config.DTypePolicy:
+        """In which type it computes, and in which it keeps its weights; weights that are there stay as they are."""
+        return self._dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, value: Any) -> None:
+        quiet = object.__setattr__
+        quiet(self, "_dtype_policy", config.policy(value))
+        quiet(self, "_input_dtype", config.torch_dtype(self.dtype_policy.compute_dtype))
+        quiet(self, "_simple", False)  # a call casts the weights where the types differ
 
     @property
     def variable_dtype(self) -> str:

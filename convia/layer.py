@@ -57,6 +57,7 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
     _namespace: ClassVar[str | None] = "keras.layers"
     supports_masking = False  # whether masks of the inputs go on to the outputs, through compute_mask
     _makes_masks = False  # whether outputs have masks although the inputs have none
+    _keeps_weights: ClassVar[bool] = False  # in their own type, where inputs have another
     _takes_mask: ClassVar[bool] = False
     _takes_training: ClassVar[bool] = False
     _call_names: ClassVar[tuple[str, ...]] = ()
@@ -289,7 +290,7 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
             own = {name: {key: _copy(value) for key, value in self.__dict__[name].items()} for name in _WEIGHTS}
         elif symbolic.tracing() and any(_is_meta(leaf) for leaf in tree.flatten([args, kwargs])):
             own = {name: {key: _to_meta(value) for key, value in self.__dict__[name].items()} for name in _WEIGHTS}
-        elif self._parameters and self.autocast and self.compute_dtype != self.variable_dtype:
+        elif self._parameters and self._casts_weights():
             own = {"_parameters": {key: _cast(value, self._input_dtype) for key, value in self._parameters.items()}}
         else:
             return self.call(*args, **kwargs)
@@ -299,6 +300,9 @@ class Layer(_Arguments, Books):  # the arguments are properties of Books
             return self.call(*args, **kwargs)
         finally:
             self.__dict__.update(real)
+
+    def _casts_weights(self) -> bool:
+        return self.autocast and not self._keeps_weights and self.compute_dtype != self.variable_dtype
 
     # -- errors -------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,8 @@ class _Normalization(_Floating):
     In mixed policies the weights keep their type; torch computes in float32 inside.
     """
 
+    _keeps_weights = True
+
     def __post_init__(self) -> None:
         """Keep weights and statistics out of half precision."""
         if self.compute_dtype != self.variable_dtype:

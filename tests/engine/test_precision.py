@@ -227,6 +227,20 @@ def test_weights_of_float32_predict_in_bfloat16_where_it_is_asked_for():
     assert 0 < np.abs(rounded.predict(X, verbose=0) - expected).max() < NEAR
 
 
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_layers_of_a_finished_network_may_get_the_policy(engine):
+    model, theirs = made(residual, "float32", engine), residual(keras, keras.layers, keras.ops)
+    theirs.set_weights(model.get_weights())
+    expected = model.predict(X, verbose=0)
+    for layer in (*model.layers, *theirs.layers):
+        layer.dtype_policy = POLICY
+    found, weights = model.predict(X, verbose=0), model.weights
+    assert model.layers[1].compute_dtype == "bfloat16" and all(each.dtype is torch.float32 for each in weights)
+    assert np.array_equal(found, expected) == (engine == "native")
+    assert np.abs(found - theirs.predict(X, verbose=0)).max() < NEAR
+    assert np.isfinite(model.fit(X, Y, verbose=0).history["loss"][0])
+
+
 def on_a_base(k, kl, ops):
     """A head on a frozen base of float32, behind a scale that makes bfloat16 of the images."""
     before = config.dtype_policy()
