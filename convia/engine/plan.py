@@ -86,6 +86,11 @@ LOSSES = (
 RULES = ("sgd", "adam", "rmsprop", "adagrad")
 _WIDE = frozenset((*KINDS[: KINDS.index("conv_transpose")], "norm_group"))  # what there is with channels as lanes
 _MOST_COPIED = 64_000_000  # elements, which are listed one by one for the engine
+# How long multiplications of predictions take with samples, and with channels as lanes, as multiples: by kernels
+# without strides, for which there is Winograd's algorithm, and of less channels than lanes; what else is done to a
+# number of an activation, in multiplications. A fit to 16 networks.
+_WINOGRAD = {(3, 3): (0.5, 0.38), (5, 5): (1.0, 0.58)}
+_FEW, _NUMBER = (2.1, 0.8), (16, 27)
 _DEPTHWISE = 4  # times as long as other multiplications, for each sample is used only once
 
 Shape = tuple[int, ...]
@@ -131,7 +136,7 @@ class Plan:
     narrow: str = ""  # the layer that made ``wide_cost`` infinite
     constants: list[tuple[Any, str, Tensor]] = field(default_factory=list)  # (owner, attribute, value at lowering)
     _named: dict[str, int] = field(default_factory=dict)  # how many tensors of a layer more than one
-    _costs: dict[tuple[int, int], float] = field(default_factory=dict)  # by steps and channels as lanes
+    _costs: dict[tuple[int, object], float] = field(default_factory=dict)  # by steps, and what is counted
 
     @cached_property
     def aliases(self) -> list[Tensor]:
@@ -162,14 +167,14 @@ class Plan:
 
     def cost(self) -> float:
         """Return the number of multiplications of a forward pass of one sample."""
-        return self._counted(0, self._cost)
+        return self._counted("cost", self._cost)
 
     def numbers(self) -> float:
         """Return how many numbers the activations of one sample have."""
-        return self._counted(-1, lambda: sum(map(math.prod, self.shapes)))
+        return self._counted("numbers", lambda: sum(map(math.prod, self.shapes)))
 
-    def _counted(self, lanes: int, count: Callable[[], float]) -> float:
-        key = len(self.steps), lanes
+    def _counted(self, what: object, count: Callable[[], float]) -> float:
+        key = len(self.steps), what
         if key not in self._costs:
             self._costs[key] = count()
         return self._costs[key]
@@ -197,15 +202,39 @@ class Plan:
     def _wide_cost(self, lanes: int) -> float:
         if self.beyond_wide() is not None:
             return float("inf")
-        total = 0.0
-        for step in self.steps:
-            if KINDS[step["kind"]] != "conv":
-                continue
-            channels, groups = self.shapes[step["out"]][-1], step.get("groups", 1)
-            size = self.parameters[step["params"][0]].tensor.numel() * self._pixels(step["out"])
-            waste = -(-channels // lanes) * lanes / channels
-            total += size * waste * self._grouped(groups, self.shapes[step["ins"][0]][-1], channels, lanes)
-        return total
+        return sum(self._wide_products(step, lanes) for step in self._convolutions())
+
+    def _convolutions(self) -> list[dict[str, Any]]:
+        return [step for step in self.steps if KINDS[step["kind"]] == "conv"]
+
+    def _wide_products(self, step: dict[str, Any], lanes: int) -> float:
+        channels, groups = self.shapes[step["out"]][-1], step.get("groups", 1)
+        size: float = self.parameters[step["params"][0]].tensor.numel() * self._pixels(step["out"])
+        waste: float = _filled(channels, lanes) / channels
+        return size * waste * self._grouped(groups, self.shapes[step["ins"][0]][-1], channels, lanes)
+
+    def prediction_costs(self, lanes: int) -> tuple[float, float]:
+        """Return what a prediction of one sample costs with samples, and with channels as lanes, in multiplications."""
+        narrow = self._counted(("narrow", lanes), lambda: self._prediction_cost(0, lanes))
+        return narrow, self._counted(("wide", lanes), lambda: self._prediction_cost(1, lanes))
+
+    def _prediction_cost(self, layout: int, lanes: int) -> float:
+        total = (self.cost(), self.wide_cost(lanes))[layout]
+        for step in self._convolutions():
+            products = self.parameters[step["params"][0]].tensor.numel() * self._pixels(step["out"])
+            total += (self._pace(step, layout, lanes) - 1) * (self._wide_products(step, lanes) if layout else products)
+        numbers = (
+            math.prod(shape[:-1]) * (_filled(shape[-1], lanes) if layout else shape[-1]) for shape in self.shapes
+        )
+        return total + _NUMBER[layout] * sum(numbers)
+
+    def _pace(self, step: dict[str, Any], layout: int, lanes: int) -> float:
+        """How many times as long multiplications take in predictions."""
+        if self.shapes[step["ins"][0]][-1] < lanes:
+            return _FEW[layout]
+        depth, *kernel = step["kernel"]
+        plain = depth * step.get("groups", 1) * math.prod([*step["strides"], *step["dilation"]]) == 1
+        return _WINOGRAD.get(tuple(kernel), (1.0, 1.0))[layout] if plain else 1.0
 
     def _grouped(self, groups: int, ins: int, outs: int, lanes: int) -> float:
         """How many times as long multiplications take: groups that do not fill vectors are multiplied by each other."""
@@ -288,6 +317,10 @@ class Plan:
         for step in self.steps:
             network.step(_listed(step) if "runs" in step else step)
         return network
+
+
+def _filled(channels: int, lanes: int) -> int:
+    return -(-channels // lanes) * lanes
 
 
 def _is_of_pixels(step: dict[str, Any], shape: Shape) -> bool:

@@ -329,7 +329,8 @@ def _mode_to_predict(model: Any, samples: int, key: tuple[Any, ...]) -> int:
 def predicts_wide(plan: Plan, samples: int) -> bool:
     """Return whether so many samples are predicted faster with channels as lanes."""
     threads, lanes = engine.threads(), _lanes()
-    return wide_cost(plan, samples, lanes, threads) < narrow_cost(plan, samples, lanes, threads)
+    narrow, wide = plan.prediction_costs(lanes)
+    return _shared(samples, threads) * wide < _blocks(plan, samples, lanes, threads) * narrow
 
 
 def wide_pass(plan: Plan) -> Callable[[list[Tensor]], list[Tensor]]:
@@ -358,16 +359,24 @@ def _trains_wide(plan: Plan, batch: int) -> bool:
 
 def narrow_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
     """Multiplications that take as long as a pass with samples as lanes: each thread has blocks of its own."""
-    blocks = -(-samples // lanes)
+    return _blocks(plan, samples, lanes, threads) * plan.cost()
+
+
+def _blocks(plan: Plan, samples: int, lanes: int, threads: int) -> float:
+    """Samples that take as long one by one as all of them."""
     size = 4 * lanes * plan.numbers()
     slower = next((times for least, times in _FAR if size > least), 1)
-    return -(-blocks // threads) * lanes * plan.cost() * slower
+    return -(-samples // (lanes * threads)) * lanes * slower
 
 
 def wide_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:
     """The same with channels as lanes: threads share the samples that are left over."""
+    return _shared(samples, threads) * plan.wide_cost(lanes)
+
+
+def _shared(samples: int, threads: int) -> float:
     apart, left = divmod(samples, threads)
-    return (apart + _TOGETHER * left / threads) * plan.wide_cost(lanes)
+    return apart + _TOGETHER * left / threads
 
 
 def wide_step_cost(plan: Plan, samples: int, lanes: int, threads: int) -> float:

@@ -7,7 +7,7 @@ from engine_harness import needs_engine
 from test_training import assert_same, both, data, lambda_model, small
 
 import convia as k
-from convia import config
+from convia import config, engine
 from convia import layers as kl
 from convia.training import native, plans
 
@@ -346,6 +346,29 @@ def test_data_that_comes_in_batches(source, options):
         return history
 
     assert_same(both(compiled, run))
+
+
+def small_network(shape, filters, kernel, pools):
+    x = inputs = k.Input(shape)
+    for count in filters:
+        x = kl.Conv2D(count, kernel, activation="relu", padding="same")(x)
+        x = kl.MaxPooling2D()(x) if pools else x
+    return k.Model(inputs, kl.Dense(10)(kl.Dense(128)(kl.Flatten()(x))))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wide"),
+    [
+        (((28, 28, 1), (32, 64), 3, True), False),
+        (((28, 28, 3), (16, 16, 32), 3, False), False),
+        (((28, 28, 1), (32, 64), 5, True), True),
+        (((28, 28, 3), (64, 64, 64), 3, False), True),
+        (((64, 64, 3), (32, 32), 7, True), True),
+    ],
+)
+def test_predictions_have_the_layout_that_was_measured_as_quicker(arguments, wide):
+    narrow_cost, wide_cost = engine.lower(small_network(*arguments).graph, []).prediction_costs(16)
+    assert (wide_cost < narrow_cost) == wide
 
 
 def test_single_batches():
