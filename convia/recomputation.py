@@ -32,9 +32,12 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class RematScope:
-    """Layers that are made within the block compute again what their gradients need; torch trains their models.
+    """Layers that are made within the block compute again what gradients need; results are the same.
 
-    Statistics, masks and random numbers are those of the first time.
+    With torch a layer keeps its inputs, and makes again what lies between them and its output. The engine, whose layers keep
+    no more than inputs and outputs anyway, makes outputs again, except those of convolutions and dense layers, where
+    channels are the lanes and that takes less memory than to keep them. Statistics, masks and random numbers are those of
+    the first time.
 
     Args:
         mode: which layers do: "full", all of them; "activations", those that have an activation, or are one;
@@ -65,14 +68,28 @@ class RematScope:
 
     def takes(self, layer: Any, args: Any) -> bool:
         """Return whether a layer computes again what a call on these arguments needs."""
-        if self.mode == "list_of_layers":
-            return layer.name in self.layer_names
-        if self.mode == "activations":
-            return hasattr(layer, "activation") or type(layer).__module__.endswith(".activation")
         if self.mode == "larger_than":
             shapes = (tuple(leaf.shape) for leaf in tree.flatten(args) if isinstance(leaf, Tensor))
             outputs = _output_shapes(layer, *shapes)
             return sum(map(math.prod, outputs)) > self.output_size_threshold
+        return self._names(layer)
+
+    def largest_kept(self, layer: Any, numbers: int) -> int:
+        """Return how many samples a batch may have for which a layer keeps all, -1 for any.
+
+        Args:
+            layer: in the scope.
+            numbers: how many its output for one sample has.
+        """
+        if self.mode == "larger_than":
+            return self.output_size_threshold // numbers
+        return 0 if self._names(layer) else -1
+
+    def _names(self, layer: Any) -> bool:
+        if self.mode == "list_of_layers":
+            return layer.name in self.layer_names
+        if self.mode == "activations":
+            return hasattr(layer, "activation") or type(layer).__module__.endswith(".activation")
         return True
 
 

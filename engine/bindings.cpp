@@ -83,6 +83,7 @@ void add_step(N& n, const nb::dict& d) {
     take3(d, "strides", s.s);
     take3(d, "dilation", s.dil);
     take3(d, "pad", s.pad);
+    s.again = take(d, "again", Int(-1));
     s.skip_backward = take(d, "skip_backward", false);
     s.noise = Noise(take(d, "noise", 0));
     s.centered = take(d, "centered", true);

@@ -123,6 +123,7 @@ struct Step {
     std::vector<std::uint8_t> wanted, fresh;  // per input: is its gradient needed; is this step the first to write it
     std::vector<int> params;                  // convolution: kernel, bias; normalization: γ, β, mean, variance; -1: none
     Int groups = 1, k[3] = {1, 1, 1}, s[3] = {1, 1, 1}, dil[3] = {1, 1, 1}, pad[3] = {0, 0, 0};
+    Int again = -1;  // batches of more samples may make the result again on the way back instead of keeping it; -1: none
     bool skip_backward = false;  // the loss has differentiated this step together with itself
     bool centered = true;        // normalization of groups: subtract the mean
     int key = 0;                 // of the random numbers

@@ -28,7 +28,7 @@ void WideTraining::gather_pixels() {
         } else {
             const Tensor y = plan.tensors[conv.out];
             const Int none[3] = {};
-            pick.kind = Kind::pool_average, pick.number = conv.number, pick.ins = conv.ins;
+            pick.kind = Kind::pool_average, pick.number = conv.number, pick.again = conv.again, pick.ins = conv.ins;
             pick.out = add_tensor(plan.channels[conv.ins[0]], y.d, y.h, y.w, none, none);
             std::copy(conv.s, conv.s + 3, pick.s);
             plan.steps.insert(plan.steps.begin() + i++, pick);
@@ -50,6 +50,7 @@ void WideTraining::join_activations() {
         s.act = plan.steps[at].act;
         s.alpha = plan.steps[at].alpha;
         s.out = plan.steps[at].out;
+        s.again = plan.steps[at].again;
         plan.steps.erase(plan.steps.begin() + at);
     }
 }
@@ -66,7 +67,7 @@ void WideTraining::join_sums() {
         bool late = std::any_of(plan.steps.begin() + i, plan.steps.end(), [&](const Step& step) { return step.out == other; });
         if (late || added.c != x.c || added.d != x.d || added.h != x.h || added.w != x.w) continue;
         s.ins.push_back(other);
-        s.out = sum.out, s.act = sum.act, s.alpha = sum.alpha;
+        s.out = sum.out, s.act = sum.act, s.alpha = sum.alpha, s.again = sum.again;
         plan.steps.erase(plan.steps.begin() + at);
     }
 }
@@ -116,6 +117,7 @@ void WideTraining::plan_phases(std::vector<Phase>& phases, bool training) {
 // Weights wait for the next meeting: their gradients need those of all samples.
 void WideTraining::plan_way_back(std::vector<Phase>& phases) {
     std::vector<Op> waiting;
+    std::vector<std::uint8_t> made(plan.tensors.size());
     auto meet = [&] {
         phases.push_back({true, waiting, {}});
         waiting.clear();
@@ -124,6 +126,7 @@ void WideTraining::plan_way_back(std::vector<Phase>& phases) {
         const Step& s = plan.steps[i];
         int index = int(i);
         if (!graded_[i]) continue;
+        for (int tensor : read_back(s)) make_again(tensor, phases.back().each, made);
         bool norm = s.kind == Kind::norm_batch || s.kind == Kind::norm_frozen;
         if (norm && (s.kind == Kind::norm_batch || s.act != Act::linear || learns(plan, s))) {
             phases.back().each.push_back({Pass::sums, index});
@@ -158,42 +161,6 @@ std::vector<int> WideTraining::inherit_gradients() {
     return place;
 }
 
-// Gradients share memory by the phases in which they are needed.
-void WideTraining::lay_out() {
-    set_strides();
-    place_activations();
-    std::vector<Int> first(plan.tensors.size(), -1), last(plan.tensors.size(), -1);
-    Int now = 0;
-    const std::vector<int> place = inherit_gradients();
-    auto use = [&](int tensor) {
-        tensor = place[tensor];
-        if (first[tensor] < 0) first[tensor] = now;
-        last[tensor] = now;
-    };
-    for (const Phase& phase : training_) {
-        for (const Op& op : phase.once) {
-            if (op.pass == Pass::loss) use(plan.losses[op.index].target);
-            if (op.pass == Pass::weights) use(plan.steps[op.index].out);
-        }
-        for (const Op& op : phase.each) {
-            if (op.pass != Pass::sums && op.pass != Pass::backward) continue;
-            const Step& s = plan.steps[op.index];
-            now++;
-            use(s.out);
-            for (std::size_t k = 0; k < s.ins.size() && op.pass == Pass::backward; k++)
-                if (s.wanted[k]) use(s.ins[k]);
-        }
-        now++;
-        for (const Op& op : phase.once)  // other threads may look at it until the next meeting
-            if (op.pass == Pass::weights) use(plan.steps[op.index].out);
-    }
-    std::vector<Life> lives;
-    for (std::size_t i = 0; i < plan.tensors.size(); i++)
-        if (first[i] >= 0) lives.push_back({int(i), first[i], last[i]});
-    plan.grad_size = share_memory(lives, &Tensor::gat);
-    for (std::size_t i = 0; i < place.size(); i++) plan.tensors[i].gat = plan.tensors[place[i]].gat;
-}
-
 void WideTraining::plan_losses() {
     Int size = 0;
     auto add = [&](int tensor) {
@@ -224,6 +191,8 @@ void WideTraining::finish(Int largest_batch, bool training) {
     plan_zeros();
     for (const Step& s : plan.steps)
         if (goes_back(s)) widen_for_back(s);
+    second_.assign(plan.tensors.size(), -1);
+    if (training) choose_again();
     plan_phases(evaluation_, false);
     if (training) plan_phases(training_, true);
     lay_out();
@@ -237,6 +206,7 @@ void WideTraining::finish(Int largest_batch, bool training) {
     }
     place_statistics();
     reserve(training);
+    plan_second_places();
 }
 
 // Whether the gradient of a convolution's input is wanted.
@@ -375,6 +345,8 @@ void WideTraining::take(int thread, const Phase& phase, Block whole, Block own) 
 
 void WideTraining::run_op(Op op, Block& b) {
     const WideKernels& wide = *kernels->wide;
+    const Plan& plan = op.pass >= Pass::sums && !back_.steps.empty() ? back_ : this->plan;
+    b.share = &plan;
     auto each = [&](auto f) {
         for (int g = 0; g < b.group; g++) {
             Block one = b;
@@ -398,9 +370,10 @@ void WideTraining::run_op(Op op, Block& b) {
         case Pass::sums: return each([&](Block& one) { wide.sums(plan, *s, one); });
         case Pass::join: return wide.join_sums(plan, *s, b);
         case Pass::weights: return wide.weights(plan, *s, b);
+        case Pass::again: clear_halo(b, second_[s->out], false); return wide.forward(plan, *s, b);
         default: break;
     }
-    if (goes_back(*s)) clear_halo(b, s->out, true);
+    if (goes_back(this->plan.steps[op.index])) clear_halo(b, s->out, true);
     wide.backward(plan, *s, b);
 }
 
@@ -436,7 +409,7 @@ void WideTraining::timed(int thread, Op op, F f) {
 }
 
 std::vector<Timing> WideTraining::timings() const {
-    static const char* names[] = {"load", "forward", "stats", "moments", "loss", "store", "sums", "join", "backward", "weights", "pack", "wait", "update"};
+    static const char* names[] = {"load", "forward", "stats", "moments", "loss", "store", "sums", "join", "backward", "weights", "again", "pack", "wait", "update"};
     std::map<std::pair<Pass, int>, double> sums;
     for (const Memory& m : memory_)
         for (auto& [op, seconds] : m.seconds) sums[op] += seconds;

@@ -18,7 +18,7 @@ public:
     std::vector<Timing> timings() const;           // of the runs since `profiling` was set
 
 private:
-    enum class Pass { load, forward, stats, moments, loss, store, sums, join, backward, weights, pack, wait, update };
+    enum class Pass { load, forward, stats, moments, loss, store, sums, join, backward, weights, again, pack, wait, update };  // sums … again: the way back
     struct Op { Pass pass; int index; };
     struct Phase { bool meets; std::vector<Op> once, each; bool together = false; };  // each: of every sample
     struct Memory { Floats scratch, act, grad; std::vector<double> moments; std::vector<Tally> tallies; double penalty;
@@ -31,8 +31,14 @@ private:
     void plan_phases(std::vector<Phase>& phases, bool training);
     void plan_way_back(std::vector<Phase>& phases);
     std::vector<int> inherit_gradients();
+    void choose_again();
+    void make_again(int tensor, std::vector<Op>& ops, std::vector<std::uint8_t>& made) const;
+    void plan_second_places();
+    std::vector<int> read_back(const Step& s) const;
+    std::vector<int> touched(Op op) const;
+    std::vector<int> touched_gradients(Op op, const std::vector<int>& place) const;
+    template <class F> Int share_by_moments(Int Tensor::*place, F touched);
     void lay_out();
-    void place_activations();
     void plan_losses();
     void place_statistics();
     void reserve(bool training);
@@ -49,6 +55,8 @@ private:
 
     std::vector<Phase> training_, evaluation_;
     std::vector<std::uint8_t> graded_;
+    std::vector<int> second_;  // per tensor: the one in whose place it is made again on the way back, -1 where it is kept
+    Plan back_;                // where tensors are made again: the plan with those places
     std::vector<std::pair<Int, Int>> zeros_;
     std::vector<Memory> memory_;  // of the threads
     Floats act_, grad_, wgrad_, packed_;

@@ -1,5 +1,6 @@
 """Lowering: a graph of layers becomes a plan for the engine, or the reason why it cannot."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -108,6 +109,8 @@ class Lowering(Builder):
         who, rule = self.check_layer(layer, node)
         self.plan.layer, self.around = layer.name, around
         shape = _known(node.outputs[0].shape, who)
+        scope = layer._recomputation
+        self.plan.kept = -1 if scope is None else scope.largest_kept(layer, math.prod(shape))
         self.ends_here = id(node.outputs[0]) in self._ends
         self.channels_first = self._wants_channels_first(layer, ins)
         ins = [self.laid_out(tensor, self.channels_first) for tensor in ins]
@@ -132,8 +135,6 @@ class Lowering(Builder):
             raise Unsupported(f"{who} has the policy {layer.dtype_policy.name!r}, which the engine does not know")
         if getattr(layer, "lora_enabled", False):
             raise Unsupported(f"{who} has adapters (enable_lora), which the engine does not know")
-        if layer._recomputation is not None:
-            raise Unsupported(f"{who} computes again (RematScope), which the engine does not do")
         if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks:
             raise Unsupported(f"{who} has hooks, which the engine does not call")
         return who, rule
@@ -149,6 +150,7 @@ class Lowering(Builder):
         if others:
             raise Unsupported(f"{who} computes in {others.pop()}, the engine in float32")
         shapes = [_known(tensor.shape, who) for tensor in node.outputs]
+        self.plan.kept = -1
         self.ends_here, self.channels_first = False, False
         try:
             return rule(self, Call(name or "", call.function, node.args, node.kwargs, node.inputs), ins, shapes)

@@ -121,6 +121,7 @@ class Plan:
     shapes: list[Shape] = field(default_factory=list)  # channels last, without the batch
     names: list[str] = field(default_factory=list)  # of the tensors, after the layers that make them
     layer: str = "input"  # whose tensors are being added
+    kept: int = -1  # samples of a batch up to which what is being added is not computed again for gradients, -1: any
     halos: list[tuple[list[int], list[int]]] = field(
         default_factory=list
     )  # zeros before and after (depth, height, width)
@@ -163,7 +164,8 @@ class Plan:
 
     def step(self, kind: str, ins: list[int], out: int = -1, **details: Any) -> None:
         """Add a step."""
-        self.steps.append({"kind": KINDS.index(kind), "ins": ins, "out": out, **details})
+        again = {} if self.kept < 0 else {"again": self.kept}
+        self.steps.append({"kind": KINDS.index(kind), "ins": ins, "out": out, **again, **details})
 
     def cost(self) -> float:
         """Return the number of multiplications of a forward pass of one sample."""
