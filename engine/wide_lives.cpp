@@ -123,47 +123,56 @@ std::vector<int> WideTraining::touched(Op op) const {
     return found;
 }
 
-// The gradients.
-std::vector<int> WideTraining::touched_gradients(Op op, const std::vector<int>& place) const {
-    if (op.pass == Pass::loss) return {place[plan.losses[op.index].target]};
+// The gradients, by the numbers of their tensors.
+std::vector<int> WideTraining::touched_gradients(Op op) const {
+    if (op.pass == Pass::loss) return {plan.losses[op.index].target};
     if (op.pass != Pass::sums && op.pass != Pass::backward && op.pass != Pass::weights) return {};
     const Step& s = plan.steps[op.index];
-    std::vector<int> found{place[s.out]};
+    std::vector<int> found{s.out};
     for (std::size_t k = 0; k < s.ins.size() && op.pass == Pass::backward; k++)
-        if (s.wanted[k]) found.push_back(place[s.ins[k]]);
+        if (s.wanted[k]) found.push_back(s.ins[k]);
     return found;
 }
 
-// Tensors that operations touch share memory by the moments at which they do. What gradients of weights look at is there until
-// the next meeting, for other threads may not have done so yet.
-template <class F>
-Int WideTraining::share_by_moments(Int Tensor::*place, F touched) {
-    std::vector<Life> lives;
-    for (std::size_t i = 0; i < plan.tensors.size(); i++) lives.push_back({int(i), 0, -1});
+// When each tensor is needed, and then each one's gradient. What gradients of weights look at is there until the next meeting,
+// for other threads may not have done so yet.
+std::vector<WideLayout::Life> WideTraining::lives(const std::vector<int>& gradients) const {
+    std::vector<Life> found;
+    int count = int(gradients.size());
+    for (int i = 0; i < 2 * count; i++) found.push_back({i, 0, -1});
     Int now = 0;
-    auto use = [&](Op op) {
-        for (int tensor : touched(op)) {
-            if (lives[tensor].to < 0) lives[tensor].from = now;
-            lives[tensor].to = now;
-        }
+    auto use = [&](int tensor) {
+        if (found[tensor].to < 0) found[tensor].from = now;
+        found[tensor].to = now;
+    };
+    auto use_all = [&](Op op) {
+        for (int tensor : touched(op)) use(tensor);
+        for (int tensor : touched_gradients(op)) use(count + gradients[tensor]);
     };
     for (const Phase& phase : training_.empty() ? evaluation_ : training_) {
-        for (const Op& op : phase.once) use(op);
-        for (const Op& op : phase.each) now++, use(op);
+        for (const Op& op : phase.once) use_all(op);
+        for (const Op& op : phase.each) now++, use_all(op);
         now++;
         for (const Op& op : phase.once)
-            if (op.pass == Pass::weights) use(op);
+            if (op.pass == Pass::weights) use_all(op);
     }
-    std::erase_if(lives, [](const Life& life) { return life.to < 0; });
-    return share_memory(lives, place);
+    std::erase_if(found, [](const Life& life) { return life.to < 0; });
+    return found;
 }
 
+// Gradients are tensors of their own while room is found for all.
 void WideTraining::lay_out() {
     set_strides();
-    plan.act_size = share_by_moments(&Tensor::at, [&](Op op) { return touched(op); });
-    const std::vector<int> place = inherit_gradients();
-    plan.grad_size = share_by_moments(&Tensor::gat, [&](Op op) { return touched_gradients(op, place); });
-    for (std::size_t i = 0; i < place.size(); i++) plan.tensors[i].gat = plan.tensors[place[i]].gat;
+    const std::vector<int> gradients = inherit_gradients();
+    std::size_t count = plan.tensors.size();
+    for (std::size_t i = 0; i < count; i++) {
+        plan.tensors.push_back(Tensor(plan.tensors[i]));
+        plan.quanta.push_back({});
+        sides_.push_back(Sides(sides_[i]));
+    }
+    plan.act_size = share_memory(lives(gradients), &Tensor::at);
+    for (std::size_t i = 0; i < count; i++) plan.tensors[i].gat = plan.tensors[count + gradients[i]].at;
+    plan.tensors.resize(count), plan.quanta.resize(count), sides_.resize(count);
 }
 
 }  // namespace convia

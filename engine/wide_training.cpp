@@ -256,10 +256,7 @@ void WideTraining::reserve(bool training) {
         if (s.kind == Kind::norm_group) scratch = std::max(scratch, 4 * plan.tensors[s.out].c * lanes);  // two numbers in double precision
     act_ = allocate(capacity_ * plan.act_size * lanes, bytes_);
     packed_ = allocate(plan.packed_size, bytes_);
-    if (training) {
-        grad_ = allocate(capacity_ * plan.grad_size * lanes, bytes_);
-        wgrad_ = allocate(plan.weight_size, bytes_);
-    }
+    if (training) wgrad_ = allocate(plan.weight_size, bytes_);
     for (Memory& m : memory_) {
         if (training) m.scratch = allocate(scratch, bytes_);
         m.act = allocate(narrow_.act_size * lanes, bytes_);
@@ -317,10 +314,10 @@ void WideTraining::begin(int thread, bool training, bool first) {
 Block WideTraining::block(int thread, Int first, Int samples, const std::uint64_t* keys) {
     Memory& own = memory_[thread];
     Block b{};
-    b.act = act_.get(), b.grad = grad_.get(), b.wgrad = wgrad_.get(), b.scratch = own.scratch.get();
+    b.act = b.grad = act_.get(), b.wgrad = wgrad_.get(), b.scratch = own.scratch.get();
     b.stats = stats_.data(), b.moments = own.moments.data(), b.packed = packed_.get();
     b.data = &job_->data, b.tally = own.tallies.data(), b.penalty = &own.penalty, b.keys = keys;
-    b.apart = plan.act_size * kernels->lanes, b.grad_apart = plan.grad_size * kernels->lanes;
+    b.apart = b.grad_apart = plan.act_size * kernels->lanes;
     b.batch = b.group = int(samples), b.live = 1, b.training = job_->mode == Job::train, b.share = &plan;
     b.part = thread, b.parts = threads, b.place = first;
     return b;

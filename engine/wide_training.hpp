@@ -36,8 +36,8 @@ private:
     void plan_second_places();
     std::vector<int> read_back(const Step& s) const;
     std::vector<int> touched(Op op) const;
-    std::vector<int> touched_gradients(Op op, const std::vector<int>& place) const;
-    template <class F> Int share_by_moments(Int Tensor::*place, F touched);
+    std::vector<int> touched_gradients(Op op) const;
+    std::vector<Life> lives(const std::vector<int>& gradients) const;
     void lay_out();
     void plan_losses();
     void place_statistics();
@@ -59,7 +59,7 @@ private:
     Plan back_;                // where tensors are made again: the plan with those places
     std::vector<std::pair<Int, Int>> zeros_;
     std::vector<Memory> memory_;  // of the threads
-    Floats act_, grad_, wgrad_, packed_;
+    Floats act_, wgrad_, packed_;
     std::vector<double> stats_;
     Plan narrow_;  // predictions, and what their loss is differentiated to, with samples as lanes
     Int capacity_ = 0;
