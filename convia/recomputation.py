@@ -34,10 +34,10 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
 class RematScope:
     """Layers that are made within the block compute again what gradients need; results are the same.
 
-    With torch a layer keeps its inputs, and makes again what lies between them and its output. The engine, whose layers keep
-    no more than inputs and outputs anyway, makes outputs again, except those of convolutions and dense layers, where
-    channels are the lanes and that takes less memory than to keep them. Statistics, masks and random numbers are those of
-    the first time.
+    With torch a layer keeps its inputs, and makes again what lies between them and its output. In the engine, where
+    layers keep no more than inputs and outputs anyway, outputs are made again where that saves memory, except those of
+    convolutions and dense layers; small networks, which have samples as lanes, keep theirs. Statistics, masks and
+    random numbers are those of the first time.
 
     Args:
         mode: which layers do: "full", all of them; "activations", those that have an activation, or are one;

@@ -342,7 +342,7 @@ void WideTraining::take(int thread, const Phase& phase, Block whole, Block own) 
 
 void WideTraining::run_op(Op op, Block& b) {
     const WideKernels& wide = *kernels->wide;
-    const Plan& plan = op.pass >= Pass::sums && !back_.steps.empty() ? back_ : this->plan;
+    const Plan& plan = op.pass >= Pass::sums && !back_.steps.empty() ? back_ : this->plan;  // from sums on: the way back
     b.share = &plan;
     auto each = [&](auto f) {
         for (int g = 0; g < b.group; g++) {

@@ -18,7 +18,7 @@ public:
     std::vector<Timing> timings() const;           // of the runs since `profiling` was set
 
 private:
-    enum class Pass { load, forward, stats, moments, loss, store, sums, join, backward, weights, again, pack, wait, update };  // sums … again: the way back
+    enum class Pass { load, forward, stats, moments, loss, store, sums, join, backward, weights, again, pack, wait, update };
     struct Op { Pass pass; int index; };
     struct Phase { bool meets; std::vector<Op> once, each; bool together = false; };  // each: of every sample
     struct Memory { Floats scratch, act, grad; std::vector<double> moments; std::vector<Tally> tallies; double penalty;
