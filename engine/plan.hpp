@@ -150,6 +150,11 @@ struct Step {
     bool derived = false;  // the next step does so for this one
     std::vector<Step> mirror;  // transposed convolution: the convolution whose way it goes back
     Int stats = 0;  // normalization: offset in the statistics
+
+    bool convolves() const { return kind == Kind::conv || kind == Kind::conv_transpose; }
+    // A convolution's windows slide over one tensor, whose sums are the other: a transposed one goes the other way.
+    int large() const { return kind == Kind::conv_transpose ? out : ins[0]; }
+    int small() const { return kind == Kind::conv_transpose ? ins[0] : out; }
 };
 
 struct Loss {

@@ -15,6 +15,10 @@ static void wide_conv(const Plan&, const Step& s, Block& b) {
     (s.wide.depthwise ? run_depthwise : run_dense)(s.wide.forward, b, b.packed, on);
 }
 
+static void wide_transposed(const Plan&, const Step& s, Block& b) {
+    for (const Sweep& sweep : s.wide.back) run_dense(sweep, b, b.packed, {b.act, b.apart, b.packed + s.wide.shift, 1, s.act, s.alpha});
+}
+
 template <class F>
 static inline void each_sample(Block& b, F f) {
     float *act = b.act, *grad = b.grad;
@@ -105,6 +109,7 @@ static void wide_forward_one(const Plan& plan, const Step& s, Block& b) {
 
 static void wide_forward(const Plan& plan, const Step& s, Block& b) {
     if (s.kind == Kind::conv) return wide_conv(plan, s, b);
+    if (s.kind == Kind::conv_transpose) return wide_transposed(plan, s, b);
     each_sample(b, [&] { wide_forward_one(plan, s, b); });
 }
 

@@ -36,6 +36,11 @@ static void wide_conv_backward(const Plan& plan, const Step& s, Block& b) {
     }
 }
 
+static void wide_transposed_backward(const Plan& plan, const Step& s, Block& b) {
+    if (s.act != Act::linear) each_sample(b, [&] { derive_activation(plan, s, b); });
+    if (s.wanted[0]) run_dense(s.wide.forward, b, b.packed, {b.grad, b.grad_apart, s.fresh[0] ? nothing : nullptr, 0});
+}
+
 static void wide_copy_backward(const Plan& plan, const Step& s, Block& b) {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
     bool set = s.fresh[0] && s.covers;
@@ -70,6 +75,7 @@ static void wide_noise_backward(const Plan& plan, const Step& s, Block& b) {
 
 static void wide_backward(const Plan& plan, const Step& s, Block& b) {
     if (s.kind == Kind::conv) return wide_conv_backward(plan, s, b);
+    if (s.kind == Kind::conv_transpose) return wide_transposed_backward(plan, s, b);
     each_sample(b, [&] {
         switch (s.kind) {
             case Kind::norm_frozen:

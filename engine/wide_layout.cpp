@@ -156,13 +156,15 @@ void WideLayout::choose_winograd(Sweep& sweep, const Step& s) {
     for (Int c = 0; c < blocks; c++) w.taps.push_back(std::int32_t(c * w.most * lanes));
 }
 
+// A convolution's way forward, or the way back of a transposed one: sums over windows.
 void WideLayout::cut_convolution(Step& s) {
-    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    bool transposed = s.kind == Kind::conv_transpose;
+    const Tensor &x = plan.tensors[s.large()], &y = plan.tensors[s.small()];
     Sweep& sweep = s.wide.forward;
-    sweep.in = through(s.ins[0], false);
-    sweep.out = through(s.out, false);
+    sweep.in = through(s.large(), transposed);
+    sweep.out = through(s.small(), transposed);
     sweep.blocks = y.c, sweep.d = y.d, sweep.h = y.h, sweep.w = y.w;
-    sweep.channels = s.wide.depthwise ? 1 : plan.channels[s.ins[0]] / s.wide.parts;
+    sweep.channels = s.wide.depthwise ? 1 : plan.channels[s.large()] / s.wide.parts;
     Walk step = sweep.in;
     sweep.parts = s.wide.parts, sweep.part_step = x.c / s.wide.parts * step.block;
     for (Int i = 0; i < (s.wide.depthwise ? 1 : x.c / s.wide.parts); i++)
@@ -179,11 +181,15 @@ void WideLayout::cut_convolution(Step& s) {
     if (s.wide.in_bytes) return cut_bytes(s);
     choose_winograd(sweep, s);
     cut_sweep(sweep, s.wide.depthwise);
-    s.wide.shift = plan.packed_size;
-    plan.packed_size += y.c * kernels->lanes;
+    if (!transposed) place_shifts(s);
 }
 
-// The taps that one place within a stride has on the way back, along an axis: result = place ÷ stride + shift.
+void WideLayout::place_shifts(Step& s) {
+    s.wide.shift = plan.packed_size;
+    plan.packed_size += plan.tensors[s.out].c * kernels->lanes;
+}
+
+// The taps that one place within a stride has on the way back (of a transposed convolution: forward), along an axis: result = place ÷ stride + shift.
 struct BackTap { Int number, shift; };
 static std::vector<BackTap> back_taps(const Step& s, int axis, Int place) {
     std::vector<BackTap> taps;
@@ -193,19 +199,20 @@ static std::vector<BackTap> back_taps(const Step& s, int axis, Int place) {
 }
 
 void WideLayout::cut_back(Step& s) {
-    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
-    Walk step = through(s.out, true);
+    bool gradient = s.kind == Kind::conv;
+    const Tensor &x = plan.tensors[s.large()], &y = plan.tensors[s.small()];
+    Walk step = through(s.small(), gradient);
     for (Int pz = 0; pz < s.s[0]; pz++)
         for (Int py = 0; py < s.s[1]; py++)
             for (Int px = 0; px < s.s[2]; px++) {
                 Sweep sweep;
                 sweep.in = step;
-                sweep.out = through(s.ins[0], true);
+                sweep.out = through(s.large(), gradient);
                 sweep.out.at += pz * sweep.out.plane + py * sweep.out.row + px * sweep.out.column;
                 sweep.out.plane *= s.s[0], sweep.out.row *= s.s[1], sweep.out.column *= s.s[2];
                 sweep.blocks = x.c;
                 sweep.d = tiles_of(x.d - pz, s.s[0]), sweep.h = tiles_of(x.h - py, s.s[1]), sweep.w = tiles_of(x.w - px, s.s[2]);
-                sweep.channels = s.wide.depthwise ? 1 : plan.channels[s.out] / s.wide.parts;
+                sweep.channels = s.wide.depthwise ? 1 : plan.channels[s.small()] / s.wide.parts;
                 sweep.parts = s.wide.parts, sweep.part_step = y.c / s.wide.parts * step.block;
                 for (Int o = 0; o < (s.wide.depthwise ? 1 : y.c / s.wide.parts); o++)
                     for (BackTap z : back_taps(s, 0, pz))
@@ -220,23 +227,37 @@ void WideLayout::cut_back(Step& s) {
                 cut_sweep(sweep, s.wide.depthwise);
                 s.wide.back.push_back(std::move(sweep));
             }
+    if (!gradient) place_shifts(s);
 }
 
-// The zeros around the gradient of a convolution's output that its way back reads.
+// The zeros that its way back reads around the gradient of a convolution's output, and a transposed one around its input.
 void WideLayout::widen_for_back(const Step& s) {
-    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    const Tensor &x = plan.tensors[s.large()], &y = plan.tensors[s.small()];
     const Int ins[3] = {x.d, x.h, x.w}, outs[3] = {y.d, y.h, y.w};
+    Sides& sides = sides_[s.small()];
     for (int axis = 0; axis < 3; axis++)
         for (Int place = 0; place < std::min(s.s[axis], ins[axis]); place++)
             for (BackTap tap : back_taps(s, axis, place)) {
                 Int last = tiles_of(ins[axis] - place, s.s[axis]) - 1 + tap.shift;
-                sides_[s.out].before[axis] = std::max(sides_[s.out].before[axis], -tap.shift);
-                sides_[s.out].after[axis] = std::max(sides_[s.out].after[axis], last - outs[axis] + 1);
+                sides.before[axis] = std::max(sides.before[axis], -tap.shift);
+                sides.after[axis] = std::max(sides.after[axis], last - outs[axis] + 1);
             }
 }
 
+// The zeros that its way back reads around the gradient of a transposed convolution's output.
+void WideLayout::widen_for_windows(const Step& s) {
+    const Tensor &x = plan.tensors[s.large()], &y = plan.tensors[s.small()];
+    const Int ins[3] = {x.d, x.h, x.w}, outs[3] = {y.d, y.h, y.w};
+    Sides& sides = sides_[s.large()];
+    for (int axis = 0; axis < 3; axis++) {
+        Int end = (outs[axis] - 1) * s.s[axis] + (s.k[axis] - 1) * s.dil[axis] + 1 - s.pad[axis];
+        sides.before[axis] = std::max(sides.before[axis], s.pad[axis]);
+        sides.after[axis] = std::max(sides.after[axis], end - ins[axis]);
+    }
+}
+
 bool WideLayout::is_flat(const Step& s) const {  // all pixels lie in one row
-    return s.k[0] * s.k[1] * s.k[2] == 1 && s.s[0] * s.s[1] * s.s[2] == 1 && is_even(s.ins[0]) && is_even(s.out);
+    return s.k[0] * s.k[1] * s.k[2] == 1 && s.s[0] * s.s[1] * s.s[2] == 1 && is_even(s.large()) && is_even(s.small());
 }
 
 // A scale and a shift of each channel.

@@ -29,7 +29,9 @@ protected:
     void find_groups();
     void cut_convolution(Step& s);
     void cut_back(Step& s);
+    void place_shifts(Step& s);
     void widen_for_back(const Step& s);
+    void widen_for_windows(const Step& s);
     void find_runs(Step& s);
     void place_factors(Step& s);
     void find_gaps();

@@ -16,7 +16,8 @@ constexpr int MOST_CHAINED = 5;  // tensors that are made again of one another, 
 static bool reads_input(const Plan& plan, const Step& s, int in) {
     bool late = s.act >= Act::silu;  // the derivative does not follow from the result
     switch (s.kind) {
-        case Kind::conv: return plan.params[s.params[0]].grad >= 0;
+        case Kind::conv:
+        case Kind::conv_transpose: return plan.params[s.params[0]].grad >= 0;
         case Kind::norm_batch: return in == s.ins[0];
         case Kind::norm_frozen: return in == s.ins[0] && (late || learns(plan, s));
         case Kind::unary: return late;
@@ -56,7 +57,7 @@ void WideTraining::choose_again() {
     auto gains = [&](int t) { return may[t] && chain[t] <= MOST_CHAINED && cost[t] < plan.tensors[t].size(); };
     for (const Step& s : plan.steps) {
         if (s.out < 0) continue;
-        may[s.out] &= s.again >= 0 && capacity_ > s.again && s.kind != Kind::conv;
+        may[s.out] &= s.again >= 0 && capacity_ > s.again && !s.convolves();
         for (int in : s.ins) {
             if (gains(in)) chain[s.out] = std::max(chain[s.out], chain[in] + 1);
             if (!needed[in]) cost[s.out] += gains(in) ? cost[in] : plan.tensors[in].size();

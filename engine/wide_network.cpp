@@ -70,15 +70,18 @@ void WideNetwork::finish() {
     join_steps();
     choose_bytes();
     find_gaps();
+    for (const Step& s : plan.steps)
+        if (s.kind == Kind::conv_transpose) widen_for_back(s);
     lay_out();
     for (Step& s : plan.steps) {
         if (s.kind == Kind::conv) cut_convolution(s);
+        if (s.kind == Kind::conv_transpose) cut_back(s);
         if (s.kind == Kind::copy) find_runs(s);
         if (s.kind == Kind::norm_frozen || s.kind == Kind::norm_group) place_factors(s);
     }
     auto larger_kernel = [&](const Step& s) {
         const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
-        return s.kind == Kind::conv && plan.params[s.params[0]].size > (x.size() + y.size()) * kernels->lanes;
+        return s.convolves() && plan.params[s.params[0]].size > (x.size() + y.size()) * kernels->lanes;
     };
     early_ = std::find_if(plan.steps.begin(), plan.steps.end(), larger_kernel) - plan.steps.begin();
     packed_ = allocate(plan.packed_size, bytes_);
@@ -196,8 +199,8 @@ std::vector<Timing> WideNetwork::timings() const {
         double seconds = 0, operations = 0;
         for (const Memory& m : memory_)
             if (auto found = m.seconds.find(int(i)); found != m.seconds.end()) seconds += found->second;
-        if (s.kind == Kind::conv) {
-            const Tensor& y = plan.tensors[s.out];
+        if (s.convolves()) {
+            const Tensor& y = plan.tensors[s.small()];
             operations = 2.0 * plan.params[s.params[0]].size * y.d * y.h * y.w * predicted_;
         }
         result.push_back({"forward", s.number, seconds, operations});

@@ -130,40 +130,60 @@ static void pack_factors(const Plan& plan, const Step& s, float* packed) {
     }
 }
 
-static void wide_pack(const Plan& plan, const Step& s, float* packed, int part, int parts, bool forward, bool backward) {
-    bool conv = s.kind == Kind::conv;
-    if (s.kind == Kind::norm_group && part == 0) pack_factors(plan, s, packed);
-    if (!conv && s.kind != Kind::norm_frozen) return;
-    Int outs = plan.channels[s.out], blocks = plan.tensors[s.out].c;
-    const float* bias = conv && s.params[1] >= 0 ? plan.params[s.params[1]].data : nullptr;
-    const float* kernel = conv ? plan.params[s.params[0]].data : nullptr;
-    bool grouped = conv && s.groups > 1 && !s.wide.depthwise;
-    Int ins = plan.channels[s.ins[0]], each_ins = ins / s.groups, each_outs = outs / s.groups, spatial = s.k[0] * s.k[1] * s.k[2];
-    auto weight = [&](Int o, Int i, Int tap) {  // of a group
-        return o < outs && i < ins && o / each_outs == i / each_ins ? kernel[(o * each_ins + i % each_ins) * spatial + tap] : 0.f;
-    };
-    for (Int k = part; forward && k < (conv ? s.wide.forward.tiles : blocks); k += parts) {
-        Int first = conv ? first_block(s.wide.forward, k) : k, last = conv ? first_block(s.wide.forward, k + 1) : k + 1;
-        alignas(64) float factors[WIDE_BLOCKS * L];
-        for (Int c = first * L; c < last * L; c++) {
-            WideScale each = c >= outs ? WideScale{0, 0} : wide_scale(plan, conv ? s.wide.norm : s.params,
-                                                                     conv ? s.wide.epsilon : s.epsilon, bias ? bias[c] : 0.f, c);
-            packed[s.wide.shift + c] = each.shift;
-            factors[c - first * L] = each.scale;
-            if (!conv) packed[s.wide.scale + c] = each.scale;
-        }
-        if (!conv) continue;
-        pack_tile(s.wide.forward, packed, k, [&](Int from, float* to) {
-            if (!grouped) return pack_forward(s.wide.forward, kernel, outs, factors, from, to, k);
-            pack_groups(s.wide.forward, from, to, k, [&](Int o, Int i, Int tap) { return factors[o - first * L] * weight(o, i, tap); });
+// For sums over windows, and for the way that these go back; of channels that belong together.
+static void pack_windows(const Plan& plan, const Step& s, const float* factors, float* packed, Int k) {
+    Int outs = plan.channels[s.small()], ins = plan.channels[s.large()], each_ins = ins / s.groups, each_outs = outs / s.groups;
+    const Sweep& sweep = s.wide.forward;
+    const float* kernel = plan.params[s.params[0]].data;
+    Int first = first_block(sweep, k) * L, spatial = sweep.numbers.size();
+    pack_tile(sweep, packed, k, [&](Int from, float* to) {
+        if (s.groups == 1 || s.wide.depthwise) return pack_forward(sweep, kernel, outs, factors, from, to, k);
+        pack_groups(sweep, from, to, k, [&](Int o, Int i, Int tap) {
+            bool together = o < outs && i < ins && o / each_outs == i / each_ins;
+            return together ? factors[o - first] * kernel[(o * each_ins + i % each_ins) * spatial + tap] : 0.f;
         });
+    });
+}
+static void pack_scattered(const Plan& plan, const Step& s, const Sweep& sweep, float* packed, Int k) {
+    Int outs = plan.channels[s.small()], ins = plan.channels[s.large()], each_ins = ins / s.groups, each_outs = outs / s.groups;
+    Int spatial = s.k[0] * s.k[1] * s.k[2];
+    const float* kernel = plan.params[s.params[0]].data;
+    pack_tile(sweep, packed, k, [&](Int from, float* to) {
+        if (s.groups == 1 || s.wide.depthwise) return pack_back(sweep, kernel, outs, ins, spatial, from, to, k);
+        pack_groups(sweep, from, to, k, [&](Int i, Int o, Int tap) {
+            bool together = o < outs && i < ins && o / each_outs == i / each_ins;
+            return together ? kernel[(o * each_ins + i % each_ins) * spatial + tap] : 0.f;
+        });
+    });
+}
+
+// What is done to some blocks of a step's results: shifts are laid out, factors returned.
+static void pack_scales(const Plan& plan, const Step& s, float* packed, Int first, Int last, float* factors) {
+    bool conv = s.convolves();
+    const float* bias = conv && s.params[1] >= 0 ? plan.params[s.params[1]].data : nullptr;
+    for (Int c = first * L; c < last * L; c++) {
+        WideScale each = c >= plan.channels[s.out] ? WideScale{0, 0} : wide_scale(plan, conv ? s.wide.norm : s.params,
+                                                                             conv ? s.wide.epsilon : s.epsilon, bias ? bias[c] : 0.f, c);
+        packed[s.wide.shift + c] = each.shift;
+        factors[c - first * L] = each.scale;
+        if (!conv) packed[s.wide.scale + c] = each.scale;
+    }
+}
+
+static void wide_pack(const Plan& plan, const Step& s, float* packed, int part, int parts, bool forward, bool backward) {
+    if (s.kind == Kind::norm_group && part == 0) pack_factors(plan, s, packed);
+    bool transposed = s.kind == Kind::conv_transpose;
+    alignas(64) float factors[WIDE_BLOCKS * L];
+    if (s.kind == Kind::norm_frozen || transposed)
+        for (Int k = part; forward && k < plan.tensors[s.out].c; k += parts) pack_scales(plan, s, packed, k, k + 1, factors);
+    if (!s.convolves()) return;
+    for (float& each : factors) each = 1;
+    for (Int k = part; (transposed ? backward : forward) && k < s.wide.forward.tiles; k += parts) {
+        if (!transposed) pack_scales(plan, s, packed, first_block(s.wide.forward, k), first_block(s.wide.forward, k + 1), factors);
+        pack_windows(plan, s, factors, packed, k);
     }
     for (const Sweep& sweep : s.wide.back)
-        for (Int k = part; backward && k < sweep.tiles; k += parts)
-            pack_tile(sweep, packed, k, [&](Int from, float* to) {
-                if (!grouped) return pack_back(sweep, kernel, outs, ins, spatial, from, to, k);
-                pack_groups(sweep, from, to, k, [&](Int i, Int o, Int tap) { return weight(o, i, tap); });
-            });
+        for (Int k = part; (transposed ? forward : backward) && k < sweep.tiles; k += parts) pack_scattered(plan, s, sweep, packed, k);
 }
 
 }  // namespace convia::CONVIA_ISA

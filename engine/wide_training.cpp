@@ -87,7 +87,7 @@ void WideTraining::plan_zeros() {
 
 bool WideTraining::has_large_kernel(const Step& s) const {
     const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
-    return s.kind == Kind::conv && plan.params[s.params[0]].size > (x.size() + y.size()) * kernels->lanes;
+    return s.convolves() && plan.params[s.params[0]].size > (x.size() + y.size()) * kernels->lanes;
 }
 
 void WideTraining::plan_phases(std::vector<Phase>& phases, bool training) {
@@ -135,7 +135,7 @@ void WideTraining::plan_way_back(std::vector<Phase>& phases) {
             else if (learns(plan, s)) waiting.push_back({Pass::join, index});
         }
         phases.back().each.push_back({Pass::backward, index});
-        if ((s.kind == Kind::conv || s.kind == Kind::norm_group) && learns(plan, s)) waiting.push_back({Pass::weights, index});
+        if ((s.convolves() || s.kind == Kind::norm_group) && learns(plan, s)) waiting.push_back({Pass::weights, index});
     }
     if (!waiting.empty()) meet();
 }
@@ -189,8 +189,10 @@ void WideTraining::finish(Int largest_batch, bool training) {
     find_gaps();
     graded_ = plan_gradients(plan);
     plan_zeros();
-    for (const Step& s : plan.steps)
-        if (goes_back(s)) widen_for_back(s);
+    for (const Step& s : plan.steps) {
+        if (s.kind == Kind::conv_transpose || goes_back(s)) widen_for_back(s);
+        if (s.kind == Kind::conv_transpose && goes_back(s)) widen_for_windows(s);
+    }
     second_.assign(plan.tensors.size(), -1);
     if (training) choose_again();
     plan_phases(evaluation_, false);
@@ -199,8 +201,9 @@ void WideTraining::finish(Int largest_batch, bool training) {
     plan_losses();
     memory_.resize(threads);
     for (Step& s : plan.steps) {
-        if (s.kind == Kind::conv) cut_convolution(s);
-        if (training && goes_back(s)) cut_back(s);
+        bool conv = s.kind == Kind::conv, back = training && goes_back(s);
+        if (s.convolves() && (conv || back)) cut_convolution(s);
+        if (s.convolves() && (!conv || back)) cut_back(s);
         if (s.kind == Kind::copy) find_runs(s);
         if (s.kind == Kind::norm_group) place_factors(s);
     }
@@ -209,9 +212,10 @@ void WideTraining::finish(Int largest_batch, bool training) {
     plan_second_places();
 }
 
-// Whether the gradient of a convolution's input is wanted.
+// Whether the gradient of a convolution's input is wanted, or a transposed one has any.
 bool WideTraining::goes_back(const Step& s) const {
-    return s.kind == Kind::conv && graded_[&s - plan.steps.data()] && s.wanted[0];
+    bool graded = s.convolves() && graded_[&s - plan.steps.data()];
+    return graded && (s.wanted[0] || s.kind == Kind::conv_transpose);
 }
 
 void WideTraining::place_statistics() {
@@ -236,7 +240,7 @@ void WideTraining::place_statistics() {
 // Whether 16 products per tile of 2 × 2 gradients, with what is done to them before and after, are less than 9 per gradient.
 bool WideTraining::gains_by_frequencies(const Step& s) const {
     const Tensor& y = plan.tensors[s.out];
-    bool fits = !s.wide.depthwise && s.groups == 1 && s.k[0] == 1 && s.k[1] == 3 && s.k[2] == 3 && s.s[0] * s.s[1] * s.s[2] * s.dil[1] * s.dil[2] == 1;
+    bool fits = s.kind == Kind::conv && !s.wide.depthwise && s.groups == 1 && s.k[0] == 1 && s.k[1] == 3 && s.k[2] == 3 && s.s[0] * s.s[1] * s.s[2] * s.dil[1] * s.dil[2] == 1;
     Int tiles = y.d * tiles_of(y.h, 2) * tiles_of(y.w, 2);
     return fits && capacity_ * tiles >= FEWEST_TILES && 16 * tiles * TRANSFORMED < 9 * y.d * y.h * y.w;
 }
@@ -244,8 +248,8 @@ bool WideTraining::gains_by_frequencies(const Step& s) const {
 void WideTraining::reserve(bool training) {
     Int lanes = kernels->lanes, scratch = winograd_size_;
     for (Step& s : plan.steps) {
-        if (s.kind != Kind::conv || !training) continue;
-        const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+        if (!s.convolves() || !training) continue;
+        const Tensor &x = plan.tensors[s.large()], &y = plan.tensors[s.small()];
         Int blocks = kernels->wide->weight_blocks, unit = s.k[0] * s.k[1] * s.k[2] * lanes * lanes * std::min(blocks, y.c);
         Int share = tiles_of(tiles_of(y.c, blocks) * x.c, threads) * unit;
         s.wide.winograd_weights = gains_by_frequencies(s);
@@ -304,7 +308,7 @@ void WideTraining::work(int thread) {
 // A thread's share of the kernels, of which only those change that learn, and of the gradients that are added to.
 void WideTraining::begin(int thread, bool training, bool first) {
     for (const Step& s : plan.steps)
-        if ((s.kind == Kind::conv || s.kind == Kind::norm_group) && (first || (training && learns(plan, s))))
+        if ((s.convolves() || s.kind == Kind::norm_group) && (first || (training && learns(plan, s))))
             kernels->wide->pack(plan, s, packed_.get(), thread, threads, true, training);
     for (std::size_t i = thread; training && i < zeros_.size(); i += threads)
         std::memset(wgrad_.get() + zeros_[i].first, 0, sizeof(float) * zeros_[i].second);
@@ -413,10 +417,10 @@ std::vector<Timing> WideTraining::timings() const {
     std::vector<Timing> result;
     for (auto& [op, seconds] : sums) {
         auto [pass, index] = op;
-        bool conv = index >= 0 && (pass == Pass::forward || pass == Pass::backward || pass == Pass::weights) && plan.steps[index].kind == Kind::conv;
+        bool conv = index >= 0 && (pass == Pass::forward || pass == Pass::backward || pass == Pass::weights) && plan.steps[index].convolves();
         double operations = 0;
         if (conv) {
-            const Tensor& y = plan.tensors[plan.steps[index].out];
+            const Tensor& y = plan.tensors[plan.steps[index].small()];
             operations = 2.0 * plan.params[plan.steps[index].params[0]].size * y.d * y.h * y.w * (pass == Pass::forward ? trained_ + measured_ : trained_);
         }
         result.push_back({names[int(pass)], index < 0 ? index : plan.steps[index].number, seconds, operations});

@@ -61,14 +61,16 @@ static inline Range seen_by(const Step& s, int axis, Int tap, Int ins, Int outs)
 // first tap of a row all results, for there are zeros around.
 template <class F>
 static inline void with_tap(const Plan& plan, const Step& s, const Block& b, Range rows, Int tap, bool all_columns, Int i, Int o, F f) {
-    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
+    const Tensor &x = plan.tensors[s.large()], &y = plan.tensors[s.small()];
+    bool transposed = s.kind == Kind::conv_transpose;  // activations are gradients there, and the other way round
     Int number[3] = {tap / (s.k[1] * s.k[2]), tap / s.k[2] % s.k[1], tap % s.k[2]};
     Range z = seen_by(s, 0, number[0], x.d, y.d), r = seen_by(s, 1, number[1], x.h, y.h), c = all_columns ? Range{0, y.w} : seen_by(s, 2, number[2], x.w, y.w);
     r.from = largest(r.from, rows.from), r.to = smallest(r.to, rows.to);
     auto start = [&](int axis, const Range& range) { return range.from * s.s[axis] - s.pad[axis] + number[axis] * s.dil[axis]; };
-    const float* p = b.act + at(x, i, start(0, z), start(1, r)) + start(2, c) * L;
-    const float* g = b.grad + grad_at(y, o, z.from, r.from) + c.from * L;
+    const float* p = (transposed ? b.grad + grad_at(x, i, start(0, z), start(1, r)) : b.act + at(x, i, start(0, z), start(1, r))) + start(2, c) * L;
+    const float* g = (transposed ? b.act + at(y, o, z.from, r.from) : b.grad + grad_at(y, o, z.from, r.from)) + c.from * L;
     Strides xs{b.apart, s.s[0] * x.ds * L, s.s[1] * x.hs * L, s.s[2] * L}, gs{b.grad_apart, y.gds * L, y.ghs * L, L};
+    if (transposed) std::swap(xs.sample, gs.sample);
     Pixels n{b.group, z.to - z.from, r.to - r.from, c.to - c.from};
     bool follow = n.columns == y.w && s.s[1] * s.s[2] == 1 && x.w == y.w && x.hs == x.w && y.ghs == y.w;  // one row the other
     if (follow) n = {b.group, n.planes, 1, n.rows * y.w};
@@ -123,8 +125,8 @@ static void spread_groups(const Step& s, const float* acc, Int step, Int o0, Int
 // A unit is a block of inputs by some blocks of outputs. Either one follows the other through all samples or, where all that are
 // this thread's stay in the cache (`resident`), all of them go through the samples part by part.
 static void conv_weights(const Plan& plan, const Step& s, Block& b) {
-    const Tensor &x = plan.tensors[s.ins[0]], &y = plan.tensors[s.out];
-    Int ins = plan.channels[s.ins[0]], outs = plan.channels[s.out], spatial = s.k[0] * s.k[1] * s.k[2];
+    const Tensor &x = plan.tensors[s.large()], &y = plan.tensors[s.small()];
+    Int ins = plan.channels[s.large()], outs = plan.channels[s.small()], spatial = s.k[0] * s.k[1] * s.k[2];
     Int parts = s.wide.parts, blocks = y.c / parts, each = x.c / parts, groups = tiles_of(blocks, WIDE_WEIGHT_BLOCKS);
     Int size = spatial * L * L * smallest(blocks, WIDE_WEIGHT_BLOCKS), units = parts * groups * each;
     Int from = cut(units, b.parts, b.part), to = cut(units, b.parts, b.part + 1);

@@ -84,7 +84,8 @@ LOSSES = (
     "poisson",
 )
 RULES = ("sgd", "adam", "rmsprop", "adagrad")
-_WIDE = frozenset((*KINDS[: KINDS.index("conv_transpose")], "norm_group"))  # what there is with channels as lanes
+_WIDE = frozenset((*KINDS[: KINDS.index("conv_transpose") + 1], "norm_group"))  # what there is with channels as lanes
+_CONVOLUTIONS = ("conv", "conv_transpose")
 _MOST_COPIED = 64_000_000  # elements, which are listed one by one for the engine
 # How long multiplications of predictions take with samples, and with channels as lanes, as multiples: by kernels
 # without strides, for which there is Winograd's algorithm, and of less channels than lanes; what else is done to a
@@ -182,16 +183,15 @@ class Plan:
         return self._costs[key]
 
     def _cost(self) -> float:
-        pixels = {KINDS.index("conv"): "out", KINDS.index("conv_transpose"): "ins"}
-        products: float = sum(
-            self.parameters[step["params"][0]].tensor.numel() * self._pixels(step[pixels[step["kind"]]])
-            for step in self.steps
-            if step["kind"] in pixels
-        )
-        return products
+        return sum(map(self._products, self._convolutions()))
 
-    def _pixels(self, tensor: Any) -> float:
-        return float(np.prod(self.shapes[tensor[0] if isinstance(tensor, list) else tensor][:-1]))
+    def _convolutions(self) -> list[dict[str, Any]]:
+        return [step for step in self.steps if KINDS[step["kind"]] in _CONVOLUTIONS]
+
+    def _products(self, step: dict[str, Any]) -> float:
+        size: float = self.parameters[step["params"][0]].tensor.numel()
+        small = step["out"] if KINDS[step["kind"]] == "conv" else step["ins"][0]
+        return size * math.prod(self.shapes[small][:-1])
 
     def is_stale(self) -> bool:
         """Return whether a value has changed that was taken as a constant."""
@@ -206,14 +206,11 @@ class Plan:
             return float("inf")
         return sum(self._wide_products(step, lanes) for step in self._convolutions())
 
-    def _convolutions(self) -> list[dict[str, Any]]:
-        return [step for step in self.steps if KINDS[step["kind"]] == "conv"]
-
     def _wide_products(self, step: dict[str, Any], lanes: int) -> float:
         channels, groups = self.shapes[step["out"]][-1], step.get("groups", 1)
-        size: float = self.parameters[step["params"][0]].tensor.numel() * self._pixels(step["out"])
-        waste: float = _filled(channels, lanes) / channels
-        return size * waste * self._grouped(groups, self.shapes[step["ins"][0]][-1], channels, lanes)
+        waste = _filled(channels, lanes) / channels
+        grouped = self._grouped(groups, self.shapes[step["ins"][0]][-1], channels, lanes)
+        return self._products(step) * waste * grouped
 
     def prediction_costs(self, lanes: int) -> tuple[float, float]:
         """Return what a prediction of one sample costs with samples, and with channels as lanes, in multiplications."""
@@ -223,8 +220,8 @@ class Plan:
     def _prediction_cost(self, layout: int, lanes: int) -> float:
         total = (self.cost(), self.wide_cost(lanes))[layout]
         for step in self._convolutions():
-            products = self.parameters[step["params"][0]].tensor.numel() * self._pixels(step["out"])
-            total += (self._pace(step, layout, lanes) - 1) * (self._wide_products(step, lanes) if layout else products)
+            products = self._wide_products(step, lanes) if layout else self._products(step)
+            total += (self._pace(step, layout, lanes) - 1) * products
         numbers = (
             math.prod(shape[:-1]) * (_filled(shape[-1], lanes) if layout else shape[-1]) for shape in self.shapes
         )

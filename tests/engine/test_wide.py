@@ -145,6 +145,17 @@ CASES = {
     "residual of groups": ((6, 7, 128), lambda x: L.add([L.Conv2D(128, 3, groups=4, padding="same")(x), x])),
     "normalized pixels": ((6, 7, 37), lambda x: L.Conv2D(20, 1)(L.LayerNormalization()(L.ReLU()(x)))),
     "root mean squares": ((6, 7, 16), lambda x: L.UnitNormalization()(L.RMSNormalization()(L.Conv2D(20, 1)(x)))),
+    "transposed": ((6, 7, 18), L.Conv2DTranspose(20, 3, activation="relu")),
+    "transposed with strides": (
+        (6, 7, 32),
+        lambda x: L.Conv2D(5, 3)(L.Conv2DTranspose(33, (4, 5), (2, 3), padding="same")(x)),
+    ),
+    "transposed sparsely": ((3, 5, 17), L.Conv2DTranspose(16, 2, 3, use_bias=False, activation="silu")),
+    "transposed tiles": ((12, 13, 32), lambda x: L.BatchNormalization()(L.Conv2DTranspose(48, 3, padding="same")(x))),
+    "transposed, dilated": ((8, 9, 3), L.Conv2DTranspose(20, (3, 7), dilation_rate=2, padding="same")),
+    "transposed and added": ((5, 6, 16), lambda x: L.add([L.Conv2DTranspose(16, 5, padding="same")(x), x])),
+    "transposed sequence": ((14, 17), L.Conv1DTranspose(20, 4, strides=2)),
+    "transposed volume": ((3, 4, 5, 17), L.Conv3DTranspose(16, 3, strides=2, padding="same")),
     "separable": ((12, 13, 17), L.SeparableConv2D(33, 3, padding="same")),
     "pools": ((12, 13, 17), lambda x: L.AveragePooling2D(3, 2, padding="same")(L.Conv2D(20, 3, activation="silu")(x))),
     "global": ((12, 13, 17), lambda x: L.Dense(10)(L.GlobalMaxPooling2D()(L.Dropout(0.5)(x)))),
@@ -286,7 +297,6 @@ def test_small_networks_keep_samples_as_lanes():
 @pytest.mark.parametrize(
     "layers",
     [
-        L.Conv2DTranspose(16, 3),
         lambda x: L.multiply([x, L.Conv2D(1, 1)(x)]),
         L.LayerNormalization(axis=(1, 2)),
     ],
