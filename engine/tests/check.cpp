@@ -182,7 +182,7 @@ bool check_wide(const Model& model, const Isa& isa, int threads) {
         Int ins = model.shapes[s.ins[0]].c, outs = model.shapes[s.out].c;
         bool grouped = s.kind == Kind::conv && s.groups > 1 && !(s.groups == ins && ins == outs);
         bool stretched = s.kind == Kind::join && std::any_of(s.ins.begin(), s.ins.end(), [&](int in) { return model.shapes[in].c != outs; });
-        if (s.kind >= Kind::conv_transpose || grouped || stretched) return false;
+        if (s.kind > Kind::conv_transpose || grouped || stretched) return false;
     }
     Weights weights(model);
     WideNetwork n(isa.kernels, threads);
