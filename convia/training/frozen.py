@@ -8,6 +8,7 @@ import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -221,6 +222,7 @@ class Split:
     def features(self, x: Any, training: bool = False) -> list[Tensor]:
         """Compute what the rest needs, without noting anything for gradients; ``training`` is for random layers."""
         with torch.no_grad():
+            x = tree.map_structure(partial(torch.as_tensor, device=config.device()), x)
             values = self._model._arranged(self._model._converted(x))
             found = None if training and self.is_random else self._by_engine(self._model._arranged(x))
             if found is not None:
