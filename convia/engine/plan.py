@@ -191,7 +191,7 @@ class Plan:
     def _products(self, step: dict[str, Any]) -> float:
         size: float = self.parameters[step["params"][0]].tensor.numel()
         small = step["out"] if KINDS[step["kind"]] == "conv" else step["ins"][0]
-        return size * math.prod(self.shapes[small][:-1])
+        return size * float(math.prod(self.shapes[small][:-1]))
 
     def is_stale(self) -> bool:
         """Return whether a value has changed that was taken as a constant."""
@@ -208,7 +208,7 @@ class Plan:
 
     def _wide_products(self, step: dict[str, Any], lanes: int) -> float:
         channels, groups = self.shapes[step["out"]][-1], step.get("groups", 1)
-        waste = _filled(channels, lanes) / channels
+        waste = _filled(channels, lanes) / float(channels)
         grouped = self._grouped(groups, self.shapes[step["ins"][0]][-1], channels, lanes)
         return self._products(step) * waste * grouped
 
