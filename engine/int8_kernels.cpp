@@ -1,4 +1,5 @@
 // The kernels on 8-bit numbers of one instruction set. Without contraction of products and sums: the same bytes everywhere.
+#pragma GCC diagnostic ignored "-Wunused-function"  // of what it shares with the kernels on floats, it takes a part
 #include "int8.hpp"
 
 #define NAME_(prefix, isa) prefix##isa
