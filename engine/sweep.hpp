@@ -31,6 +31,8 @@ static void wide_tile(const float* in, const std::int32_t* taps, Int n, Int chan
     V c[O][X];
     UNROLL for (int o = 0; o < O; o++)
         UNROLL for (int x = 0; x < X; x++) c[o][x] = load(ends.first ? ends.first + o * L : out + o * ends.block + x * ends.column);
+    UNROLL for (int o = 0; o < O; o++)  // what will be written comes from far as well
+        UNROLL for (int x = 0; x < X; x++) __builtin_prefetch(out + o * ends.block + x * ends.column, 1);
     Int ahead = n * channels * O * L;  // what follows is what is needed next, and comes from far
     for (Int t = 0; t < n; t++) {
         const float *p = in + taps[t], *next = in + taps[t + (t + 1 < n)];

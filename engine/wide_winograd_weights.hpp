@@ -8,7 +8,7 @@ namespace convia::CONVIA_ISA {
 
 constexpr int WEIGHT_FREQUENCIES = 16;
 constexpr Int WEIGHT_TILES = 96, WEIGHT_PITCH = 97;  // tiles at a time; where the next block of them begins
-constexpr Int WEIGHT_SPAN = 4;                       // blocks of inputs that share the frequencies of gradients
+constexpr Int WEIGHT_SPAN = 8;                       // blocks of inputs that share the frequencies of gradients
 
 // Tiles of 2 × 2 gradients of all samples: how many there are in a plane, and where one lies.
 struct GradientTiles {
