@@ -130,30 +130,29 @@ static void pack_factors(const Plan& plan, const Step& s, float* packed) {
     }
 }
 
-// For sums over windows, and for the way that these go back; of channels that belong together.
-static void pack_windows(const Plan& plan, const Step& s, const float* factors, float* packed, Int k) {
+// A weight of channels that belong together, 0 of others.
+static inline float grouped_weight(const Plan& plan, const Step& s, Int o, Int i, Int tap) {
     Int outs = plan.channels[s.small()], ins = plan.channels[s.large()], each_ins = ins / s.groups, each_outs = outs / s.groups;
+    if (o >= outs || i >= ins || o / each_outs != i / each_ins) return 0;
+    return plan.params[s.params[0]].data[(o * each_ins + i % each_ins) * s.k[0] * s.k[1] * s.k[2] + tap];
+}
+
+// For sums over windows, and for the way that these go back.
+static void pack_windows(const Plan& plan, const Step& s, const float* factors, float* packed, Int k) {
     const Sweep& sweep = s.wide.forward;
     const float* kernel = plan.params[s.params[0]].data;
-    Int first = first_block(sweep, k) * L, spatial = sweep.numbers.size();
+    Int first = first_block(sweep, k) * L;
     pack_tile(sweep, packed, k, [&](Int from, float* to) {
-        if (s.groups == 1 || s.wide.depthwise) return pack_forward(sweep, kernel, outs, factors, from, to, k);
-        pack_groups(sweep, from, to, k, [&](Int o, Int i, Int tap) {
-            bool together = o < outs && i < ins && o / each_outs == i / each_ins;
-            return together ? factors[o - first] * kernel[(o * each_ins + i % each_ins) * spatial + tap] : 0.f;
-        });
+        if (s.groups == 1 || s.wide.depthwise) return pack_forward(sweep, kernel, plan.channels[s.small()], factors, from, to, k);
+        pack_groups(sweep, from, to, k, [&](Int o, Int i, Int tap) { return factors[o - first] * grouped_weight(plan, s, o, i, tap); });
     });
 }
 static void pack_scattered(const Plan& plan, const Step& s, const Sweep& sweep, float* packed, Int k) {
-    Int outs = plan.channels[s.small()], ins = plan.channels[s.large()], each_ins = ins / s.groups, each_outs = outs / s.groups;
-    Int spatial = s.k[0] * s.k[1] * s.k[2];
     const float* kernel = plan.params[s.params[0]].data;
+    Int outs = plan.channels[s.small()], ins = plan.channels[s.large()], spatial = s.k[0] * s.k[1] * s.k[2];
     pack_tile(sweep, packed, k, [&](Int from, float* to) {
         if (s.groups == 1 || s.wide.depthwise) return pack_back(sweep, kernel, outs, ins, spatial, from, to, k);
-        pack_groups(sweep, from, to, k, [&](Int i, Int o, Int tap) {
-            bool together = o < outs && i < ins && o / each_outs == i / each_ins;
-            return together ? kernel[(o * each_ins + i % each_ins) * spatial + tap] : 0.f;
-        });
+        pack_groups(sweep, from, to, k, [&](Int i, Int o, Int tap) { return grouped_weight(plan, s, o, i, tap); });
     });
 }
 
